@@ -1,0 +1,1 @@
+"""What becomes Verilog: arithmetic, memories, arrays, pipelines and engines, in Amaranth."""

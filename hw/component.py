@@ -1,0 +1,67 @@
+"""The base class of every Backspike component: emitted once as Verilog, instantiated many times."""
+
+from __future__ import annotations
+
+import functools
+import re
+from typing import Protocol
+
+from amaranth.lib import wiring
+
+__all__ = ["EmitOnce", "InstanceMaker"]
+
+
+class InstanceMaker(Protocol):
+    """What a platform offers when it wants instances in place of elaborated children."""
+
+    def instance(self, component: EmitOnce): ...
+
+
+class EmitOnce(wiring.Component):
+    """A component that becomes one Verilog module however often it is instantiated.
+
+    Amaranth emits every submodule *instance* as a module of its own. A subclass of this class
+    elaborates as usual in Amaranth's simulator; under a platform that can make instances
+    (:class:`hw.emit.Emitter`) each child is replaced by an ``Instance`` of the module that the
+    child is emitted as, once.
+
+    Two components with the same class and parameters are the same module, so whatever makes one
+    instance differ from another (an id, a coordinate) is an input port, never a parameter.
+
+    Parameters
+    ----------
+    signature : dict or wiring.Signature
+        The ports, as for :class:`amaranth.lib.wiring.Component`.
+    **parameters
+        All that the contents depend on; hashable values whose ``str`` is part of a name.
+    """
+
+    def __init__(self, signature, **parameters):
+        self._parameters = parameters
+        super().__init__(signature)
+
+    @property
+    def parameters(self) -> dict[str, object]:
+        """What, with the class, decides the contents of the module."""
+        return dict(self._parameters)
+
+    @property
+    def module_name(self) -> str:
+        """Name of the Verilog module: class and parameters in snake case, e.g. ``sram_d8_w16``."""
+        words = [re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(self).__name__).lower()]
+        words += [f"{key}{value}" for key, value in self._parameters.items()]
+        return re.sub(r"\W", "m", "_".join(words))
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        if "elaborate" not in cls.__dict__:
+            return
+        elaborate = cls.elaborate
+
+        @functools.wraps(elaborate)
+        def elaborate_or_instance(self, platform):
+            make = getattr(platform, "instance", None)
+            instance = make(self) if make is not None else None
+            return elaborate(self, platform) if instance is None else instance
+
+        cls.elaborate = elaborate_or_instance
