@@ -1,0 +1,67 @@
+"""Event counters that software reads: what the performance model is checked against."""
+
+from __future__ import annotations
+
+from amaranth import Module
+from amaranth.lib import data
+from amaranth.lib.wiring import In, Out
+
+from hw.component import EmitOnce
+
+__all__ = ["COUNTER_BITS", "Counters", "cycle_events"]
+
+COUNTER_BITS = 40
+"""Bits of a counter: half an hour at 500 MHz before it wraps around."""
+
+
+class Counters(EmitOnce):
+    """A bank of counters, each adding its event's amount in every cycle.
+
+    Every engine has ``busy`` (cycles in which an operand enters the array or pipeline), ``stalled``
+    (other cycles between start and done), ``idle`` (cycles outside), ``skipped`` (cycles that the
+    dense schedule would have needed besides), ``lanes`` (lanes that took part, summed over cycles)
+    and ``<port>_reads`` / ``<port>_writes`` for each memory port.
+
+    Parameters
+    ----------
+    **events : int
+        Name of each event and the bits of its amount in one cycle.
+
+    Members
+    -------
+    clear : In(1)
+        Zero all counters.
+    events : In(struct)
+    values : Out(struct of 40-bit fields)
+        Latency one cycle.
+    """
+
+    def __init__(self, **events: int):
+        super().__init__(
+            {
+                "clear": In(1),
+                "events": In(data.StructLayout(events)),
+                "values": Out(data.StructLayout(dict.fromkeys(events, COUNTER_BITS))),
+            },
+            **events,
+        )
+        self._events = events
+
+    def elaborate(self, platform):
+        m = Module()
+        for name in self._events:
+            value = self.values[name]
+            with m.If(self.clear):
+                m.d.sync += value.eq(0)
+            with m.Elif(self.events[name] != 0):
+                m.d.sync += value.eq(value + self.events[name])
+        return m
+
+
+def cycle_events(m: Module, counters: Counters, *, running, entering) -> None:
+    """Drives the three counters that share out all cycles: busy, stalled and idle."""
+    m.d.comb += [
+        counters.events.busy.eq(running & entering),
+        counters.events.stalled.eq(running & ~entering),
+        counters.events.idle.eq(~running),
+    ]
