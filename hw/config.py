@@ -1,0 +1,388 @@
+"""The one description of a chip that hardware, model, compiler and tests all take.
+
+A configuration is a tree of frozen dataclasses; :mod:`hw.presets` has named ones and reads TOML
+files. Whatever cannot be built is refused here with a :class:`ConfigError`, one sentence that names
+the setting, its value and what is allowed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from hw.arith.format import FP16, FP32, PSUM_BITS, Float
+from hw.memory.port import ADDRESS_BITS
+
+__all__ = [
+    "KIB",
+    "ArrayConfig",
+    "BpSrams",
+    "ChipConfig",
+    "Clocks",
+    "ConfigError",
+    "FpSrams",
+    "MeshConfig",
+    "SramSize",
+    "Whole",
+    "settings",
+]
+
+KIB = 1024
+"""Bytes in a KB as the tables of SRAM sizes count them."""
+
+
+class ConfigError(ValueError):
+    """A setting that does not exist or cannot be built; its text is one sentence."""
+
+
+@dataclass(frozen=True)
+class Whole:
+    """Whole numbers from ``low`` to ``high``."""
+
+    low: int
+    high: int
+
+    def __contains__(self, value: object) -> bool:
+        return type(value) is int and self.low <= value <= self.high
+
+    def __str__(self) -> str:
+        return f"a whole number from {self.low} to {self.high}"
+
+
+@dataclass(frozen=True)
+class PowerOfTwo(Whole):
+    """Powers of two from ``low`` to ``high``."""
+
+    def __contains__(self, value: object) -> bool:
+        return super().__contains__(value) and isinstance(value, int) and value.bit_count() == 1
+
+    def __str__(self) -> str:
+        return f"a power of two from {self.low} to {self.high}"
+
+
+def setting(default: int, allowed: Whole, unit: str, why: str) -> Any:
+    """A field of a section: its default, what it may be, its unit and what it is for."""
+    return dataclasses.field(
+        default=default, metadata={"allowed": allowed, "unit": unit, "why": why}
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """Base of the sections: every field made by :func:`setting` is checked against ``allowed``."""
+
+    section: ClassVar[str]
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value, allowed = getattr(self, field.name), field.metadata["allowed"]
+            if value not in allowed:
+                raise ConfigError(f"{self.section}.{field.name} must be {allowed}, not {value!r}")
+
+    def require_at_most(self, name: str, limit: str) -> None:
+        """Raise ConfigError unless the setting ``name`` is at most the setting ``limit``."""
+        value, most = getattr(self, name), getattr(self, limit)
+        if value > most:
+            raise ConfigError(
+                f"{self.section}.{name} must be at most {self.section}.{limit} = {most}, "
+                f"not {value}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArrayConfig(Section):
+    """Shape of the three arrays, and of the pipelines beside them."""
+
+    section: ClassVar[str] = "array"
+
+    lanes: int = setting(
+        16,
+        PowerOfTwo(2, 64),
+        "lanes",
+        "channels handled side by side: an array is lanes x lanes, a pipeline lanes wide",
+    )
+    ring_depth: int = setting(
+        32,
+        PowerOfTwo(16, 256),
+        "tiles",
+        "weights kept beside each PE: a group at work and the next one being loaded",
+    )
+    group_tiles: int = setting(
+        18,
+        Whole(1, 256),
+        "tiles",
+        "most tiles that a pixel goes through between two visits to its psum: 2 x 3x3",
+    )
+    group_rows: int = setting(
+        8,
+        Whole(1, 64),
+        "rows",
+        "rows of the input that the window generator holds at a time, over all channel tiles",
+    )
+    kernel_max: int = setting(
+        7, Whole(1, 7), "pixels", "largest kernel height and width: decides window registers"
+    )
+    spike_pixels: int = setting(
+        16,
+        PowerOfTwo(4, 16),
+        "pixels",
+        "pixels of a row in one word of a spike map: silent stretches are skipped a word at a time",
+    )
+    weight_words: int = setting(
+        1,
+        PowerOfTwo(1, 64),
+        "words/cycle",
+        "weight words loaded in a cycle: what keeps fully connected layers busy",
+    )
+    dw_lanes: int = setting(
+        2,
+        PowerOfTwo(1, 64),
+        "values/cycle",
+        "sums read out of the WG array in a cycle, behind the next position's accumulation",
+    )
+    update_lanes: int = setting(
+        2,
+        PowerOfTwo(1, 64),
+        "weights/cycle",
+        "weights updated in a cycle: DRAM gives 20 bytes a weight, so a few lanes saturate it",
+    )
+    plane_bits: int = setting(
+        4,
+        Whole(1, 4),
+        "bits",
+        "bits of the number of a bit plane of a direct input: 4 take 8-bit pixels and more",
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.require_at_most("group_tiles", "ring_depth")
+        for name in ("weight_words", "dw_lanes", "update_lanes"):
+            self.require_at_most(name, "lanes")
+
+
+def sram(kib: int, word: str, why: str) -> Any:
+    """A field that is the size in bytes of an SRAM of words of the kind ``word``."""
+    field = setting(kib * KIB, Whole(1, 1 << 30), "bytes", f"{why}; {WORD_KINDS[word].text}")
+    return dataclasses.field(default=field.default, metadata={**field.metadata, "word": word})
+
+
+@dataclass(frozen=True)
+class WordKind:
+    """How a kind of SRAM word follows from lanes, pixels of a spike word, and storage format."""
+
+    text: str
+    width: Callable[[ChipConfig], int]
+    granules: Callable[[ChipConfig], int]
+
+
+def _lanes(config: ChipConfig) -> int:
+    return config.array.lanes
+
+
+WORD_KINDS = {
+    "spike": WordKind(
+        "a word is spike_pixels x lanes bits",
+        lambda config: config.array.spike_pixels * config.array.lanes,
+        lambda config: config.array.spike_pixels,
+    ),
+    "value": WordKind(
+        "a word is one value a lane", lambda config: config.format.width * _lanes(config), _lanes
+    ),
+    "psum": WordKind(
+        f"a word is one psum of {PSUM_BITS} bits a lane",
+        lambda config: PSUM_BITS * _lanes(config),
+        _lanes,
+    ),
+    "gradient": WordKind(
+        f"a word is one binary32 value of {FP32.width} bits a lane",
+        lambda config: FP32.width * _lanes(config),
+        _lanes,
+    ),
+}
+"""Kinds of SRAM word: their width in bits, and how many parts of them can be written apart."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Srams(Section):
+    """SRAMs of one sub-core."""
+
+    conv_banks: int = setting(
+        2,
+        PowerOfTwo(1, 16),
+        "banks",
+        "banks of the conv SRAM: arrays write one tile while the pipeline behind reads another",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class FpSrams(Srams):
+    """SRAMs of the FP sub-core, in bytes; the defaults are the paper's (Suppl. Table 2)."""
+
+    section: ClassVar[str] = "fp"
+
+    s_in: int = sram(32, "spike", "spikes of the layer before, the input of FP")
+    w: int = sram(576, "value", "weights of the layer")
+    conv_fp: int = sram(128, "psum", "psums of FP")
+    u: int = sram(128, "value", "membrane potentials")
+    s_out: int = sram(32, "spike", "spikes of the layer")
+    spike: int = sram(32, "spike", "spikes kept for the backward pass")
+    other: int = sram(16, "value", "scratch: batch norm, vectors")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BpSrams(Srams):
+    """SRAMs of the BP sub-core, in bytes; the defaults are the paper's (Suppl. Table 2)."""
+
+    section: ClassVar[str] = "bp"
+
+    du_next: int = sram(128, "value", "gradients du of the next layer, the input of BP and WG")
+    w: int = sram(576, "value", "weights of the next layer")
+    conv_bp: int = sram(128, "psum", "psums of BP")
+    du: int = sram(128, "value", "gradients du of the layer")
+    u: int = sram(128, "value", "membrane potentials of the layer")
+    s: int = sram(8, "spike", "spikes of the layer")
+    dw: int = sram(9, "gradient", "weight gradients of the next layer")
+    other: int = sram(24, "value", "scratch: batch norm, vectors, loss")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeshConfig(Section):
+    """How many cores the chip has and how they lie."""
+
+    section: ClassVar[str] = "mesh"
+
+    columns: int = setting(8, Whole(1, 16), "cores", "extent of the mesh from west to east")
+    rows: int = setting(4, Whole(1, 16), "cores", "extent of the mesh from north to south")
+
+    @property
+    def cores(self) -> int:
+        """Cores of the chip."""
+        return self.columns * self.rows
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clocks(Section):
+    """Frequencies of the two clock domains: cycles become seconds with them."""
+
+    section: ClassVar[str] = "clocks"
+
+    core_mhz: int = setting(500, Whole(1, 5000), "MHz", "clock of engines, controllers and SRAMs")
+    noc_mhz: int = setting(667, Whole(1, 5000), "MHz", "clock of the network on chip")
+
+    @property
+    def ratio(self) -> float:
+        """Cycles of the network on chip per cycle of a core."""
+        return self.noc_mhz / self.core_mhz
+
+
+@dataclass(frozen=True, kw_only=True)
+class SramSize:
+    """What one SRAM is made of: ``banks`` memories of ``bank_words`` words each."""
+
+    words: int
+    """Words over all banks."""
+    width: int
+    """Bits of a word."""
+    granules: int
+    """Equal parts of a word that can be written apart."""
+    banks: int
+    """Memories that can be accessed at the same time."""
+
+    @property
+    def bank_words(self) -> int:
+        """Words of one bank."""
+        return self.words // self.banks
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChipConfig:
+    """A whole chip.
+
+    Raises
+    ------
+    ConfigError
+        If a value is impossible alone or together with another; also raised by the sections.
+    """
+
+    name: str = "paper"
+    """Names the output folder ``build/<name>``."""
+    format: Float = FP16
+    """Storage format of weights, potentials and gradients."""
+    array: ArrayConfig = ArrayConfig()
+    fp: FpSrams = FpSrams()
+    bp: BpSrams = BpSrams()
+    mesh: MeshConfig = MeshConfig()
+    clocks: Clocks = Clocks()
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not re.fullmatch(r"\w[\w.+-]*", self.name, re.ASCII):
+            raise ConfigError(
+                "name must be letters, digits and any of _ . + -, not beginning with one of the "
+                f"last three, not {self.name!r}"
+            )
+        try:
+            self.format.check_sums_fit()
+        except ValueError as error:
+            raise ConfigError(f"format is impossible: {error}") from None
+        for section in (self.fp, self.bp):
+            for field in dataclasses.fields(section):
+                if "word" in field.metadata:
+                    self._check_sram(section, field)
+
+    def _check_sram(self, section: Srams, field: dataclasses.Field[Any]) -> None:
+        """Refuse an SRAM that is no whole number of words, cannot be addressed, or is too small."""
+        size = getattr(section, field.name)
+        words = self._sram_size(section, field)
+        step = words.width // 8 * words.banks
+        # A weight tile has as many words as there are lanes; Sram itself asks for two words a bank.
+        holds_tiles = field.name in ("w", "dw")
+        low = step * max(2, self.array.lanes if holds_tiles else 1)
+        high = (words.width // 8 << ADDRESS_BITS) // step * step
+        if size % step or not low <= size <= high:
+            raise ConfigError(
+                f"{section.section}.{field.name} must be a multiple of {step} bytes "
+                f"({words.banks} x {words.width} bits) from {low} to {high}, not {size}"
+            )
+
+    def _sram_size(self, section: Srams, field: dataclasses.Field[Any]) -> SramSize:
+        kind = WORD_KINDS[field.metadata["word"]]
+        width = kind.width(self)
+        return SramSize(
+            words=getattr(section, field.name) * 8 // width,
+            width=width,
+            granules=kind.granules(self),
+            banks=section.conv_banks if field.metadata["word"] == "psum" else 1,
+        )
+
+    @property
+    def srams(self) -> dict[str, SramSize]:
+        """Every SRAM of a core by its setting, e.g. ``config.srams["fp.conv_fp"].words``."""
+        return {
+            f"{section.section}.{field.name}": self._sram_size(section, field)
+            for section in (self.fp, self.bp)
+            for field in dataclasses.fields(section)
+            if "word" in field.metadata
+        }
+
+    @property
+    def core_sram_bytes(self) -> int:
+        """Bytes of all SRAMs of a core."""
+        return sum(size.words * size.width // 8 for size in self.srams.values())
+
+    def to_dict(self) -> dict[str, Any]:
+        """The settings as nested plain values, as a TOML file would hold them."""
+        return dataclasses.asdict(self)
+
+
+def settings(kind: type = ChipConfig, prefix: str = "") -> dict[str, dataclasses.Field[Any]]:
+    """Every setting of a configuration by its dotted name, in order: what ``--set`` takes."""
+    found: dict[str, dataclasses.Field[Any]] = {}
+    for field in dataclasses.fields(kind):
+        if dataclasses.is_dataclass(field.default):
+            found |= settings(type(field.default), f"{prefix}{field.name}.")
+        else:
+            found[prefix + field.name] = field
+    return found
