@@ -37,6 +37,8 @@ class ReadStream(EmitOnce):
         The requests.
     o_valid, o_ready, o_data, o_tag
         The words.
+    arrived : Out(1)
+        A word enters the buffer; it is at the output, or in its turn, from the next cycle on.
     port : Out(ReadPort)
         To the memory.
     """
@@ -56,6 +58,7 @@ class ReadStream(EmitOnce):
                 "o_ready": In(1),
                 "o_data": Out(width),
                 "o_tag": Out(tag_bits),
+                "arrived": Out(1),
                 "port": Out(ReadPort(width=width)),
             },
             width=width,
@@ -80,6 +83,7 @@ class ReadStream(EmitOnce):
             self.i_ready.eq(room & (self.port.ready | ~self.i_read)),
             taken.eq(self.i_valid & self.i_ready),
             words.w_en.eq(arriving),
+            self.arrived.eq(arriving),
             words.w_data.eq(Cat(self.port.data, tag)),
             self.o_valid.eq(words.r_rdy),
             words.r_en.eq(self.o_ready),

@@ -1,0 +1,315 @@
+"""From a command to the steps of an array: what the FP and BP engines have in common."""
+
+from __future__ import annotations
+
+from amaranth import Cat, Module, Mux, Signal
+from amaranth.lib import data
+from amaranth.lib.fifo import SyncFIFO
+from amaranth.lib.wiring import In, Out, connect, flipped
+from amaranth.utils import ceil_log2
+
+from hw.component import EmitOnce
+from hw.conv.command import ConvCommand
+from hw.conv.walker import Walker
+from hw.conv.window import WindowGenerator
+from hw.memory.loops import COUNT_BITS, LoopNest
+from hw.memory.port import ADDRESS_BITS, ReadPort
+from hw.memory.stream import ReadStream
+
+__all__ = ["ConvFront", "Pixel"]
+
+
+def Pixel(fire_lanes: int) -> data.StructLayout:
+    """What is known of an output pixel while the array works on it."""
+    return data.StructLayout(
+        {
+            "addr": ADDRESS_BITS,  # of its psums
+            "input": ADDRESS_BITS,  # of the input word under entry 0 (BP)
+            "fire": fire_lanes,  # lanes that take part (BP)
+            "read": 1,  # starts from the psums that are there
+            "write": 1,  # ends with a write
+            "group_last": 1,  # is the last of its group
+        }
+    )
+
+
+class ConvFront(EmitOnce):
+    """Walks over windows and hands the array, step by step, the tiles that each lane takes.
+
+    A pixel in whose window nothing takes part costs at most the cycle in which its window is made,
+    and that is hidden while pixels before it are at work. It enters the array only to write +0 (in
+    the first group with ``psum_acc = 0``) or to mark the end of its group.
+
+    Parameters
+    ----------
+    bits : int
+        Bits of an input pixel: the lanes that walk apart (FP), or 1 (BP: is du other than 0).
+    pixels, rows, entries : int
+        As of :class:`hw.conv.window.WindowGenerator`.
+    depth : int
+        Tiles in the ring.
+    fire_lanes : int
+        Lanes of the fire map; 0 for none (FP).
+
+    Members
+    -------
+    start : In(1), command : In(ConvCommand)
+    input : Out(ReadPort), fire : Out(ReadPort)
+        To the spikes or non-zero bits; to the fire map.
+    request_valid, request_ready, request : Out(Pixel)
+        Pixels on their way to the array, for :class:`hw.conv.psums.PsumAccess`.
+    claimable, claim
+        Of the same.
+    group_valid, group_base, next_group
+        Of :class:`hw.conv.weights.WeightLoader`.
+    o_valid, o_ready, take, slots, first, last, pixel
+        The steps (:class:`hw.conv.walker.Walker`).
+    present : Out
+        Entries of the window that is being handed on with ``window``; for the counters.
+    window : Out(1)
+    idle : Out(1)
+        All windows of the command have become steps, and all steps have been taken.
+    """
+
+    LEVELS = ("out", "group", "row_group", "sample", "step", "y", "x")
+
+    def __init__(
+        self, *, bits: int, pixels: int, rows: int, entries: int, depth: int, fire_lanes: int = 0
+    ):
+        self._bits = bits
+        self._pixels = pixels
+        self._rows = rows
+        self._entries = entries
+        self._depth = depth
+        self._fire_lanes = fire_lanes
+        self._pixel = Pixel(fire_lanes)
+        slot_bits = ceil_log2(depth)
+        members = {
+            "start": In(1),
+            "command": In(ConvCommand),
+            "input": Out(ReadPort(width=pixels * bits)),
+            "request_valid": Out(1),
+            "request_ready": In(1),
+            "request": Out(self._pixel),
+            "claimable": In(1),
+            "claim": Out(1),
+            "group_valid": In(1),
+            "group_base": In(slot_bits),
+            "next_group": Out(1),
+            "o_valid": Out(1),
+            "o_ready": In(1),
+            "take": Out(bits),
+            "slots": Out(data.ArrayLayout(slot_bits, bits)),
+            "first": Out(1),
+            "last": Out(1),
+            "pixel": Out(self._pixel),
+            "window": Out(1),
+            "present": Out(entries),
+            "idle": Out(1),
+        }
+        if fire_lanes:
+            members["fire"] = Out(ReadPort(width=pixels * fire_lanes))
+        super().__init__(
+            members,
+            bits=bits,
+            pixels=pixels,
+            rows=rows,
+            entries=entries,
+            depth=depth,
+            fire_lanes=fire_lanes,
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        command = self.command
+        m.submodules.windows = windows = WindowGenerator(
+            bits=self._bits, pixels=self._pixels, rows=self._rows, entries=self._entries
+        )
+        connect(m, windows.port, flipped(self.input))
+        m.submodules.nest = nest = self._output_nest(m)
+        m.d.comb += [
+            windows.start.eq(self.start),
+            windows.command.eq(command),
+            nest.start.eq(self.start),
+            nest.step.eq(windows.valid & windows.ready),
+            self.window.eq(windows.valid & windows.ready),
+            self.present.eq(windows.present),
+        ]
+        at = {name: level for level, name in enumerate(self.LEVELS)}
+        found = data.StructLayout(
+            {
+                "window": data.ArrayLayout(self._bits, self._entries),
+                "present": self._entries,
+                "addr": ADDRESS_BITS,
+                "input": ADDRESS_BITS,
+                "fire_x": ceil_log2(self._pixels),
+                "from_zero": 1,
+                "group_last": 1,
+            }
+        )
+        made = Signal(found)
+        scan = [at[name] for name in ("sample", "step", "y", "x")]
+        m.d.comb += [
+            made.window.eq(windows.window),
+            made.present.eq(windows.present),
+            made.addr.eq(nest.value[0]),
+            made.input.eq(nest.value[1]),
+            made.fire_x.eq(nest.value[3]),
+            # The first group of a tile starts from +0, unless psums are to be added to.
+            made.from_zero.eq(
+                nest.first[at["group"]] & nest.first[at["row_group"]] & ~command.psum_acc
+            ),
+            made.group_last.eq(Cat(nest.last[level] for level in scan).all()),
+        ]
+        m.submodules.queue = queue = SyncFIFO(
+            width=self._bits * self._entries + self._entries + self._pixel.size, depth=8
+        )
+        known, known_valid, known_ready = Signal(found), Signal(), Signal()
+        fire = Signal(self._fire_lanes)
+        if self._fire_lanes:
+            self._read_fire(m, nest, made, windows, known, known_valid, known_ready, fire)
+        else:
+            m.d.comb += [
+                known.eq(made),
+                known_valid.eq(windows.valid),
+                windows.ready.eq(known_ready),
+            ]
+
+        # What needs no cycle of the array ends here.
+        busy, kept = Signal(), Signal()
+        pixel = Signal(self._pixel)
+        anyone = fire.any() if self._fire_lanes else 1
+        m.d.comb += [
+            busy.eq(
+                Mux(command.skip, known.window.as_value().any() & anyone, known.present.any())
+            ),
+            pixel.addr.eq(known.addr),
+            pixel.input.eq(known.input),
+            pixel.fire.eq(fire),
+            pixel.write.eq(busy | known.from_zero),
+            pixel.read.eq(busy & ~known.from_zero),
+            pixel.group_last.eq(known.group_last),
+            kept.eq(pixel.write | pixel.group_last),
+            self.request.eq(pixel),
+            self.request_valid.eq(known_valid & kept & queue.w_rdy),
+            known_ready.eq(~kept | (queue.w_rdy & self.request_ready)),
+            queue.w_en.eq(known_valid & kept & self.request_ready),
+            queue.w_data.eq(
+                Cat(
+                    pixel,
+                    Mux(busy, known.present, 0),
+                    Mux(busy, known.window.as_value(), 0),
+                )
+            ),
+        ]
+
+        m.submodules.walker = walker = Walker(
+            lanes=self._bits,
+            entries=self._entries,
+            depth=self._depth,
+            payload_bits=self._pixel.size,
+        )
+        starts, last_of_group = Signal(self._pixel), Signal(self._pixel)
+        m.d.comb += [
+            walker.skip.eq(command.skip),
+            Cat(walker.i_payload, walker.i_present, walker.i_window).eq(queue.r_data),
+            walker.i_base.eq(self.group_base),
+            starts.eq(walker.i_payload),
+            last_of_group.eq(walker.ends_payload),
+            self.next_group.eq(walker.ends & last_of_group.group_last),
+            # In the cycle in which a group ends the loader still shows that group.
+            walker.i_valid.eq(
+                queue.r_rdy
+                & self.group_valid
+                & ~self.next_group
+                & (self.claimable | ~starts.read)
+            ),
+            queue.r_en.eq(walker.i_valid & walker.i_ready),
+            self.claim.eq(walker.i_valid & walker.i_ready & starts.read),
+            self.o_valid.eq(walker.o_valid),
+            walker.o_ready.eq(self.o_ready),
+            self.take.eq(walker.take),
+            self.slots.eq(walker.slots),
+            self.first.eq(walker.first),
+            self.last.eq(walker.last),
+            self.pixel.eq(walker.payload),
+        ]
+        in_walk = Signal()
+        with m.If(walker.i_valid & walker.i_ready):
+            m.d.sync += in_walk.eq(1)
+        with m.Elif(walker.ends):
+            m.d.sync += in_walk.eq(0)
+        m.d.comb += self.idle.eq(
+            ~(nest.active | known_valid | queue.r_rdy | in_walk | walker.o_valid)
+        )
+        return m
+
+    def _output_nest(self, m: Module) -> LoopNest:
+        """The loops over output pixels, with what is found at each: psums, input, fire map."""
+        command = self.command
+        nest = LoopNest(levels=len(self.LEVELS), values=4)
+        # Per level: count, then the strides of psums, input, fire row and fire column.
+        for level, (count, *strides) in enumerate(
+            (
+                (command.out_tiles, command.out_tile, 0, command.fire_tile, 0),
+                (command.in_groups, 0, command.in_group, 0, 0),
+                (command.row_groups, 0, command.in_row_group, 0, 0),
+                (
+                    command.samples,
+                    command.out_sample,
+                    command.in_sample,
+                    command.fire_sample,
+                    0,
+                ),
+                (command.steps, command.out_step, command.in_step, command.fire_step, 0),
+                (command.out_h, command.out_row, command.in_out_row, command.fire_row, 0),
+                (command.out_w, command.out_col, command.stride, 0, command.fire_col),
+            )
+        ):
+            m.d.comb += nest.count[level].eq(count)
+            m.d.comb += [nest.stride[value][level].eq(s) for value, s in enumerate(strides)]
+        bases = (
+            command.out_base,
+            command.in_base - command.pad_left,
+            command.fire_base,
+            command.fire_x,
+        )
+        m.d.comb += [nest.base[value].eq(base) for value, base in enumerate(bases)]
+        return nest
+
+    def _read_fire(self, m, nest, made, windows, known, known_valid, known_ready, fire):
+        """Puts the fire bits of its pixel beside each window; a word is read once for a stretch."""
+        command = self.command
+        m.submodules.fires = fires = ReadStream(
+            width=self._pixels * self._fire_lanes, tag_bits=made.shape().size + 1, depth=4
+        )
+        connect(m, fires.port, flipped(self.fire))
+        addr = Signal(ADDRESS_BITS)
+        asked = Signal(ADDRESS_BITS)
+        asked_any = Signal()
+        word = Signal(self._pixels * self._fire_lanes)
+        kept_word = Signal.like(word)
+        x = Signal(COUNT_BITS)
+        m.d.comb += [
+            x.eq(nest.value[3]),
+            addr.eq(nest.value[2] + (x >> ceil_log2(self._pixels))),
+            fires.i_valid.eq(windows.valid),
+            windows.ready.eq(fires.i_ready),
+            fires.i_addr.eq(addr),
+            fires.i_read.eq(command.mask & ~(asked_any & (asked == addr))),
+            fires.i_tag.eq(Cat(made, fires.i_read)),
+            known_valid.eq(fires.o_valid),
+            known.eq(fires.o_tag),
+            fires.o_ready.eq(known_ready),
+            word.eq(Mux(fires.o_tag[-1], fires.o_data, kept_word)),
+        ]
+        with m.If(windows.valid & windows.ready):
+            m.d.sync += [asked.eq(addr), asked_any.eq(1)]
+        with m.If(self.start):
+            m.d.sync += asked_any.eq(0)
+        with m.If(known_valid & known_ready):
+            m.d.sync += kept_word.eq(word)
+        with m.If(command.mask):
+            m.d.comb += fire.eq(word.word_select(known.fire_x, self._fire_lanes))
+        with m.Else():
+            m.d.comb += fire.eq(~0)

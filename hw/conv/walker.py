@@ -1,0 +1,140 @@
+"""Decides, cycle by cycle, which tile of the ring each lane takes for the pixel at hand."""
+
+from __future__ import annotations
+
+from amaranth import Cat, Module, Mux, Signal
+from amaranth.lib import data
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
+
+from hw.component import EmitOnce
+
+__all__ = ["Walker"]
+
+
+class Walker(EmitOnce):
+    """Lets every lane walk through the set bits of its column of a window, lowest entry first.
+
+    A pixel takes as many cycles as its busiest lane has set bits, at least one; the next pixel
+    follows without a gap. With ``skip`` off all lanes go through all entries that are present,
+    side by side, and a lane takes part where its bit is set: the same sums in the dense time.
+
+    Parameters
+    ----------
+    lanes : int
+        Lanes that walk apart.
+    entries : int
+        Bits of a lane's column.
+    depth : int
+        Tiles in the ring, a power of two.
+    payload_bits : int
+        What else is known of a pixel, handed on with each of its steps.
+
+    Members
+    -------
+    skip : In(1)
+    i_valid, i_ready, i_window (entries x lanes), i_present, i_base, i_payload
+        The pixels; ``i_base`` is the slot of entry 0.
+    o_valid, o_ready
+        A step.
+    take : Out(lanes)
+        Lanes that take part.
+    slots : Out(lanes x log2(depth))
+        Their tiles.
+    first, last : Out(1)
+        First and last step of the pixel.
+    payload : Out
+    ends : Out(1)
+        The last step of a pixel is being made; ``i_payload`` of it is at ``ends_payload``.
+    """
+
+    def __init__(self, *, lanes: int, entries: int, depth: int, payload_bits: int):
+        self._lanes = lanes
+        self._entries = entries
+        self._depth = depth
+        slot_bits = ceil_log2(depth)
+        super().__init__(
+            {
+                "skip": In(1),
+                "i_valid": In(1),
+                "i_ready": Out(1),
+                "i_window": In(data.ArrayLayout(lanes, entries)),
+                "i_present": In(entries),
+                "i_base": In(slot_bits),
+                "i_payload": In(payload_bits),
+                "o_valid": Out(1),
+                "o_ready": In(1),
+                "take": Out(lanes),
+                "slots": Out(data.ArrayLayout(slot_bits, lanes)),
+                "first": Out(1),
+                "last": Out(1),
+                "payload": Out(payload_bits),
+                "ends": Out(1),
+                "ends_payload": Out(payload_bits),
+            },
+            lanes=lanes,
+            entries=entries,
+            depth=depth,
+            payload_bits=payload_bits,
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        active = Signal()
+        base = Signal(ceil_log2(self._depth))
+        payload = Signal.like(self.payload)
+        first = Signal()
+        lane_last = Signal(self._lanes)
+        moves = Signal()
+        m.d.comb += [
+            moves.eq(~self.o_valid | self.o_ready),
+            self.ends.eq(active & moves & lane_last.all()),
+            self.ends_payload.eq(payload),
+            self.i_ready.eq(~active | self.ends),
+        ]
+        with m.If(self.i_ready):
+            m.d.sync += [
+                active.eq(self.i_valid),
+                base.eq(self.i_base),
+                payload.eq(self.i_payload),
+                first.eq(1),
+            ]
+        with m.Elif(moves):
+            m.d.sync += first.eq(0)
+        with m.If(moves):
+            m.d.sync += [
+                self.o_valid.eq(active),
+                self.first.eq(first),
+                self.last.eq(lane_last.all()),
+                self.payload.eq(payload),
+            ]
+        for lane in range(self._lanes):
+            column = Signal(self._entries, name=f"column_{lane}")
+            bits = Signal(self._entries, name=f"bits_{lane}")
+            pending = Signal(self._entries, name=f"pending_{lane}")
+            rest = Signal(self._entries, name=f"rest_{lane}")
+            lowest = Signal(self._entries, name=f"lowest_{lane}")
+            index = Signal(range(self._entries), name=f"index_{lane}")
+            m.d.comb += [
+                column.eq(Cat(entry[lane] for entry in self.i_window)),
+                rest.eq(pending & (pending - 1)),
+                lowest.eq(pending & ~rest),
+                lane_last[lane].eq(rest == 0),
+            ]
+            # One-hot to binary.
+            for bit in range(len(index)):
+                ones = [lowest[e] for e in range(self._entries) if e >> bit & 1]
+                m.d.comb += index[bit].eq(Cat(ones).any())
+            with m.If(self.i_ready):
+                m.d.sync += [
+                    bits.eq(column),
+                    pending.eq(Mux(self.skip, column, self.i_present) & self.i_valid.replicate(self._entries)),
+                ]
+            with m.Elif(moves):
+                m.d.sync += pending.eq(rest)
+            with m.If(moves):
+                m.d.sync += [
+                    self.take[lane].eq((lowest & bits).any()),
+                    self.slots[lane].eq(base + index),
+                ]
+        return m
