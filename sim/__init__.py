@@ -1,0 +1,1 @@
+"""What stands for the hardware: the bit-exact numpy model and the harness that runs the Verilog."""

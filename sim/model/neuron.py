@@ -1,0 +1,191 @@
+"""The pipelines beside the arrays, element by element: soma, grad and vector operations (point 6).
+
+Every operation is one binary operation of the storage format, rounded, in the order in which the
+equations write it; firing, pooling and (1 - s) select, and what is deselected is +0. An operation
+whose result is deselected is still done and sets statuses; the multiplications of a carried term
+that ``t_acc = 0`` leaves out are not.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hw.arith.format import FP16, Float
+from sim.model.number import Bits, Status, Values, settle
+
+__all__ = [
+    "Soma",
+    "add",
+    "compare",
+    "fire",
+    "grad",
+    "multiply",
+    "pool_spikes",
+    "soma",
+    "subtract",
+    "unpool",
+]
+
+
+def add(a: NDArray, b: NDArray | float, *, status: Status, format: Float = FP16) -> Values:
+    """RN(a + b); also the vector unit's ``accumulate``, with ``a`` what the destination held."""
+    with np.errstate(invalid="ignore"):
+        return settle(np.asarray(a, np.float64) + b, format, status)
+
+
+def subtract(a: NDArray, b: NDArray | float, *, status: Status, format: Float = FP16) -> Values:
+    """RN(a - b)."""
+    with np.errstate(invalid="ignore"):
+        return settle(np.asarray(a, np.float64) - b, format, status)
+
+
+def multiply(a: NDArray, b: NDArray | float, *, status: Status, format: Float = FP16) -> Values:
+    """RN(a * b); with a number for ``b`` the vector unit's ``scale``."""
+    with np.errstate(invalid="ignore"):
+        return settle(np.asarray(a, np.float64) * b, format, status)
+
+
+def compare(x: Values, low: float, high: float) -> Bits:
+    """low <= x <= high; false for NaN. Sets no status."""
+    return (x >= low) & (x <= high)
+
+
+def fire(u: Values, *, th_l: float, th_r: float, m_size: int | None = None) -> Bits:
+    """The rectangular surrogate derivative: th_l <= u <= th_r, in channels below ``m_size``."""
+    return compare(u, th_l, th_r) & _real_channels(u, m_size)
+
+
+def _real_channels(u: NDArray, m_size: int | None) -> Bits:
+    channels = u.shape[-1]
+    return np.arange(channels) < (channels if m_size is None else m_size)
+
+
+def spikes(u: Values, th_f: float, m_size: int | None) -> Bits:
+    """u >= th_f, in channels below ``m_size``."""
+    return (u >= th_f) & _real_channels(u, m_size)
+
+
+class Soma(NamedTuple):
+    """What soma makes of a time step."""
+
+    u: Values
+    """(..., y, x, m) membrane potentials."""
+    s: Bits
+    """(..., y, x, m) spikes, before pooling."""
+    s_out: Bits
+    """(..., y // pool, x // pool, m) spikes after pooling: what the next layer reads."""
+
+
+def soma(
+    conv_fp: Values,
+    u_prev: Values | None = None,
+    s_prev: NDArray | None = None,
+    *,
+    alpha: float,
+    th_f: float,
+    status: Status,
+    pool: int = 1,
+    m_size: int | None = None,
+    t_acc: bool = True,
+    format: Float = FP16,
+) -> Soma:
+    """u = RN((s_prev ? +0 : RN(alpha * u_prev)) + conv_fp); s = u >= th_f.
+
+    All arrays have shape (..., y, x, m). With ``t_acc`` false the carried term is +0 and neither
+    ``u_prev`` nor ``s_prev`` is read. ``pool`` is the size and stride of max-pooling.
+    """
+    carried: Values | float = 0.0
+    if t_acc:
+        if u_prev is None or s_prev is None:
+            raise ValueError("u_prev and s_prev must be given unless t_acc is false, not None")
+        decayed = multiply(u_prev, alpha, status=status, format=format)
+        carried = np.where(s_prev, 0.0, decayed)
+    u = add(conv_fp, carried, status=status, format=format)
+    s = spikes(u, th_f, m_size)
+    return Soma(u, s, pool_spikes(s, pool))
+
+
+def grad(
+    conv_bp: Values,
+    du_next: Values | None,
+    u: Values,
+    *,
+    alpha: float,
+    th_f: float,
+    th_l: float,
+    th_r: float,
+    status: Status,
+    pool: int = 1,
+    m_size: int | None = None,
+    t_acc: bool = True,
+    format: Float = FP16,
+) -> Values:
+    """du of a time step, of shape (..., y, x, m), from that of the step after it, ``du_next``.
+
+    With s and fire made again from u::
+
+        p  = RN(alpha * du_next)
+        ds = RN(conv_bp - RN(p * u))
+        du = RN((s ? +0 : p) + (fire ? ds : +0))
+
+    With ``t_acc`` false p and p * u are +0 and ``du_next`` is not read. ``conv_bp`` has the size of
+    the pooled map: see :func:`unpool`.
+    """
+    s = spikes(u, th_f, m_size)
+    p: Values | float = 0.0
+    q: Values | float = 0.0
+    if t_acc:
+        if du_next is None:
+            raise ValueError("du_next must be given unless t_acc is false, not None")
+        p = multiply(du_next, alpha, status=status, format=format)
+        q = multiply(p, u, status=status, format=format)
+    ds = subtract(unpool(conv_bp, s, pool), q, status=status, format=format)
+    ds = np.where(fire(u, th_l=th_l, th_r=th_r, m_size=m_size), ds, 0.0)
+    return add(np.where(s, 0.0, p), ds, status=status, format=format)
+
+
+def _pool_windows(x: NDArray, pool: int) -> NDArray:
+    """(..., y // pool, x // pool, m, pool * pool): row-major windows; partial ones are left out."""
+    *lead, height, width, channels = x.shape
+    rows, columns = height // pool, width // pool
+    if rows < 1 or columns < 1:
+        raise ValueError(f"pool must be from 1 to the map's size {height}x{width}, not {pool}")
+    x = x[..., : rows * pool, : columns * pool, :]
+    x = x.reshape(*lead, rows, pool, columns, pool, channels)
+    x = np.moveaxis(x, (-4, -2), (-2, -1))
+    return x.reshape(*lead, rows, columns, channels, pool * pool)
+
+
+def pool_spikes(s: Bits, pool: int) -> Bits:
+    """Max-pooling of spikes, an OR, with windows of pool x pool that do not overlap.
+
+    Rows and columns left over at the bottom and right belong to no window.
+    """
+    return s if pool == 1 else np.asarray(_pool_windows(s, pool).any(axis=-1))
+
+
+def unpool(conv_bp: Values, s: Bits, pool: int) -> Values:
+    """Gradient of max-pooling: it goes to a window's first spiking input, else to its first.
+
+    First is meant in row-major order. Inputs that are not chosen, or in no window, get +0. ``s`` (..., y, x, m), ``conv_bp``
+    (..., y // pool, x // pool, m).
+    """
+    if pool == 1:
+        return conv_bp
+    chosen = _pool_windows(s, pool).argmax(axis=-1)  # the first of equals
+    if conv_bp.shape != chosen.shape:
+        raise ValueError(f"conv_bp must have the shape {chosen.shape}, not {conv_bp.shape}")
+    full = np.zeros(s.shape)
+    rows, columns = conv_bp.shape[-3:-1]
+    for i in range(pool * pool):
+        inputs = (
+            ...,
+            slice(i // pool, rows * pool, pool),
+            slice(i % pool, columns * pool, pool),
+            slice(None),
+        )
+        full[inputs] = np.where(chosen == i, conv_bp, 0.0)
+    return full
