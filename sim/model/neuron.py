@@ -170,8 +170,8 @@ def pool_spikes(s: Bits, pool: int) -> Bits:
 def unpool(conv_bp: Values, s: Bits, pool: int) -> Values:
     """Gradient of max-pooling: it goes to a window's first spiking input, else to its first.
 
-    First is meant in row-major order. Inputs that are not chosen, or in no window, get +0. ``s`` (..., y, x, m), ``conv_bp``
-    (..., y // pool, x // pool, m).
+    First is meant in row-major order. Inputs that are not chosen, or in no window, get +0. Shapes:
+    ``s`` (..., y, x, m), ``conv_bp`` (..., y // pool, x // pool, m).
     """
     if pool == 1:
         return conv_bp

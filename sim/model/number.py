@@ -168,21 +168,23 @@ def read_psum(
     rounds to zero keeps its sign.
     """
     is_nan = psum == psum_nan(bits)
-    magnitude = np.abs(np.where(is_nan, 0, psum))
-    # Above 53 bits, bits that cannot matter any more are gathered in one (rounding to odd), so that
-    # the conversion to float64 is exact or, for the rounding that follows, as good as exact.
-    low = 63 - FLOAT64_BITS + 1
-    odd = ((magnitude >> low) | ((magnitude & ((1 << low) - 1)) != 0)) << low
-    exact = np.where(magnitude >> FLOAT64_BITS, odd, magnitude).astype(np.float64)
-    exact = np.ldexp(np.copysign(exact, np.where(psum < 0, -1.0, 1.0)), lsb - scale)
-    return settle(np.where(is_nan, np.nan, exact), format, status)
+    psum = np.where(is_nan, 0, psum)
+    exact = np.abs(psum)
+    if exact.max(initial=0) >> FLOAT64_BITS:
+        # Low bits of a large psum are gathered in one (rounding to odd): it then is a float64, and
+        # lies as the exact psum does to every tie of the narrower format.
+        low = 63 - FLOAT64_BITS + 1
+        odd = ((exact >> low) | ((exact & ((1 << low) - 1)) != 0)) << low
+        exact = np.where(exact >> FLOAT64_BITS, odd, exact)
+    values = np.ldexp(np.copysign(exact, np.where(psum < 0, -1.0, 1.0)), lsb - scale)
+    return settle(np.where(is_nan, np.nan, values), format, status)
 
 
 def to_psum(values: Values, *, lsb: int, bits: int) -> Integers:
     """What vector units write to a conv SRAM: NaN and infinity as the reserved integer.
 
-    +-0 becomes 0. Sets no status: reading the reserved integer will. ``lsb`` must be at most that of the values'
-    format.
+    +-0 becomes 0. Sets no status: reading the reserved integer will. ``lsb`` must be at most that
+    of the values' format.
     """
     finite = np.isfinite(values)
     integers = np.ldexp(np.where(finite, values, 0.0), -lsb).astype(np.int64)

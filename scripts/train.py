@@ -1,0 +1,351 @@
+"""Train 16C3-16C3-maxpool2-FC10 on scikit-learn's digits with the bit-exact model.
+
+Leaves under the output folder: ``steps.csv``, ``epochs.csv``, ``training.png``, ``checkpoint.npz``
+(written after every epoch; ``--resume`` goes on from it, bit for bit as if never stopped), and the
+first and the last training step in full, ``first.npz`` and ``last.npz``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import dataclasses
+import json
+import math
+import statistics
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hw.config import ChipConfig
+from hw.presets import load
+from sim.model import Status, UpdateRule
+from sim.model.network import Layer, Network, Weights
+from sim.model.record import save_arrays
+
+__all__ = [
+    "Data",
+    "Training",
+    "TrainingSettings",
+    "add_arguments",
+    "load_digits",
+    "measure_training_step",
+    "run",
+    "train",
+]
+
+CLASSES = 10
+PLANES = 4
+"""Pixels are 0..16, sixteenths of 1: bit planes 0..4."""
+STEPS = 4
+"""Time steps T."""
+EVALUATION_BATCH = 120
+"""Samples in memory at a time when accuracy is measured; changes no result."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSettings:
+    """What a training run depends on, beside the chip's storage format.
+
+    Raises
+    ------
+    ValueError
+        If a number is impossible.
+    """
+
+    seed: int = 0
+    epochs: int = 15
+    batch: int = 32
+    lr: float = 0.1
+    momentum: float = 0.9
+    loss_scale: float = 1024.0
+    th_l: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name, low in (("seed", 0), ("epochs", 1), ("batch", 1)):
+            if getattr(self, name) < low:
+                raise ValueError(f"{name} must be at least {low}, not {getattr(self, name)}")
+        if not (math.isfinite(self.lr) and self.lr > 0):
+            raise ValueError(f"lr must be a number above 0, not {self.lr}")
+        if not 0 <= self.momentum < 1:
+            raise ValueError(f"momentum must be from 0 to below 1, not {self.momentum}")
+        if not (0 < self.loss_scale < math.inf and math.frexp(self.loss_scale)[0] == 0.5):
+            raise ValueError(f"loss_scale must be a power of two, not {self.loss_scale}")
+        if not -2 <= self.th_l <= 2:
+            raise ValueError(f"th_l must be from -2 to 2, not {self.th_l}")
+
+
+class Data(NamedTuple):
+    """Images of shape (sample, y, x, 1) with pixels 0..16, and their labels."""
+
+    x: NDArray[np.uint8]
+    y: NDArray[np.int64]
+
+
+def load_digits() -> tuple[Data, Data]:
+    """Scikit-learn's digits: 80 % to train and 20 % to test with, stratified, always the same."""
+    # Imported here, as matplotlib and tqdm below, because the command line imports this file
+    # whichever verb it runs.
+    from sklearn import datasets
+    from sklearn.model_selection import train_test_split
+
+    digits = datasets.load_digits()
+    x = digits.images.astype(np.uint8)[..., None]
+    x_train, x_test, y_train, y_test = train_test_split(
+        x, digits.target, test_size=0.2, stratify=digits.target, random_state=0
+    )
+    return Data(x_train, y_train), Data(x_test, y_test)
+
+
+def digits_network(config: ChipConfig, settings: TrainingSettings) -> Network:
+    """16C3-16C3-maxpool2-FC10, T = 4, alpha 0.5, threshold 1, window [th_l, 2], no bias."""
+    padding = (1, 1, 1, 1)
+    return Network.for_chip(
+        config,
+        layers=(
+            Layer(m_size=16, kernel=(3, 3), padding=padding, th_l=settings.th_l),
+            Layer(m_size=16, kernel=(3, 3), padding=padding, pool=2, th_l=settings.th_l),
+            Layer(m_size=CLASSES, fully_connected=True, th_l=settings.th_l),
+        ),
+        input_size=(8, 8, 1),
+        steps=STEPS,
+        planes=PLANES,
+        wg_samples=settings.batch,
+    )
+
+
+@dataclass
+class Training:
+    """State of a training run between two epochs: all that a checkpoint holds."""
+
+    settings: TrainingSettings
+    network: Network
+    weights: list[Weights]
+    epoch: int = 0
+    """Epochs done."""
+    steps: list[list[float]] = field(default_factory=list)
+    """Rows of steps.csv: see STEP_COLUMNS."""
+    epochs: list[list[float]] = field(default_factory=list)
+    """Rows of epochs.csv: see EPOCH_COLUMNS."""
+
+    @classmethod
+    def start(cls, config: ChipConfig, settings: TrainingSettings) -> Training:
+        """Weights from N(0, 2 / fan_in)."""
+        network = digits_network(config, settings)
+        rng = np.random.default_rng(settings.seed)
+        weights = [
+            Weights.start(
+                rng.normal(scale=math.sqrt(2 / math.prod(shape[1:])), size=shape), network.format
+            )
+            for shape in network.weight_shapes
+        ]
+        return cls(settings, network, weights)
+
+    def describe(self) -> dict[str, object]:
+        """What has to be equal for a checkpoint to fit."""
+        return {"format": str(self.network.format), **dataclasses.asdict(self.settings)}
+
+    def save(self, path: Path) -> None:
+        """Write a checkpoint, all or nothing."""
+        arrays = {}
+        for index, state in enumerate(self.weights):
+            for name, array in vars(state).items():
+                arrays[f"{index}.{name}"] = array
+        rest = {
+            "settings": self.describe(),
+            "epoch": self.epoch,
+            "steps": self.steps,
+            "epochs": self.epochs,
+        }
+        save_arrays(path, arrays, rest)
+
+    def resume(self, path: Path) -> None:
+        """Go on from a checkpoint.
+
+        Raises
+        ------
+        ValueError
+            If there is none, or it belongs to another run.
+        """
+        try:
+            with np.load(path) as arrays:
+                rest = json.loads(str(arrays["rest"]))
+                for index, state in enumerate(self.weights):
+                    for name in vars(state):
+                        setattr(state, name, arrays[f"{index}.{name}"])
+        except (OSError, KeyError, ValueError) as error:
+            raise ValueError(f"{path} must be a checkpoint to resume from, not {error}") from None
+        for name, value in self.describe().items():
+            if rest["settings"].get(name) != value:
+                raise ValueError(
+                    f"{name} must be {rest['settings'].get(name)} as in the checkpoint {path}, "
+                    f"not {value}"
+                )
+        self.epoch, self.steps, self.epochs = rest["epoch"], rest["steps"], rest["epochs"]
+
+
+STEP_COLUMNS = ("step", "epoch", "lr", "loss", "updated", "overflow", "invalid")
+EPOCH_COLUMNS = ("epoch", "loss", "test_accuracy")
+
+
+def batches(samples: int, settings: TrainingSettings, epoch: int) -> Iterator[NDArray[np.int64]]:
+    """Indices of an epoch's batches: an order that follows from seed and epoch alone."""
+    order = np.random.default_rng((settings.seed, epoch)).permutation(samples)
+    for first in range(0, samples, settings.batch):
+        yield order[first : first + settings.batch]
+
+
+def accuracy(network: Network, weights: list[Weights], data: Data) -> float:
+    """Share of samples whose label has the highest firing rate, the first of equals."""
+    right = 0
+    for first in range(0, len(data.x), EVALUATION_BATCH):
+        part = slice(first, first + EVALUATION_BATCH)
+        out = network.forward(data.x[None, part], weights, status=Status())[-1].s_out
+        right += int((out.sum(axis=0)[:, 0, 0].argmax(axis=-1) == data.y[part]).sum())
+    return right / len(data.x)
+
+
+def train(training: Training, folder: Path, *, progress: bool = True) -> None:
+    """Train to the end, leaving everything in ``folder``."""
+    from tqdm import tqdm
+
+    data, test = load_digits()
+    settings, network = training.settings, training.network
+    per_epoch = -(-len(data.x) // settings.batch)
+    total = per_epoch * settings.epochs
+    one_hot = np.eye(CLASSES)
+    shown = training.epochs[-1][-1] if training.epochs else 0.0
+    bar = tqdm(
+        total=total, initial=len(training.steps), unit="step", disable=not progress, leave=True
+    )
+    write_rows(folder / "epochs.csv", EPOCH_COLUMNS, training.epochs)
+    write_rows(folder / "steps.csv", STEP_COLUMNS, training.steps)
+    with bar, (folder / "steps.csv").open("a", newline="", encoding="utf-8") as log:
+        for epoch in range(training.epoch, settings.epochs):
+            for chosen in batches(len(data.x), settings, epoch):
+                step = len(training.steps)
+                lr = settings.lr * (1 + math.cos(math.pi * step / total)) / 2
+                record = network.train_step(
+                    data.x[None, chosen],
+                    one_hot[data.y[chosen]],
+                    training.weights,
+                    UpdateRule(lr=lr, mu=settings.momentum, k=1 / settings.loss_scale),
+                    loss_scale=settings.loss_scale,
+                )
+                status = record.status
+                row = [step, epoch, lr, record.loss]
+                row += [int(x) for x in (record.updated, status.overflow, status.invalid)]
+                training.steps.append(row)
+                csv.writer(log).writerow(row)
+                for name, recorded in (("first", 0), ("last", total - 1)):
+                    if step == recorded:
+                        record.save(folder / f"{name}.npz", network.format)
+                bar.update()
+                bar.set_postfix(loss=f"{record.loss:.4f}", accuracy=f"{shown:.2%}")
+            log.flush()
+            shown = accuracy(network, training.weights, test)
+            loss = statistics.fmean(row[3] for row in training.steps[-per_epoch:])
+            training.epochs.append([epoch, loss, shown])
+            training.epoch = epoch + 1
+            write_rows(folder / "epochs.csv", EPOCH_COLUMNS, training.epochs)
+            training.save(folder / "checkpoint.npz")
+            bar.set_postfix(loss=f"{loss:.4f}", accuracy=f"{shown:.2%}")
+    plot(training, folder / "training.png")
+
+
+def write_rows(path: Path, columns: tuple[str, ...], rows: list[list[float]]) -> None:
+    """Write a CSV file anew."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([columns, *rows])
+
+
+def plot(training: Training, path: Path) -> None:
+    """Loss of every step, and accuracy of every epoch, over the steps."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    left = figure.add_subplot()
+    right = left.twinx()
+    per_epoch = len(training.steps) / max(1, training.epoch)
+    left.plot([row[3] for row in training.steps], color="tab:blue", linewidth=0.7)
+    left.set(xlabel="training step", ylabel="loss", ylim=(0, None))
+    left.yaxis.label.set_color("tab:blue")
+    right.plot(
+        [(row[0] + 1) * per_epoch for row in training.epochs],
+        [100 * row[2] for row in training.epochs],
+        color="tab:orange",
+        marker="o",
+    )
+    right.set_ylabel("test accuracy, %", color="tab:orange")
+    left.set_title(f"digits, storage {training.network.format}, seed {training.settings.seed}")
+    figure.savefig(path, dpi=120)
+
+
+def measure_training_step(count: int = 15) -> float:
+    """Seconds of a training step of batch 32, the median of ``count`` after three others."""
+    training = Training.start(load("paper"), TrainingSettings())
+    data, _ = load_digits()
+    seconds = []
+    chosen = list(batches(len(data.x), training.settings, 0))[: count + 3]
+    for batch in chosen:
+        began = time.perf_counter()
+        training.network.train_step(
+            data.x[None, batch],
+            np.eye(CLASSES)[data.y[batch]],
+            training.weights,
+            UpdateRule(lr=0.1, mu=0.9, k=1 / 1024),
+            loss_scale=1024,
+        )
+        seconds.append(time.perf_counter() - began)
+    return statistics.median(seconds[3:])
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of ``backspike train``."""
+    parser.add_argument("--config", default="paper", help="preset or TOML file (default: paper)")
+    for setting in dataclasses.fields(TrainingSettings):
+        parser.add_argument(
+            f"--{setting.name.replace('_', '-')}",
+            type=type(setting.default),
+            default=setting.default,
+            help=f"(default: {setting.default})",
+        )
+    parser.add_argument(
+        "--out", type=Path, default=Path("build/train"), help="output folder (default: build/train)"
+    )
+    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
+
+
+def run(args: argparse.Namespace) -> int:
+    """``backspike train``: 0, or 2 with one sentence on standard error if the input is bad."""
+    try:
+        names = [setting.name for setting in dataclasses.fields(TrainingSettings)]
+        settings = TrainingSettings(**{name: getattr(args, name) for name in names})
+        training = Training.start(load(args.config), settings)
+        if args.resume:
+            training.resume(args.out / "checkpoint.npz")
+        began = time.perf_counter()
+        train(training, args.out)
+    except (ValueError, OSError) as error:
+        print(f"backspike train: {error}", file=sys.stderr)
+        return 2
+    skipped = sum(not row[4] for row in training.steps)
+    print(
+        f"test accuracy {training.epochs[-1][2]:.2%} after {settings.epochs} epochs "
+        f"({len(training.steps)} steps, {skipped} without an update) "
+        f"in {time.perf_counter() - began:.0f} s; see {args.out}"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    command = argparse.ArgumentParser(description=__doc__)
+    add_arguments(command)
+    sys.exit(run(command.parse_args()))
