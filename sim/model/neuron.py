@@ -2,8 +2,9 @@
 
 Every operation is one binary operation of the storage format, rounded, in the order in which the
 equations write it; firing, pooling and (1 - s) select, and what is deselected is +0. An operation
-whose result is deselected is still done and sets statuses; the multiplications of a carried term
-that ``t_acc = 0`` leaves out are not.
+sets statuses if its result is used: a deselected one, and a comparison, set none. Channels from
+``m_size`` on come out as +0 and 0 whatever goes in, and set no status; neither may a caller let
+their psums (``conv[..., :m_size]`` is what counts when they are read).
 """
 
 from __future__ import annotations
@@ -30,22 +31,38 @@ __all__ = [
 ]
 
 
-def add(a: NDArray, b: NDArray | float, *, status: Status, format: Float = FP16) -> Values:
+def add(
+    a: NDArray, b: NDArray | float, *, status: Status, format: Float = FP16
+) -> Values:
     """RN(a + b); also the vector unit's ``accumulate``, with ``a`` what the destination held."""
     with np.errstate(invalid="ignore"):
         return settle(np.asarray(a, np.float64) + b, format, status)
 
 
-def subtract(a: NDArray, b: NDArray | float, *, status: Status, format: Float = FP16) -> Values:
-    """RN(a - b)."""
+def subtract(
+    a: NDArray,
+    b: NDArray | float,
+    *,
+    status: Status,
+    format: Float = FP16,
+    used: Bits | None = None,
+) -> Values:
+    """RN(a - b); results that are not ``used`` set no status."""
     with np.errstate(invalid="ignore"):
-        return settle(np.asarray(a, np.float64) - b, format, status)
+        return settle(np.asarray(a, np.float64) - b, format, status, used)
 
 
-def multiply(a: NDArray, b: NDArray | float, *, status: Status, format: Float = FP16) -> Values:
-    """RN(a * b); with a number for ``b`` the vector unit's ``scale``."""
+def multiply(
+    a: NDArray,
+    b: NDArray | float,
+    *,
+    status: Status,
+    format: Float = FP16,
+    used: Bits | None = None,
+) -> Values:
+    """RN(a * b), with a number for ``b`` the vector unit's ``scale``; ``used`` as in subtract."""
     with np.errstate(invalid="ignore"):
-        return settle(np.asarray(a, np.float64) * b, format, status)
+        return settle(np.asarray(a, np.float64) * b, format, status, used)
 
 
 def compare(x: Values, low: float, high: float) -> Bits:
@@ -53,19 +70,20 @@ def compare(x: Values, low: float, high: float) -> Bits:
     return (x >= low) & (x <= high)
 
 
-def fire(u: Values, *, th_l: float, th_r: float, m_size: int | None = None) -> Bits:
-    """The rectangular surrogate derivative: th_l <= u <= th_r, in channels below ``m_size``."""
-    return compare(u, th_l, th_r) & _real_channels(u, m_size)
+def fire(u: Values, *, th_l: float, th_r: float) -> Bits:
+    """The rectangular surrogate derivative: th_l <= u <= th_r."""
+    return compare(u, th_l, th_r)
 
 
-def _real_channels(u: NDArray, m_size: int | None) -> Bits:
-    channels = u.shape[-1]
-    return np.arange(channels) < (channels if m_size is None else m_size)
+def _channels(x: NDArray, m_size: int | None) -> NDArray:
+    """The channels that count."""
+    return x if m_size is None else x[..., :m_size]
 
 
-def spikes(u: Values, th_f: float, m_size: int | None) -> Bits:
-    """u >= th_f, in channels below ``m_size``."""
-    return (u >= th_f) & _real_channels(u, m_size)
+def _with_silent(x: NDArray, channels: int) -> NDArray:
+    """``x`` with channels of +0 or 0 behind its own."""
+    missing = channels - x.shape[-1]
+    return np.pad(x, [(0, 0)] * (x.ndim - 1) + [(0, missing)]) if missing else x
 
 
 class Soma(NamedTuple):
@@ -97,15 +115,19 @@ def soma(
     All arrays have shape (..., y, x, m). With ``t_acc`` false the carried term is +0 and neither
     ``u_prev`` nor ``s_prev`` is read. ``pool`` is the size and stride of max-pooling.
     """
+    channels = conv_fp.shape[-1]
     carried: Values | float = 0.0
     if t_acc:
         if u_prev is None or s_prev is None:
             raise ValueError("u_prev and s_prev must be given unless t_acc is false, not None")
-        decayed = multiply(u_prev, alpha, status=status, format=format)
-        carried = np.where(s_prev, 0.0, decayed)
-    u = add(conv_fp, carried, status=status, format=format)
-    s = spikes(u, th_f, m_size)
-    return Soma(u, s, pool_spikes(s, pool))
+        silent = ~_channels(np.asarray(s_prev, bool), m_size)
+        u_prev = _channels(u_prev, m_size)
+        decayed = multiply(u_prev, alpha, status=status, format=format, used=silent)
+        carried = np.where(silent, decayed, 0.0)
+    u = add(_channels(conv_fp, m_size), carried, status=status, format=format)
+    s = u >= th_f
+    s_out = pool_spikes(s, pool)
+    return Soma(_with_silent(u, channels), _with_silent(s, channels), _with_silent(s_out, channels))
 
 
 def grad(
@@ -134,17 +156,21 @@ def grad(
     With ``t_acc`` false p and p * u are +0 and ``du_next`` is not read. ``conv_bp`` has the size of
     the pooled map: see :func:`unpool`.
     """
-    s = spikes(u, th_f, m_size)
+    channels = u.shape[-1]
+    u = _channels(u, m_size)
+    s, active = u >= th_f, fire(u, th_l=th_l, th_r=th_r)
     p: Values | float = 0.0
     q: Values | float = 0.0
     if t_acc:
         if du_next is None:
             raise ValueError("du_next must be given unless t_acc is false, not None")
-        p = multiply(du_next, alpha, status=status, format=format)
-        q = multiply(p, u, status=status, format=format)
-    ds = subtract(unpool(conv_bp, s, pool), q, status=status, format=format)
-    ds = np.where(fire(u, th_l=th_l, th_r=th_r, m_size=m_size), ds, 0.0)
-    return add(np.where(s, 0.0, p), ds, status=status, format=format)
+        du_next = _channels(du_next, m_size)
+        p = multiply(du_next, alpha, status=status, format=format, used=active | ~s)
+        q = multiply(p, u, status=status, format=format, used=active)
+    conv = unpool(_channels(conv_bp, m_size), s, pool)
+    ds = subtract(conv, q, status=status, format=format, used=active)
+    du = add(np.where(s, 0.0, p), np.where(active, ds, 0.0), status=status, format=format)
+    return _with_silent(du, channels)
 
 
 def _pool_windows(x: NDArray, pool: int) -> NDArray:

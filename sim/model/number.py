@@ -84,13 +84,19 @@ def _quantum(exact: Values, format: Float) -> NDArray[np.intc]:
     return np.where(exact == 0, format.lsb, np.maximum(exponent - 1 - format.mantissa, format.lsb))
 
 
-def settle(exact: ArrayLike, format: Float, status: Status) -> Values:
-    """Round the results of an element-wise operation and note overflow (made) and NaN (any)."""
+def settle(
+    exact: ArrayLike, format: Float, status: Status, used: Bits | None = None
+) -> Values:
+    """Round the results of an element-wise operation and note overflow (made) and NaN (any).
+
+    Only results that are ``used`` (None for all) set statuses.
+    """
     exact = np.asarray(exact, dtype=np.float64)
     result = round_values(exact, format)
     special = ~np.isfinite(result)
     if special.any():
-        status.add(overflow=special & np.isfinite(exact), invalid=np.isnan(result))
+        special = special if used is None else special & used
+        status.add(overflow=special & np.isfinite(exact), invalid=special & np.isnan(result))
     return result
 
 
