@@ -1,0 +1,69 @@
+# Every target works on a bare machine that has Python 3.11 or newer, g++, make and git:
+# what else it needs is installed into .venv, once.
+
+VENV := .venv
+BACKSPIKE := $(VENV)/bin/backspike
+PYTEST := $(VENV)/bin/python -m pytest
+# The first Python that is new enough; name another with make PYTHON=...
+PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	&& echo $$python && break; done)
+# Tests side by side: one a core.
+JOBS ?= auto
+
+# A preset (paper, vcu128, tiny) or a TOML file, and single settings: SET="array.lanes=8 fp.w=8192"
+CONFIG ?= paper
+SET ?=
+# WAVES=1 leaves an FST of each simulation; ONLY=name runs one bench; ARGS go to the command as is.
+WAVES ?=
+ONLY ?=
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup verilog sim train test test-all bench lint format clean
+
+help: ## say what there is
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+setup: $(VENV)/.ready ## install everything into .venv
+
+$(VENV)/.ready: pyproject.toml constraints.txt
+	@if [ -z "$(PYTHON)" ]; then \
+		echo "Backspike needs Python 3.11 or newer, not $$(python3 --version 2>&1 || true)" >&2; \
+		exit 1; fi
+	@for tool in g++ make git; do command -v $$tool >/dev/null || { \
+		echo "Backspike needs $$tool, which is not installed" >&2; exit 1; }; done
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
+		--constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+verilog: $(VENV)/.ready ## write build/<config>/verilog: CONFIG=paper|vcu128|tiny|my.toml SET="key=value ..."
+	$(BACKSPIKE) verilog $(CONFIG) $(addprefix --set ,$(SET)) $(ARGS)
+
+sim: $(VENV)/.ready ## run the cocotb test benches: WAVES=1
+	$(BACKSPIKE) sim $(if $(WAVES),--waves) $(ARGS)
+
+train: $(VENV)/.ready ## train on real data, then replay training steps through the Verilog
+	$(BACKSPIKE) train $(ARGS)
+
+test: $(VENV)/.ready ## run the tests, but for the slow ones
+	$(PYTEST) -n $(JOBS) -m "not slow" $(ARGS)
+
+test-all: $(VENV)/.ready ## run all tests
+	$(PYTEST) -n $(JOBS) $(ARGS)
+
+bench: $(VENV)/.ready ## measure the figures beside their targets: ONLY=name
+	$(BACKSPIKE) bench $(if $(ONLY),--only $(ONLY)) $(ARGS)
+
+lint: $(VENV)/.ready ## check style and types
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+format: $(VENV)/.ready ## bring all files into the form that lint asks for
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+clean: ## remove what was built, but not .venv
+	rm -rf build .pytest_cache .mypy_cache .ruff_cache
