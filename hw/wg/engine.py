@@ -1,0 +1,185 @@
+"""The WG engine: makes the weight gradients of a layer from a start command to done."""
+
+from __future__ import annotations
+
+from amaranth import Cat, Module, Mux, Signal
+from amaranth.lib.wiring import In, Out, connect, flipped
+from amaranth.utils import bits_for
+
+from hw.arith.format import FP32, Float
+from hw.component import EmitOnce
+from hw.counters import Counters, cycle_events
+from hw.memory.port import ReadPort, WritePort
+from hw.memory.stream import ReadStream
+from hw.wg.array import WgArray
+from hw.wg.command import WgCommand
+from hw.wg.readout import WgReadout
+from hw.wg.scanner import WgPicker, WgScanner, count_ones
+
+__all__ = ["WgEngine"]
+
+
+class WgEngine(EmitOnce):
+    """Weight gradients: dw[m, c, r, s] from spikes and gradients of potentials.
+
+    Takes one cycle per vector of spikes that is not silent (``skip``; else per pixel under a
+    window) and position, plus one cycle a position and some 20 in all; a position lasts at least as
+    long as its readout, L * L / dw_lanes + 1 cycles.
+
+    Parameters
+    ----------
+    format, lanes, pixels, dw_lanes
+        ``format``, ``array.lanes``, ``array.spike_pixels`` and ``array.dw_lanes`` of the
+        configuration.
+
+    Members
+    -------
+    start : In(1), command : In(WgCommand)
+        The command is held until ``done``.
+    running : Out(1), done : Out(1)
+        ``done`` is high for one cycle, after the last write.
+    overflow, invalid : Out(1)
+        High for one cycle per event; sticky statuses to be.
+    clear_counters : In(1), counters : Out
+        ``busy`` counts vectors that enter the array, ``skipped`` those left out, ``lanes`` the
+        columns that add.
+    spike_read : Out(ReadPort), du_read : Out(ReadPort)
+        A word is P pixels x L spikes; L values of one pixel.
+    dw_read : Out(ReadPort), dw_write : Out(WritePort)
+        A word is L binary32 values; read with ``dw_acc`` only.
+
+    Raises
+    ------
+    ValueError
+        If the sums do not fit 64 bits or ``dw_lanes`` does not divide ``lanes``.
+    """
+
+    def __init__(self, *, format: Float, lanes: int, pixels: int, dw_lanes: int):
+        format.check_sums_fit()
+        self._format = format
+        self._lanes = lanes
+        self._pixels = pixels
+        self._readout = WgReadout(format=format, lanes=lanes, dw_lanes=dw_lanes)
+        self._count = Counters(
+            busy=1,
+            stalled=1,
+            idle=1,
+            skipped=bits_for(pixels),
+            lanes=bits_for(lanes),
+            spike_reads=1,
+            du_reads=1,
+            dw_reads=1,
+            dw_writes=1,
+        )
+        super().__init__(
+            {
+                "start": In(1),
+                "command": In(WgCommand),
+                "running": Out(1),
+                "done": Out(1),
+                "overflow": Out(1),
+                "invalid": Out(1),
+                "clear_counters": In(1),
+                "counters": Out(self._count.signature.members["values"].shape),
+                "spike_read": Out(ReadPort(width=pixels * lanes)),
+                "du_read": Out(ReadPort(width=format.width * lanes)),
+                "dw_read": Out(ReadPort(width=FP32.width * lanes)),
+                "dw_write": Out(WritePort(width=FP32.width * lanes, granules=lanes)),
+            },
+            format=format,
+            lanes=lanes,
+            pixels=pixels,
+            dw_lanes=dw_lanes,
+        )
+
+    @classmethod
+    def from_config(cls, config) -> WgEngine:
+        """The WG engine of a core of ``config`` (:class:`hw.config.ChipConfig`)."""
+        array = config.array
+        return cls(
+            format=config.format,
+            lanes=array.lanes,
+            pixels=array.spike_pixels,
+            dw_lanes=array.dw_lanes,
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        command = self.command
+        m.submodules.scanner = scanner = WgScanner(lanes=self._lanes, pixels=self._pixels)
+        m.submodules.picker = picker = WgPicker(lanes=self._lanes, pixels=self._pixels)
+        # Beside a du vector go its spikes, whether there is one, and the end of the position.
+        m.submodules.du = du = ReadStream(
+            width=self._format.width * self._lanes, tag_bits=self._lanes + 2, depth=4
+        )
+        m.submodules.array = array = WgArray(format=self._format, lanes=self._lanes)
+        m.submodules.readout = readout = self._readout
+        connect(m, scanner.port, flipped(self.spike_read))
+        connect(m, du.port, flipped(self.du_read))
+        connect(m, readout.read, flipped(self.dw_read))
+        connect(m, readout.write, flipped(self.dw_write))
+
+        begins = Signal()
+        m.d.comb += [
+            begins.eq(self.start & ~self.running),
+            self.done.eq(self.running & readout.idle),
+            scanner.start.eq(begins),
+            scanner.command.eq(command),
+            readout.start.eq(begins),
+            readout.command.eq(command),
+        ]
+        with m.If(begins):
+            m.d.sync += self.running.eq(1)
+        with m.Elif(self.done):
+            m.d.sync += self.running.eq(0)
+
+        m.d.comb += [
+            picker.stride.eq(command.stride),
+            picker.i.eq(scanner.o),
+            picker.i_valid.eq(scanner.o_valid),
+            scanner.o_ready.eq(picker.i_ready),
+            du.i_valid.eq(picker.o_valid),
+            picker.o_ready.eq(du.i_ready),
+            du.i_addr.eq(picker.o_addr),
+            du.i_read.eq(picker.o_read),
+            du.i_tag.eq(Cat(picker.o_spikes, picker.o_read, picker.o_last)),
+        ]
+
+        # The cycle after the last vector has entered it is added (``ends``); from the next one on
+        # the sums are ``full``, until they are captured, as soon as the copies have been read.
+        spikes, is_vector, is_last = Signal(self._lanes), Signal(), Signal()
+        enter, ends, full, capture = Signal(), Signal(), Signal(), Signal()
+        m.d.comb += [
+            Cat(spikes, is_vector, is_last).eq(du.o_tag),
+            capture.eq(full & readout.free),
+            du.o_ready.eq(~ends & (~full | capture)),
+            enter.eq(du.o_valid & du.o_ready & is_vector),
+            array.enter.eq(enter),
+            array.du.eq(du.o_data),
+            array.spikes.eq(spikes),
+            array.clear.eq(capture | begins),
+            array.capture.eq(capture),
+            readout.captured.eq(capture),
+            array.load.eq(readout.load),
+            array.row.eq(readout.row),
+            *(readout.value[lane].eq(array.value[lane]) for lane in range(self._lanes)),
+            self.overflow.eq(readout.overflow),
+            self.invalid.eq(readout.invalid),
+        ]
+        m.d.sync += [
+            ends.eq(du.o_valid & du.o_ready & is_last),
+            full.eq(ends | (full & ~capture)),
+        ]
+
+        m.submodules.count = count = self._count
+        m.d.comb += [
+            count.clear.eq(self.clear_counters),
+            count.events.skipped.eq(scanner.skipped),
+            count.events.lanes.eq(count_ones(m, Mux(enter, spikes, 0), "adding")),
+            self.counters.eq(count.values),
+        ]
+        for name in ("spike_read", "du_read", "dw_read", "dw_write"):
+            port = getattr(self, name)
+            m.d.comb += count.events[f"{name}s"].eq(port.en & port.ready)
+        cycle_events(m, count, running=self.running, entering=enter)
+        return m

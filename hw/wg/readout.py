@@ -1,0 +1,281 @@
+"""From the accumulators of a finished position to words of dw in memory."""
+
+from __future__ import annotations
+
+from amaranth import Cat, Const, Module, Mux, Signal, signed
+from amaranth.lib import data
+from amaranth.lib.wiring import In, Out, connect, flipped
+from amaranth.utils import exact_log2
+
+from hw.arith.add import FloatAdd
+from hw.arith.fixed import RoundFixed
+from hw.arith.format import FP32, Float
+from hw.component import EmitOnce
+from hw.memory.loops import LoopNest
+from hw.memory.port import ADDRESS_BITS, ReadPort, WritePort
+from hw.memory.stream import ReadStream, WriteQueue
+from hw.wg.command import PLANE_BITS, WgCommand
+
+__all__ = ["WgReadout", "WgRounder"]
+
+MINUS_ZERO = 1 << (FP32.width - 1)
+"""Code of -0, which added to any value leaves it as it is."""
+
+
+class WgRounder(EmitOnce):
+    """Rounds sums to binary32 and adds the old dw: o = RN32(RN32(2**-plane * sum) + old).
+
+    Throughput one vector of ``dw_lanes`` a cycle. ``old`` and ``flags`` come ``round_latency``
+    cycles after ``sums``, the result ``latency`` cycles after them.
+
+    Parameters
+    ----------
+    format : Float
+        Of du, which decides the sums' width and LSB.
+    dw_lanes : int
+        Sums side by side.
+
+    Members
+    -------
+    sums : In(signed(psum_bits)) x dw_lanes, plane : In(4)
+    old : In(32) x dw_lanes
+        -0 for nothing to add.
+    o : Out(32) x dw_lanes
+    overflow, invalid : Out(1)
+        Of any lane, with ``o``.
+    """
+
+    def __init__(self, *, format: Float, dw_lanes: int):
+        self._dw_lanes = dw_lanes
+        self._round = [
+            RoundFixed(
+                width=format.psum_bits, lsb=format.lsb, format=FP32, scale_bits=PLANE_BITS
+            )
+            for _ in range(dw_lanes)
+        ]
+        self._add = [FloatAdd(format=FP32) for _ in range(dw_lanes)]
+        super().__init__(
+            {
+                "sums": In(signed(format.psum_bits)).array(dw_lanes),
+                "plane": In(PLANE_BITS),
+                "old": In(FP32.width).array(dw_lanes),
+                "o": Out(FP32.width).array(dw_lanes),
+                "overflow": Out(1),
+                "invalid": Out(1),
+            },
+            format=format,
+            dw_lanes=dw_lanes,
+        )
+
+    @property
+    def round_latency(self) -> int:
+        """Cycles from ``sums`` to ``old``."""
+        return self._round[0].latency
+
+    @property
+    def latency(self) -> int:
+        """Cycles from ``sums`` to ``o``."""
+        return self.round_latency + self._add[0].latency
+
+    def elaborate(self, platform):
+        m = Module()
+        for lane, (rounder, add) in enumerate(zip(self._round, self._add, strict=True)):
+            m.submodules[f"round_{lane}"] = rounder
+            m.submodules[f"add_{lane}"] = add
+            m.d.comb += [
+                rounder.i.eq(self.sums[lane]),
+                rounder.scale.eq(self.plane),
+                # A NaN made by rounding is a NaN read by the addition: one invalid says both.
+                add.a.eq(self.old[lane]),
+                add.b.eq(rounder.o),
+                self.o[lane].eq(add.o),
+            ]
+        m.d.comb += [
+            self.overflow.eq(Cat(add.overflow for add in self._add).any()),
+            self.invalid.eq(Cat(add.invalid for add in self._add).any()),
+        ]
+        return m
+
+
+class WgReadout(EmitOnce):
+    """Reads the copied accumulators row by row, rounds them and writes them to memory.
+
+    A position takes L * L / dw_lanes cycles, in which the next one accumulates; rows wait for room
+    to write and, with ``dw_acc``, for their old words.
+
+    Parameters
+    ----------
+    format : Float
+        Of du.
+    lanes, dw_lanes : int
+        Size of the array; values read out a cycle.
+
+    Members
+    -------
+    start : In(1), command : In(WgCommand)
+    captured : In(1)
+        The copies hold a position from the next cycle on; only while ``free``.
+    free : Out(1)
+        The copies have been read.
+    load, row : Out, value : In(signed(psum_bits)) x lanes
+        Of :class:`hw.wg.array.WgArray`.
+    read : Out(ReadPort), write : Out(WritePort)
+        To dw; a word is a row of L values, one granule each.
+    overflow, invalid : Out(1)
+    idle : Out(1)
+        Every row of the command has been written.
+    """
+
+    LEVELS = ("out", "in", "r", "s", "row")
+
+    def __init__(self, *, format: Float, lanes: int, dw_lanes: int):
+        if dw_lanes < 1 or lanes % dw_lanes:
+            raise ValueError(f"dw_lanes must divide the {lanes} lanes, not {dw_lanes!r}")
+        self._format = format
+        self._lanes = lanes
+        self._dw_lanes = dw_lanes
+        width = lanes * FP32.width
+        super().__init__(
+            {
+                "start": In(1),
+                "command": In(WgCommand),
+                "captured": In(1),
+                "free": Out(1),
+                "load": Out(1),
+                "row": Out(range(lanes)),
+                "value": In(signed(format.psum_bits)).array(lanes),
+                "read": Out(ReadPort(width=width)),
+                "write": Out(WritePort(width=width, granules=lanes)),
+                "overflow": Out(1),
+                "invalid": Out(1),
+                "idle": Out(1),
+            },
+            format=format,
+            lanes=lanes,
+            dw_lanes=dw_lanes,
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        command = self.command
+        groups = self._lanes // self._dw_lanes
+        rounder = WgRounder(format=self._format, dw_lanes=self._dw_lanes)
+        m.submodules.rounder = rounder
+        # Rows that are on their way through the rounders, and two that come or go meanwhile.
+        depth = -(-(2 + rounder.latency) // groups) + 2
+        m.submodules.queue = queue = WriteQueue(width=self._lanes * FP32.width, depth=depth)
+        m.submodules.old = old = ReadStream(
+            width=self._lanes * FP32.width, tag_bits=ADDRESS_BITS, depth=depth
+        )
+        connect(m, old.port, flipped(self.read))
+        nest = self._ask(m, old)
+
+        # One step is dw_lanes columns of a row.
+        step = data.StructLayout({"valid": 1, "group": exact_log2(groups), "last": 1})
+        now, rows_ready = Signal(step), Signal(range(depth + 1))
+        occupied, in_row, begins = Signal(), Signal(), Signal()
+        m.d.comb += [
+            begins.eq(occupied & ~in_row & (rows_ready != 0) & queue.available),
+            queue.reserve.eq(begins),
+            self.load.eq(begins),
+            now.valid.eq(begins | in_row),
+            now.last.eq(now.group == groups - 1),
+            self.free.eq(~occupied),
+        ]
+        # Rows asked for, and of those the ones whose old word has come, that have not begun.
+        rows_asked = Signal(range(depth + 2))
+        asked = nest.active & nest.step
+        m.d.sync += [
+            rows_asked.eq(rows_asked + asked - begins),
+            rows_ready.eq(rows_ready + old.arrived - begins),
+        ]
+        with m.If(now.valid):
+            m.d.sync += [now.group.eq(now.group + 1), in_row.eq(~now.last)]
+        with m.If(begins):
+            m.d.sync += self.row.eq(self.row + 1)
+            with m.If(self.row == self._lanes - 1):
+                m.d.sync += occupied.eq(0)
+        with m.If(self.captured):
+            m.d.sync += occupied.eq(1)
+
+        # What a step is, by cycles since: values one cycle later, lanes two.
+        stages = [now]
+        for cycle in range(1, 3 + rounder.latency):
+            stage = Signal(step, name=f"step_{cycle}")
+            m.d.sync += stage.eq(stages[-1])
+            stages.append(stage)
+        selecting, adding, done = stages[1], stages[2 + rounder.round_latency], stages[-1]
+        columns = [
+            Cat(self.value[first : first + self._dw_lanes])
+            for first in range(0, self._lanes, self._dw_lanes)
+        ]
+        sums = Signal(self._dw_lanes * self._format.psum_bits, reset_less=True)
+        with m.If(selecting.valid):
+            with m.Switch(selecting.group):
+                for group, column in enumerate(columns):
+                    with m.Case(group):
+                        m.d.sync += sums.eq(column)
+        olds = Signal(self._dw_lanes * FP32.width)
+        with m.If(command.dw_acc):
+            m.d.comb += olds.eq(old.o_data.word_select(adding.group, len(olds)))
+        with m.Else():
+            m.d.comb += olds.eq(Cat(Const(MINUS_ZERO, FP32.width) for _ in range(self._dw_lanes)))
+        m.d.comb += rounder.plane.eq(command.plane)
+        for lane in range(self._dw_lanes):
+            m.d.comb += [
+                rounder.sums[lane].eq(sums.word_select(lane, self._format.psum_bits)),
+                rounder.old[lane].eq(olds.word_select(lane, FP32.width)),
+            ]
+        m.d.comb += old.o_ready.eq(adding.valid & adding.last)
+
+        # The row's address goes with its last step through the addition.
+        address = Signal(ADDRESS_BITS)
+        m.d.comb += address.eq(old.o_tag)
+        for cycle in range(rounder.latency - rounder.round_latency):
+            later = Signal(ADDRESS_BITS, name=f"address_{cycle + 1}")
+            m.d.sync += later.eq(address)
+            address = later
+        fresh = Cat(rounder.o)
+        word = Cat(Signal((groups - 1) * len(fresh), name="gathered", reset_less=True), fresh)
+        with m.If(done.valid):
+            m.d.sync += word[: -len(fresh)].eq(word[len(fresh) :])
+        m.d.comb += [
+            queue.push.eq(done.valid & done.last),
+            queue.addr.eq(address),
+            queue.data.eq(word),
+            queue.mask.eq(1),
+            self.overflow.eq(done.valid & rounder.overflow),
+            self.invalid.eq(done.valid & rounder.invalid),
+            self.idle.eq(~nest.active & (rows_asked == 0) & queue.idle),
+            self.write.en.eq(queue.port.en),
+            self.write.addr.eq(queue.port.addr),
+            self.write.data.eq(queue.port.data),
+            self.write.mask.eq(queue.port.mask.replicate(self._lanes)),
+            queue.port.ready.eq(self.write.ready),
+        ]
+        return m
+
+    def _ask(self, m: Module, old: ReadStream) -> LoopNest:
+        """Asks for the old words, row by row; or only sends their addresses through the buffer."""
+        command = self.command
+        m.submodules.nest = nest = LoopNest(levels=len(self.LEVELS), values=1)
+        for level, (count, stride) in enumerate(
+            (
+                (command.out_tiles, command.dw_out_tile),
+                (command.in_tiles, command.dw_in_tile),
+                (command.kernel_h, command.dw_row),
+                (command.kernel_w, command.dw_col),
+                (self._lanes, 1),
+            )
+        ):
+            m.d.comb += [nest.count[level].eq(count), nest.stride[0][level].eq(stride)]
+        m.d.comb += [
+            nest.base[0].eq(command.dw_base),
+            nest.start.eq(self.start),
+            nest.step.eq(old.i_ready),
+            old.i_valid.eq(nest.active),
+            old.i_addr.eq(nest.value[0]),
+            old.i_read.eq(command.dw_acc),
+            old.i_tag.eq(nest.value[0]),
+        ]
+        return nest

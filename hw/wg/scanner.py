@@ -1,0 +1,383 @@
+"""From a command to the spike words with work in them, and from those to single du vectors."""
+
+from __future__ import annotations
+
+from amaranth import Cat, Module, Mux, Signal, signed
+from amaranth.lib import data
+from amaranth.lib.fifo import SyncFIFO
+from amaranth.lib.wiring import In, Out, connect, flipped
+from amaranth.utils import bits_for, exact_log2
+
+from hw.component import EmitOnce
+from hw.conv.command import TAP_BITS
+from hw.memory.loops import LoopNest
+from hw.memory.port import ADDRESS_BITS, ReadPort
+from hw.memory.stream import ReadStream
+from hw.wg.command import WgCommand
+
+__all__ = ["SpikeWord", "WgPicker", "WgScanner", "WgSteps", "count_ones"]
+
+STRIDES = range(1, 1 << TAP_BITS)
+WORDS_AHEAD = 8
+"""Words with work that wait for the picker: they hide the cycles in which a word has none."""
+
+
+def WordPlace(pixels: int) -> data.StructLayout:
+    """What is known of a spike word before it is read.
+
+    Fields
+    ------
+    pending : pixels under a window: inside the map, on the stride's grid, with an output pixel
+    rest : pixels from the grid point at or before pixel 0 to pixel 0
+    du_addr : du word of that grid point, which need not exist
+    last : the word is the last of its position
+    """
+    return data.StructLayout(
+        {"pending": pixels, "rest": TAP_BITS, "du_addr": ADDRESS_BITS, "last": 1}
+    )
+
+
+def SpikeWord(lanes: int, pixels: int) -> data.StructLayout:
+    """A spike word and its place; ``pending`` are the pixels that are still to be taken."""
+    return data.StructLayout(
+        {"place": WordPlace(pixels), "spikes": data.ArrayLayout(lanes, pixels)}
+    )
+
+
+def count_ones(m: Module, value, name: str) -> Signal:
+    """How many bits of ``value`` are set."""
+    count = Signal(range(len(value) + 1), name=name)
+    m.d.comb += count.eq(sum(value[i] for i in range(len(value))))
+    return count
+
+
+class WgSteps(EmitOnce):
+    """Where each spike word of a command lies, and which of its pixels some output pixel sees.
+
+    A word without such pixels is left out, unless it is the last of its position. Latency two
+    cycles from ``start``; throughput one word a cycle, left out or not.
+
+    Parameters
+    ----------
+    pixels : int
+        P, pixels of a spike word; a power of two.
+
+    Members
+    -------
+    start : In(1), command : In(WgCommand)
+    o_valid, o_ready, o_addr, o_place
+        Word addresses in the order of the walk.
+    active : Out(1)
+        Words are still to come.
+    """
+
+    LEVELS = ("out", "in", "r", "s", "sample", "step", "y", "word")
+
+    def __init__(self, *, pixels: int):
+        self._pixels = pixels
+        exact_log2(pixels)
+        super().__init__(
+            {
+                "start": In(1),
+                "command": In(WgCommand),
+                "o_valid": Out(1),
+                "o_ready": In(1),
+                "o_addr": Out(ADDRESS_BITS),
+                "o_place": Out(WordPlace(pixels)),
+                "active": Out(1),
+            },
+            pixels=pixels,
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        command = self.command
+        m.submodules.nest = nest = LoopNest(levels=len(self.LEVELS), values=5)
+        at = {name: level for level, name in enumerate(self.LEVELS)}
+        # Per level: count, then the strides of the word's address, its row y, its first pixel x,
+        # that pixel's place d = x + pad_left - s in the windows' column s, and the row of du.
+        for level, (count, *strides) in enumerate(
+            (
+                (command.out_tiles, 0, 0, 0, 0, command.du_tile),
+                (command.in_tiles, command.spike_tile, 0, 0, 0, 0),
+                (command.kernel_h, command.spike_row, 1, 0, 0, 0),
+                (command.kernel_w, 0, 0, 0, -1, 0),
+                (command.samples, command.spike_sample, 0, 0, 0, command.du_sample),
+                (command.steps, command.spike_step, 0, 0, 0, command.du_step),
+                (command.out_h, command.spike_out_row, command.stride, 0, 0, command.du_row),
+                (command.row_words, 1, 0, self._pixels, self._pixels, 0),
+            )
+        ):
+            m.d.comb += nest.count[level].eq(count)
+            m.d.comb += [nest.stride[value][level].eq(s) for value, s in enumerate(strides)]
+        bases = (command.spike_base, -command.pad_top, 0, command.pad_left, command.du_base)
+        m.d.comb += [nest.base[value].eq(base) for value, base in enumerate(bases)]
+        m.d.comb += nest.start.eq(self.start)
+
+        last = Signal()
+        m.d.comb += last.eq(nest.last[at["sample"] :].all())
+        outs, rest = self._divide(m, nest, at, last)
+
+        # Pixel p is seen if 0 <= d + p <= last_x on the grid, in a row and a column of the map.
+        d = Signal(signed(ADDRESS_BITS))
+        grid, pending = Signal(self._pixels), Signal(self._pixels)
+        columns, room = Signal(signed(ADDRESS_BITS + 1)), Signal(signed(ADDRESS_BITS + 2))
+        m.d.comb += [
+            d.eq(nest.value[3]),
+            columns.eq(command.in_w - nest.value[2]),
+            room.eq(command.last_x - d),
+        ]
+        with m.Switch(Cat(command.stride, rest)):
+            for stride in STRIDES:
+                for r in range(stride):
+                    with m.Case(stride | r << TAP_BITS):
+                        hits = sum(1 << p for p in range(self._pixels) if (p + r) % stride == 0)
+                        m.d.comb += grid.eq(hits)
+        with m.If(nest.value[1] < command.in_h):
+            for p in range(self._pixels):
+                m.d.comb += pending[p].eq(grid[p] & (d >= -p) & (room >= p) & (columns > p))
+
+        m.d.comb += [
+            nest.step.eq(~self.o_valid | self.o_ready),
+            self.active.eq(nest.active | self.o_valid),
+        ]
+        with m.If(nest.step):
+            m.d.sync += [
+                self.o_valid.eq(nest.active & (pending.any() | last)),
+                self.o_addr.eq(nest.value[0]),
+                self.o_place.pending.eq(pending),
+                self.o_place.rest.eq(rest),
+                self.o_place.du_addr.eq(nest.value[4] + outs),
+                self.o_place.last.eq(last),
+            ]
+        return m
+
+    def _divide(self, m: Module, nest: LoopNest, at: dict[str, int], last) -> tuple[Signal, Signal]:
+        """Quotient and remainder of d by the stride, kept up to date without a divider."""
+        command = self.command
+        layout = data.StructLayout({"outs": ADDRESS_BITS, "rest": TAP_BITS})
+        here, row = Signal(layout), Signal(layout)
+        next_word, next_row, zero = Signal(layout), Signal(layout), Signal(layout)
+        m.d.comb += [zero.outs.eq(command.pad_left_outs), zero.rest.eq(command.pad_left_rest)]
+
+        # The next word is P pixels on.
+        outs, rest = Signal(range(self._pixels + 1)), Signal(TAP_BITS)
+        with m.Switch(command.stride):
+            for stride in STRIDES:
+                with m.Case(stride):
+                    m.d.comb += [
+                        outs.eq(self._pixels // stride),
+                        rest.eq(self._pixels % stride),
+                    ]
+        total = Signal(TAP_BITS + 1)
+        m.d.comb += [
+            total.eq(here.rest + rest),
+            next_word.outs.eq(here.outs + outs + (total >= command.stride)),
+            next_word.rest.eq(Mux(total >= command.stride, total - command.stride, total)),
+        ]
+
+        # The rows of the next position begin one pixel earlier, or again at s = 0.
+        m.d.comb += next_row.eq(row)
+        with m.If(last):
+            with m.If(nest.last[at["s"]]):
+                m.d.comb += next_row.eq(zero)
+            with m.Elif(row.rest == 0):
+                m.d.comb += [
+                    next_row.outs.eq(row.outs - 1),
+                    next_row.rest.eq(command.stride - 1),
+                ]
+            with m.Else():
+                m.d.comb += next_row.rest.eq(row.rest - 1)
+
+        with m.If(self.start):
+            m.d.sync += [here.eq(zero), row.eq(zero)]
+        with m.Elif(nest.active & nest.step):
+            m.d.sync += [
+                here.eq(Mux(nest.last[at["word"]], next_row, next_word)),
+                row.eq(next_row),
+            ]
+        return here.outs, here.rest
+
+
+class WgScanner(EmitOnce):
+    """Reads the spike words of a command and hands on those that the array has work from.
+
+    A word is handed on if it has a pixel that an output pixel sees and, with ``command.skip``, a
+    spike in such a pixel; or if it is the last of its position. Others cost one cycle each, hidden
+    while the words before them are at work.
+
+    Parameters
+    ----------
+    lanes, pixels : int
+        Of a spike word.
+
+    Members
+    -------
+    start : In(1), command : In(WgCommand)
+    port : Out(ReadPort)
+        To the spikes.
+    o_valid, o_ready, o : Out(SpikeWord)
+    skipped : Out
+        Pixels left out in this cycle because they are silent.
+    """
+
+    def __init__(self, *, lanes: int, pixels: int):
+        self._lanes = lanes
+        self._pixels = pixels
+        self._word = SpikeWord(lanes, pixels)
+        super().__init__(
+            {
+                "start": In(1),
+                "command": In(WgCommand),
+                "port": Out(ReadPort(width=lanes * pixels)),
+                "o_valid": Out(1),
+                "o_ready": In(1),
+                "o": Out(self._word),
+                "skipped": Out(bits_for(pixels)),
+            },
+            lanes=lanes,
+            pixels=pixels,
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.steps = steps = WgSteps(pixels=self._pixels)
+        place = WordPlace(self._pixels)
+        m.submodules.read = read = ReadStream(
+            width=self._lanes * self._pixels, tag_bits=place.size, depth=4
+        )
+        connect(m, read.port, flipped(self.port))
+        m.d.comb += [
+            steps.start.eq(self.start),
+            steps.command.eq(self.command),
+            steps.o_ready.eq(read.i_ready),
+            read.i_valid.eq(steps.o_valid),
+            read.i_addr.eq(steps.o_addr),
+            read.i_read.eq(steps.o_place.pending.any()),
+            read.i_tag.eq(steps.o_place),
+        ]
+
+        m.submodules.words = words = SyncFIFO(width=self._word.size, depth=WORDS_AHEAD)
+        found, kept = Signal(self._word), Signal()
+        silent = Signal(self._pixels)
+        asked = Signal(place)
+        m.d.comb += [
+            asked.eq(read.o_tag),
+            found.spikes.eq(read.o_data),
+            silent.eq(
+                Cat(
+                    self.command.skip & ~found.spikes[p].any() for p in range(self._pixels)
+                )
+            ),
+            found.place.eq(asked),
+            found.place.pending.eq(asked.pending & ~silent),
+            kept.eq(found.place.pending.any() | asked.last),
+            words.w_data.eq(found),
+            words.w_en.eq(read.o_valid & kept),
+            read.o_ready.eq(words.w_rdy | ~kept),
+            self.o.eq(words.r_data),
+            self.o_valid.eq(words.r_rdy),
+            words.r_en.eq(self.o_ready),
+        ]
+        dropped = count_ones(m, asked.pending & silent, "dropped")
+        with m.If(read.o_valid & read.o_ready):
+            m.d.comb += self.skipped.eq(dropped)
+        return m
+
+
+class WgPicker(EmitOnce):
+    """Takes the pending pixels of spike words one after the other: the array's steps.
+
+    The last word of a position without a pending pixel gives one step that reads nothing.
+    Latency two cycles, throughput one step a cycle.
+
+    Parameters
+    ----------
+    lanes, pixels : int
+        Of a spike word.
+
+    Members
+    -------
+    stride : In(3)
+    i_valid, i_ready, i : In(SpikeWord)
+    o_valid, o_ready : Out, In
+    o_addr : Out(16)
+        Word of du.
+    o_read : Out(1)
+        There is such a word.
+    o_spikes : Out(lanes)
+    o_last : Out(1)
+        The step is the last of its position.
+    """
+
+    def __init__(self, *, lanes: int, pixels: int):
+        self._lanes = lanes
+        self._pixels = pixels
+        super().__init__(
+            {
+                "stride": In(TAP_BITS),
+                "i_valid": In(1),
+                "i_ready": Out(1),
+                "i": In(SpikeWord(lanes, pixels)),
+                "o_valid": Out(1),
+                "o_ready": In(1),
+                "o_addr": Out(ADDRESS_BITS),
+                "o_read": Out(1),
+                "o_spikes": Out(lanes),
+                "o_last": Out(1),
+            },
+            lanes=lanes,
+            pixels=pixels,
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        word, valid = Signal(SpikeWord(self._lanes, self._pixels)), Signal()
+        pending = word.place.pending
+        others = Signal(self._pixels)
+        step, ends = Signal(), Signal()
+        m.d.comb += [
+            others.eq(pending & (pending - 1)),
+            step.eq(valid & (~self.o_valid | self.o_ready)),
+            ends.eq(step & (others == 0)),
+            self.i_ready.eq(~valid | ends),
+        ]
+        with m.If(self.i_ready):
+            m.d.sync += valid.eq(self.i_valid)
+            with m.If(self.i_valid):
+                m.d.sync += word.eq(self.i)
+        with m.Elif(step):
+            m.d.sync += pending.eq(others)
+
+        # The first pending pixel, and how many output pixels it lies from the word's du_addr.
+        spikes, distance = Signal(self._lanes), Signal(range(self._pixels + STRIDES[-1]))
+        for p in reversed(range(self._pixels)):
+            with m.If(pending[p]):
+                m.d.comb += [spikes.eq(word.spikes[p]), distance.eq(word.place.rest + p)]
+        outs = Signal(range(self._pixels + STRIDES[-1]))
+        with m.Switch(self.stride):
+            for stride in STRIDES:
+                with m.Case(stride):
+                    m.d.comb += outs.eq(self._quotient(m, distance, stride))
+
+        with m.If(step):
+            m.d.sync += [
+                self.o_valid.eq(1),
+                self.o_addr.eq(word.place.du_addr + outs),
+                self.o_read.eq(pending.any()),
+                self.o_spikes.eq(Mux(pending.any(), spikes, 0)),
+                self.o_last.eq(word.place.last & ends),
+            ]
+        with m.Elif(self.o_ready):
+            m.d.sync += self.o_valid.eq(0)
+        return m
+
+    @staticmethod
+    def _quotient(m: Module, distance: Signal, stride: int) -> Signal:
+        """``distance // stride`` by a table."""
+        quotient = Signal.like(distance, name=f"outs_{stride}")
+        with m.Switch(distance):
+            for value in range(1 << len(distance)):
+                with m.Case(value):
+                    m.d.comb += quotient.eq(value // stride)
+        return quotient
