@@ -110,7 +110,9 @@ class SegmentFetch(EmitOnce):
             width=self._pixels * self._bits, tag_bits=tag.size, depth=4
         )
         asked, got = Signal(tag), Signal(tag)
+        row = Signal.like(asked.row)
         m.d.comb += [
+            asked.row.eq(row),
             asked.present.eq(nest.value[1] < command.in_h),
             asked.last.eq(nest.last[at["tile"]] & nest.last[at["row"]]),
             read.i_valid.eq(nest.active),
@@ -122,7 +124,7 @@ class SegmentFetch(EmitOnce):
             got.eq(read.o_tag),
         ]
         with m.If(nest.active & read.i_ready):
-            m.d.sync += asked.row.eq(Mux(asked.last, 0, asked.row + 1))
+            m.d.sync += row.eq(Mux(asked.last, 0, row + 1))
 
         connect(m, read.port, flipped(self.port))
         m.d.comb += read.o_ready.eq(~self.valid | self.take)
@@ -132,11 +134,11 @@ class SegmentFetch(EmitOnce):
             m.d.sync += self.valid.eq(got.last)
             with m.If(got.row == 0):
                 m.d.sync += self.present.eq(0)
-            for row in range(self._rows):
-                with m.If(got.row == row):
+            for j in range(self._rows):
+                with m.If(got.row == j):
                     m.d.sync += [
-                        self.segments[row].eq(read.o_data),
-                        self.present[row].eq(got.present),
+                        self.segments[j].eq(read.o_data),
+                        self.present[j].eq(got.present),
                     ]
         return m
 

@@ -27,7 +27,7 @@ class ReadStream(EmitOnce):
     width : int
         Bits of a word.
     tag_bits : int
-        Bits of the tag; 0 for none.
+        Bits of the tag; with 0 there are no ``i_tag`` and ``o_tag``.
     depth : int
         Words that may wait at the output or be on their way.
 
@@ -47,17 +47,17 @@ class ReadStream(EmitOnce):
         self._width = width
         self._depth = depth
         self._tag_bits = tag_bits
+        tags = {"i_tag": In(tag_bits), "o_tag": Out(tag_bits)} if tag_bits else {}
         super().__init__(
             {
                 "i_valid": In(1),
                 "i_ready": Out(1),
                 "i_addr": In(ADDRESS_BITS),
                 "i_read": In(1),
-                "i_tag": In(tag_bits),
                 "o_valid": Out(1),
                 "o_ready": In(1),
                 "o_data": Out(width),
-                "o_tag": Out(tag_bits),
+                **tags,
                 "arrived": Out(1),
                 "port": Out(ReadPort(width=width)),
             },
@@ -74,7 +74,6 @@ class ReadStream(EmitOnce):
         room = Signal()
         taken = Signal()
         arriving = Signal()
-        tag = Signal(self._tag_bits)
         m.d.comb += [
             # One place is kept for the word that is on its way from the memory.
             room.eq(words.level + arriving < self._depth),
@@ -84,14 +83,20 @@ class ReadStream(EmitOnce):
             taken.eq(self.i_valid & self.i_ready),
             words.w_en.eq(arriving),
             self.arrived.eq(arriving),
-            words.w_data.eq(Cat(self.port.data, tag)),
+            words.w_data[: self._width].eq(self.port.data),
             self.o_valid.eq(words.r_rdy),
             words.r_en.eq(self.o_ready),
-            Cat(self.o_data, self.o_tag).eq(words.r_data),
+            self.o_data.eq(words.r_data[: self._width]),
         ]
         m.d.sync += arriving.eq(taken)
-        with m.If(taken):
-            m.d.sync += tag.eq(self.i_tag)
+        if self._tag_bits:
+            tag = Signal(self._tag_bits)
+            with m.If(taken):
+                m.d.sync += tag.eq(self.i_tag)
+            m.d.comb += [
+                words.w_data[self._width :].eq(tag),
+                self.o_tag.eq(words.r_data[self._width :]),
+            ]
         return m
 
 

@@ -1,0 +1,1 @@
+"""The BP engine: gradients times weights, added up exactly (backward propagation)."""

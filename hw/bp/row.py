@@ -1,0 +1,207 @@
+"""One row of the BP array: multipliers of one input channel, their tree and accumulator."""
+
+from __future__ import annotations
+
+from amaranth import Cat, Module, Signal, signed
+from amaranth.lib import data
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
+
+from hw.arith.format import Float
+from hw.component import EmitOnce
+from hw.conv.accumulator import Accumulator, adder_tree
+
+__all__ = ["BpRow", "Operand", "unpack"]
+
+
+def Operand(format: Float) -> data.StructLayout:
+    """A value ready to be multiplied: significand * 2**(exponent - 1 + format.lsb)."""
+    return data.StructLayout(
+        {
+            "significand": format.mantissa + 1,
+            "exponent": format.exponent,
+            "sign": 1,
+            "special": 1,  # NaN or infinity
+        }
+    )
+
+
+def unpack(m: Module, format: Float, code: Signal) -> Signal:
+    """The :func:`Operand` that a stored value is; subnormals have exponent 1 like the smallest
+    normal values, without their leading bit."""
+    stored = Signal(format.layout)
+    operand = Signal(Operand(format))
+    m.d.comb += [
+        stored.eq(code),
+        operand.significand.eq(Cat(stored.mantissa, stored.exponent.any())),
+        operand.exponent.eq(Cat(stored.exponent[0] | ~stored.exponent.any(), stored.exponent[1:])),
+        operand.sign.eq(stored.sign),
+        operand.special.eq(stored.exponent.all()),
+    ]
+    return operand
+
+
+class BpRow(EmitOnce):
+    """Multiplies, each cycle, the du of every lane that takes part by that lane's weight, and adds.
+
+    psum = (first ? old : psum) + sum over lanes of T(du * w)
+
+    T truncates the exact product toward zero to a multiple of 2**format.product_lsb. Products of
+    lanes that take no part are 0, and their multipliers do not toggle.
+
+    Throughput is one step a cycle; ``psum`` holds the sum ``latency`` cycles after ``take``. The
+    accumulator's inputs (``accumulate``, ``first``, ``old``) are wanted a cycle before that.
+
+    Parameters
+    ----------
+    format : Float
+    lanes : int
+    depth : int
+        Weights kept in each PE.
+    weight_words : int
+        Lanes whose weights arrive together.
+
+    Members
+    -------
+    load : In(lanes), load_slot : In, load_weights : In(weight_words x Operand)
+        Lanes whose weight is written: lane m takes ``load_weights[m % weight_words]``.
+    take : In(lanes), slot : In, du : In(lanes x Operand)
+    accumulate, first : In(1), old : In(signed(product_psum_bits))
+    special, overflow : Out(1)
+        A NaN or infinity, or a product of 2**format.top or more, is about to be added; with
+        ``accumulate``.
+    psum : Out(signed(product_psum_bits))
+        The most negative integer stands for NaN.
+    """
+
+    def __init__(self, *, format: Float, lanes: int, depth: int, weight_words: int):
+        self._format = format
+        self._lanes = lanes
+        self._depth = depth
+        self._weight_words = weight_words
+        slot_bits = ceil_log2(depth)
+        operand = Operand(format)
+        psum = signed(format.product_psum_bits)
+        super().__init__(
+            {
+                "load": In(lanes),
+                "load_slot": In(slot_bits),
+                "load_weights": In(data.ArrayLayout(operand, weight_words)),
+                "take": In(lanes),
+                "slot": In(slot_bits),
+                "du": In(data.ArrayLayout(operand, lanes)),
+                "accumulate": In(1),
+                "first": In(1),
+                "old": In(psum),
+                "special": Out(1),
+                "overflow": Out(1),
+                "psum": Out(psum),
+            },
+            format=format,
+            lanes=lanes,
+            depth=depth,
+            weight_words=weight_words,
+        )
+
+    @staticmethod
+    def latency_of(lanes: int) -> int:
+        """Cycles from ``take`` to ``psum``: operands, product, shift, tree, accumulator."""
+        return 3 + ceil_log2(lanes) + 1
+
+    def elaborate(self, platform):
+        m = Module()
+        terms, carries = [], []
+        special, overflow = Signal(self._lanes), Signal(self._lanes)
+        for lane in range(self._lanes):
+            term, carry = self._element(m, lane, special, overflow)
+            terms.append(term)
+            carries.append(carry)
+        total, carry = adder_tree(m, terms, carries)
+        # What goes beside the sum through the tree.
+        levels = ceil_log2(self._lanes)
+        for events, out, name in (
+            (special, self.special, "special"),
+            (overflow, self.overflow, "overflow"),
+        ):
+            delay = Signal(levels - 1, name=f"{name}_delay")
+            m.d.sync += Cat(delay, out).eq(Cat(events.any(), delay))
+
+        m.submodules.accumulator = accumulator = Accumulator(
+            width=self._format.product_psum_bits, term_bits=len(total), carry=True
+        )
+        m.d.comb += [
+            accumulator.accumulate.eq(self.accumulate),
+            accumulator.first.eq(self.first),
+            accumulator.old.eq(self.old),
+            accumulator.term.eq(total),
+            accumulator.carry.eq(carry),
+            accumulator.nan.eq(self.special | self.overflow),
+            self.psum.eq(accumulator.psum),
+        ]
+        return m
+
+    def _element(self, m, lane, special, overflow):
+        """One PE: from the operands to a term, complemented if negative, and the carry it lacks."""
+        format = self._format
+        operand = Operand(format)
+        m.submodules[f"weights_{lane}"] = weights = Memory(
+            shape=operand.size, depth=self._depth, init=[]
+        )
+        write, read = weights.write_port(), weights.read_port(domain="comb")
+        w, du = Signal(operand, name=f"w_{lane}"), Signal(operand, name=f"du_{lane}")
+        take = Signal(2, name=f"take_{lane}")
+        m.d.comb += [
+            write.en.eq(self.load[lane]),
+            write.addr.eq(self.load_slot),
+            write.data.eq(self.load_weights[lane % self._weight_words]),
+            read.addr.eq(self.slot),
+        ]
+        with m.If(self.take[lane]):
+            m.d.sync += [w.eq(read.data), du.eq(self.du[lane])]
+        m.d.sync += take.eq(Cat(self.take[lane], take))
+
+        product = Signal(2 * format.mantissa + 2, name=f"product_{lane}")
+        exponent = Signal(format.exponent + 1, name=f"exponent_{lane}")
+        sign, bad = Signal(name=f"sign_{lane}"), Signal(name=f"bad_{lane}")
+        with m.If(take[0]):
+            m.d.sync += [
+                product.eq(w.significand * du.significand),
+                exponent.eq(w.exponent + du.exponent),
+                sign.eq(w.sign ^ du.sign),
+                bad.eq(w.special | du.special),
+            ]
+
+        # magnitude = product * 2**(exponent - origin) on the grid. Shifting by the low bits of the
+        # exponent first keeps the shifter narrow until its last step, which takes the sign in.
+        bits = format.product_bits - 1
+        origin = format.product_lsb - 2 * format.lsb + 2
+        low = min(4, format.exponent + 1)
+        fine = Signal(len(product) + (1 << low) - 1, name=f"fine_{lane}")
+        coarse = Signal(bits, name=f"coarse_{lane}")
+        m.d.comb += fine.eq(product << exponent[:low])
+        with m.Switch(exponent[low:]):
+            for high in range(1 << (format.exponent + 1 - low)):
+                with m.Case(high):
+                    shift = (high << low) - origin
+                    m.d.comb += coarse.eq(fine << shift if shift >= 0 else fine >> -shift)
+        term = Signal(signed(bits + 1), name=f"term_{lane}")
+        carry = Signal(name=f"carry_{lane}")
+        # The product has its top bit or the one below it set wherever this can be too large.
+        limit = bits + origin - (len(product) - 1)
+        with m.If(take[1]):
+            m.d.sync += [
+                term.eq(Cat(coarse ^ sign.replicate(bits), sign)),
+                carry.eq(sign),
+                special[lane].eq(bad),
+                overflow[lane].eq(
+                    ~bad & ((exponent > limit) | (product[-1] & (exponent == limit)))
+                ),
+            ]
+        with m.Else():
+            m.d.sync += [
+                Cat(term, carry).eq(0),
+                special[lane].eq(0),
+                overflow[lane].eq(0),
+            ]
+        return term, carry

@@ -1,0 +1,116 @@
+"""The exact end of a row: the tree that adds its lanes up, and the psum it adds them to."""
+
+from __future__ import annotations
+
+from amaranth import Cat, Const, Module, Mux, Signal, Value, signed
+from amaranth.lib.wiring import In, Out
+
+from hw.component import EmitOnce
+
+__all__ = ["Accumulator", "adder_tree"]
+
+
+def add_with_carry(m: Module, a: Value, b: Value, carry: Value) -> Value:
+    """``a + b + carry`` for signed a and b and a bit, as one adder: a bit below both carries in."""
+    wide = Signal(signed(max(len(a), len(b)) + 2))
+    m.d.comb += wide.eq(Cat(Const(1, 1), a).as_signed() + Cat(carry, b).as_signed())
+    return wide >> 1
+
+
+def adder_tree(
+    m: Module, terms: list[Signal], carries: list[Signal] | None = None
+) -> tuple[Signal, Signal | None]:
+    """Adds a power of two of signed terms of one width, a register behind every level.
+
+    ``carries``, one bit a term, are added too: all but the last in the carry inputs that the adders
+    of the tree have anyway. So a negated term may come as its complement and a carry.
+
+    Returns
+    -------
+    (Signal, Signal or None)
+        The sum, log2(len(terms)) cycles later, and the carry that is still to be added to it.
+    """
+    level = 0
+    while len(terms) > 1:
+        sums, rest = [], []
+        for i in range(0, len(terms), 2):
+            width = max(len(terms[i]), len(terms[i + 1])) + 1
+            total = Signal(signed(width), name=f"sum_{level}_{i // 2}")
+            if carries is None:
+                m.d.sync += total.eq(terms[i] + terms[i + 1])
+            else:
+                m.d.sync += total.eq(add_with_carry(m, terms[i], terms[i + 1], carries[i]))
+                carry = Signal(name=f"carry_{level}_{i // 2}")
+                m.d.sync += carry.eq(carries[i + 1])
+                rest.append(carry)
+            sums.append(total)
+        terms, level = sums, level + 1
+        if carries is not None:
+            carries = rest
+    return terms[0], carries[0] if carries is not None else None
+
+
+class Accumulator(EmitOnce):
+    """Keeps the psum of the output pixel at hand.
+
+    psum = (first ? old : psum) + term, unless one of them is NaN: then NaN, until the next first.
+
+    Latency one cycle, throughput one term a cycle.
+
+    Parameters
+    ----------
+    width : int
+        Bits of a psum; the most negative integer stands for NaN.
+    term_bits : int
+        Bits of a term.
+    carry : bool
+        Whether there is a bit to add besides.
+
+    Members
+    -------
+    accumulate, first : In(1)
+    old : In(signed(width)), term : In(signed(term_bits)), carry : In
+    nan : In(1)
+        The term contains something that makes the sum NaN.
+    psum : Out(signed(width))
+    """
+
+    def __init__(self, *, width: int, term_bits: int, carry: bool = False):
+        self._width = width
+        self._carry = carry
+        super().__init__(
+            {
+                "accumulate": In(1),
+                "first": In(1),
+                "old": In(signed(width)),
+                "term": In(signed(term_bits)),
+                "carry": In(int(carry)),
+                "nan": In(1),
+                "psum": Out(signed(width)),
+            },
+            width=width,
+            term_bits=term_bits,
+            carry=int(carry),
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        reserved = -1 << (self._width - 1)
+        total = Signal(signed(self._width))
+        base = Signal(signed(self._width))
+        result = Signal(signed(self._width))
+        is_nan, old_is_nan = Signal(), Signal()
+        m.d.comb += [
+            base.eq(Mux(self.first, self.old, total)),
+            old_is_nan.eq(self.old == reserved),
+            result.eq(
+                add_with_carry(m, base, self.term, self.carry) if self._carry else base + self.term
+            ),
+            self.psum.eq(Mux(is_nan, reserved, total)),
+        ]
+        with m.If(self.accumulate):
+            m.d.sync += [
+                total.eq(result),
+                is_nan.eq(Mux(self.first, old_is_nan, is_nan) | self.nan),
+            ]
+        return m

@@ -1,0 +1,357 @@
+"""From the geometry of a layer to the commands of the FP and BP engines, in plain Python."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from hw.arith.format import BP_TERMS_BITS, FP_TERMS_BITS
+from hw.conv.command import TAP_BITS
+from hw.memory.loops import COUNT_BITS
+from hw.memory.port import ADDRESS_BITS
+
+__all__ = ["ConvLayer", "EngineShape", "Place", "bp_passes", "fp_pass"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a map lies in an SRAM: words from one tile, row, sample and time step to the next."""
+
+    base: int = 0
+    tile: int = 0
+    row: int = 0
+    sample: int = 0
+    step: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineShape:
+    """What the engine that runs the command is made of; see :class:`hw.fp.engine.FpEngine`."""
+
+    lanes: int
+    pixels: int
+    rows: int
+    entries: int
+    weight_words: int
+
+    @property
+    def tile_words(self) -> int:
+        """SRAM words of a tile of weights."""
+        return self.lanes // self.weight_words
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConvLayer:
+    """Geometry of a convolution of ``c_tiles`` x (h, w) maps into ``m_tiles`` x (e, f) maps.
+
+    ``padding`` is (top, bottom, left, right). A fully connected layer is a 1x1 kernel on a map of
+    one row whose columns are samples and time steps.
+
+    Raises
+    ------
+    ValueError
+        In one sentence, if the hardware has no room for a size.
+    """
+
+    h: int
+    w: int
+    kernel: tuple[int, int] = (1, 1)
+    stride: int = 1
+    padding: tuple[int, int, int, int] = (0, 0, 0, 0)
+    c_tiles: int = 1
+    m_tiles: int = 1
+    samples: int = 1
+    steps: int = 1
+
+    def __post_init__(self) -> None:
+        small = (1 << TAP_BITS) - 1
+        large = (1 << COUNT_BITS) - 1
+        for name, low, high in (
+            ("h", 1, large),
+            ("w", 1, large),
+            ("stride", 1, small),
+            ("c_tiles", 1, large),
+            ("m_tiles", 1, large),
+            ("samples", 1, large),
+            ("steps", 1, large),
+        ):
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise ValueError(f"{name} must be from {low} to {high}, not {value!r}")
+        for value in self.kernel:
+            if not 1 <= value <= small:
+                raise ValueError(f"kernel sizes must be from 1 to {small}, not {value!r}")
+        for value in self.padding:
+            if not 0 <= value <= small:
+                raise ValueError(f"padding must be from 0 to {small}, not {value!r}")
+        if self.e < 1 or self.f < 1:
+            raise ValueError(
+                f"a kernel of {self.kernel} must fit the padded map of "
+                f"{self.h} x {self.w}, padding {self.padding}, at least once"
+            )
+
+    @property
+    def e(self) -> int:
+        """Rows of the output map."""
+        return (self.h + self.padding[0] + self.padding[1] - self.kernel[0]) // self.stride + 1
+
+    @property
+    def f(self) -> int:
+        """Columns of the output map."""
+        return (self.w + self.padding[2] + self.padding[3] - self.kernel[1]) // self.stride + 1
+
+
+def fp_pass(
+    layer: ConvLayer,
+    shape: EngineShape,
+    *,
+    spikes: Place,
+    weights: int,
+    psums: Place,
+    psum_acc: bool = False,
+    skip: bool = True,
+    plane: int = 0,
+    plane_top: int = 0,
+) -> dict[str, int]:
+    """The fields of the :class:`hw.conv.command.ConvCommand` that computes conv_fp.
+
+    Parameters
+    ----------
+    spikes : Place
+        Spike map of the input, or bit plane ``plane`` of it.
+    weights : int
+        Address of the layer's weights.
+    psums : Place
+        Where the psums go.
+    plane, plane_top : int
+        Bit plane b, and B: the last plane of the input.
+
+    Raises
+    ------
+    ValueError
+        If a sum could have more terms than fit.
+    """
+    if not 0 <= plane <= plane_top < 16:
+        raise ValueError(f"plane must be from 0 to plane_top, at most 15, not {plane!r}")
+    kh, kw = layer.kernel
+    _check_terms(
+        layer.c_tiles * shape.lanes * kh * kw << (plane_top - plane), FP_TERMS_BITS, "FP"
+    )
+    words = shape.tile_words
+    return {
+        **_walk(
+            shape,
+            in_tiles=layer.c_tiles,
+            out_tiles=layer.m_tiles,
+            kernel=layer.kernel,
+            stride=layer.stride,
+            pad=(layer.padding[0], layer.padding[2]),
+            size_in=(layer.h, layer.w),
+            size_out=(layer.e, layer.f),
+            place=spikes,
+            weights=(weights, kh * kw * words, layer.c_tiles * kh * kw * words),
+            weight_steps=(kw * words, words),
+        ),
+        "samples": layer.samples,
+        "steps": layer.steps,
+        **_words(
+            out_base=psums.base,
+            out_tile=psums.tile,
+            out_sample=psums.sample,
+            out_step=psums.step,
+            out_row=psums.row,
+            out_col=1,
+        ),
+        "psum_acc": int(psum_acc),
+        "skip": int(skip),
+        "shift": plane_top - plane,
+    }
+
+
+def bp_passes(
+    layer: ConvLayer,
+    shape: EngineShape,
+    *,
+    du: Place,
+    weights: int,
+    psums: Place,
+    fire: Place | None = None,
+    psum_acc: bool = False,
+    skip: bool = True,
+) -> Iterator[dict[str, int]]:
+    """The commands that together compute conv_bp: one per residue of (y, x) modulo the stride.
+
+    y receives from output row oy through kernel row r where oy*stride = y + pad_top - r, so the
+    rows y = y0 + stride*i of one residue see a kernel of its own, every stride-th row of the whole
+    one, sliding over du in steps of one.
+
+    Parameters
+    ----------
+    du : Place
+        Gradients of the layer's outputs.
+    weights : int
+        Address of the layer's weights, stored as for FP.
+    psums : Place
+        Where the psums go.
+    fire : Place, optional
+        Fire map of the layer's inputs; without one all lanes take part.
+    """
+    kh, kw = layer.kernel
+    _check_terms(layer.m_tiles * shape.lanes * kh * kw, BP_TERMS_BITS, "BP")
+    words = shape.tile_words
+    for y0 in range(min(layer.stride, layer.h)):
+        for x0 in range(min(layer.stride, layer.w)):
+            rows = _Residue.of(y0, layer.padding[0], kh, layer.stride, layer.e)
+            cols = _Residue.of(x0, layer.padding[2], kw, layer.stride, layer.f)
+            if psum_acc and not (rows.taps and cols.taps):
+                continue
+            empty = not (rows.taps and cols.taps and rows.size > 0 and cols.size > 0)
+            yield {
+                **_walk(
+                    shape,
+                    in_tiles=1 if empty else layer.m_tiles,
+                    out_tiles=layer.c_tiles,
+                    kernel=(1, 1) if empty else (rows.taps, cols.taps),
+                    stride=1,
+                    pad=(0, 0) if empty else (rows.pad, cols.pad),
+                    # Outputs that nothing reaches are walked over an input of no rows.
+                    size_in=(0, 1) if empty else (rows.size, cols.size),
+                    size_out=(
+                        -(-(layer.h - y0) // layer.stride),
+                        -(-(layer.w - x0) // layer.stride),
+                    ),
+                    place=Place(
+                        base=du.base + rows.skipped * du.row + cols.skipped,
+                        tile=du.tile,
+                        row=du.row,
+                        sample=du.sample,
+                        step=du.step,
+                    ),
+                    weights=(
+                        weights + (rows.last_tap * kw + cols.last_tap) * words,
+                        layer.c_tiles * kh * kw * words,
+                        kh * kw * words,
+                    ),
+                    weight_steps=(-layer.stride * kw * words, -layer.stride * words),
+                ),
+                "samples": layer.samples,
+                "steps": layer.steps,
+                **_words(
+                    out_base=psums.base + y0 * psums.row + x0,
+                    out_tile=psums.tile,
+                    out_sample=psums.sample,
+                    out_step=psums.step,
+                    out_row=layer.stride * psums.row,
+                    out_col=layer.stride,
+                ),
+                **(_fire(fire, y0, x0, layer.stride) if fire else {}),
+                "psum_acc": int(psum_acc),
+                "skip": int(skip),
+            }
+
+
+@dataclass(frozen=True)
+class _Residue:
+    """One dimension of a BP pass: the kernel positions that reach y = y0, y0 + stride, ..."""
+
+    taps: int  # how many there are
+    last_tap: int  # the last of them, which meets the first du
+    pad: int  # du missing before the first, for y = y0
+    skipped: int  # du before the first that y0 needs
+    size: int  # du from there on
+
+    @classmethod
+    def of(cls, y0: int, pad: int, kernel: int, stride: int, size: int) -> _Residue:
+        first_tap = (y0 + pad) % stride
+        taps = len(range(first_tap, kernel, stride))
+        # The first tap meets du number (y0 + pad) // stride, the last one the earliest du.
+        earliest = (y0 + pad) // stride - (taps - 1)
+        return cls(
+            taps=taps,
+            last_tap=max(0, first_tap + stride * (taps - 1)),
+            pad=max(0, -earliest),
+            skipped=max(0, earliest),
+            size=size - max(0, earliest),
+        )
+
+
+def _walk(
+    shape, *, in_tiles, out_tiles, kernel, stride, pad, size_in, size_out, place, weights, weight_steps
+) -> dict[str, int]:
+    """Groups and the walks over input and weights, which FP and BP have in common."""
+    kh, kw = kernel
+    if kh <= shape.rows and kh * kw <= shape.entries:
+        most = min(shape.entries // (kh * kw), shape.rows // kh)
+        group_tiles, group_rows = _even(in_tiles, most), kh
+    else:
+        group_tiles, group_rows = 1, _even(kh, min(shape.rows, shape.entries // kw))
+    in_groups = -(-in_tiles // group_tiles)
+    row_groups = -(-kh // group_rows)
+    last_column = (size_out[1] - 1) * stride + kw - 1 - pad[1]
+    w_base, w_tile, w_out_tile = weights
+    w_row, w_col = weight_steps
+    return {
+        "out_tiles": out_tiles,
+        "in_groups": in_groups,
+        "group_tiles": group_tiles,
+        "last_tiles": in_tiles - (in_groups - 1) * group_tiles,
+        "row_groups": row_groups,
+        "group_rows": group_rows,
+        "last_rows": kh - (row_groups - 1) * group_rows,
+        "kernel_w": kw,
+        "in_h": size_in[0],
+        "in_w": size_in[1],
+        "out_h": size_out[0],
+        "out_w": size_out[1],
+        "row_segments": max(0, min(last_column, size_in[1] - 1)) // shape.pixels + 1,
+        "stride": stride,
+        "pad_top": pad[0],
+        "pad_left": pad[1],
+        **_words(
+            in_base=place.base - pad[0] * place.row,
+            in_tile=place.tile,
+            in_group=group_tiles * place.tile,
+            in_row=place.row,
+            in_row_group=group_rows * place.row,
+            in_out_row=stride * place.row,
+            in_sample=place.sample,
+            in_step=place.step,
+            w_base=w_base,
+            w_out_tile=w_out_tile,
+            w_group=group_tiles * w_tile,
+            w_tile=w_tile,
+            w_row_group=group_rows * w_row,
+            w_row=w_row,
+            w_col=w_col,
+        ),
+    }
+
+
+def _fire(fire: Place, y0: int, x0: int, stride: int) -> dict[str, int]:
+    return {
+        **_words(
+            fire_base=fire.base + y0 * fire.row,
+            fire_tile=fire.tile,
+            fire_sample=fire.sample,
+            fire_step=fire.step,
+            fire_row=stride * fire.row,
+        ),
+        "fire_x": x0,
+        "fire_col": stride,
+        "mask": 1,
+    }
+
+
+def _even(whole: int, most: int) -> int:
+    """The size of equal parts, but for the last, of at most ``most``, as few as there can be."""
+    return -(-whole // -(-whole // most))
+
+
+def _words(**values: int) -> dict[str, int]:
+    """Addresses and strides modulo 2**16: what goes backwards is a large step forward."""
+    return {name: value % (1 << ADDRESS_BITS) for name, value in values.items()}
+
+
+def _check_terms(terms: int, bits: int, engine: str) -> None:
+    if terms > 1 << bits:
+        raise ValueError(f"{engine} sums have at most {1 << bits} terms, not {terms}")

@@ -1,0 +1,1 @@
+"""From Amaranth to a running simulation: Verilator builds, benches and their drivers."""

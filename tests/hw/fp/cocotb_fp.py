@@ -1,0 +1,141 @@
+"""FP engine against the model: without it a wrong sum of any shape would go unnoticed."""
+
+from __future__ import annotations
+
+import cocotb
+import numpy as np
+
+from hw.conv.lowering import fp_pass
+from hw.fp.engine import FpEngine
+from sim.harness.driver import EngineDriver
+from sim.model import Status, psum_fp
+from tests.hw.conv.cases import (
+    bench_settings,
+    case_layer,
+    engine_shape,
+    pack_spikes,
+    random_values,
+    tile_maps,
+    tile_weights,
+    words_place,
+)
+from tests.hw.fp.test_fp_engine import DEPTHS
+
+
+def needed_cycles(x, layer, command, lanes):
+    """Sum over output tiles, groups and pixels of the busiest lane's spikes in the group."""
+    spikes = tile_maps(x, layer.c_tiles, lanes).astype(np.int64)
+    top, bottom, left, right = layer.padding
+    spikes = np.pad(spikes, [(0, 0)] * 3 + [(top, bottom), (left, right), (0, 0)])
+    kh, kw = layer.kernel
+    total = 0
+    for tile in range(0, layer.c_tiles, command["group_tiles"]):
+        for row in range(0, kh, command["group_rows"]):
+            count = np.zeros((*spikes.shape[:2], layer.e, layer.f, lanes), np.int64)
+            for c in range(tile, min(tile + command["group_tiles"], layer.c_tiles)):
+                for r in range(row, min(row + command["group_rows"], kh)):
+                    for s in range(kw):
+                        rows = slice(r, r + (layer.e - 1) * layer.stride + 1, layer.stride)
+                        columns = slice(s, s + (layer.f - 1) * layer.stride + 1, layer.stride)
+                        count += spikes[:, :, c, rows, columns]
+            total += int(count.max(axis=-1).sum())
+    return layer.m_tiles * total
+
+
+@cocotb.test()
+async def engine_equals_model(dut):
+    settings = bench_settings()
+    lanes, pixels, format = settings["lanes"], settings["pixels"], settings["format"]
+    random = np.random.default_rng(settings["seed"])
+    shape = engine_shape(settings)
+    engine = FpEngine(
+        format=format,
+        lanes=lanes,
+        pixels=pixels,
+        rows=8,
+        entries=18,
+        depth=32,
+        weight_words=settings["weight_words"],
+    )
+    driver = EngineDriver(dut, engine, DEPTHS)
+    await driver.reset()
+    for index in range(settings["cases"]):
+        case = case_layer(random, index, lanes)
+        layer = case.layer
+        dut.stall.value = (0, 0, 100, 200)[index % 4]
+        maps = (layer.samples, layer.steps)
+        sparsity = (0.0, 0.5, 0.9, 0.99, 1.0)[index % 5]
+        x = random.random((*maps, layer.h, layer.w, case.channels_in)) >= sparsity
+        w = random_values(
+            random,
+            (case.channels_out, case.channels_in, *layer.kernel),
+            format,
+            sparsity=0.1,
+            special=0.02 if index % 3 == 2 else 0.0,
+            large=index % 4 == 3,
+        )
+        out_shape = (*maps, layer.e, layer.f, case.channels_out)
+        acc = bool(index & 2)
+        plane_top = int(random.integers(0, 3))
+        plane = int(random.integers(0, plane_top + 1))
+        bits = format.psum_bits
+        old = random.integers(-1 << (bits - 3), 1 << (bits - 3), out_shape)
+        old[random.random(out_shape) < 0.02] = -1 << (bits - 1)
+
+        psum_words = tile_maps(old, layer.m_tiles, lanes)
+        spike_words = pack_spikes(x, layer.c_tiles, lanes, pixels)
+        weights = tile_weights(w, layer, lanes, format).astype(f"u{format.width // 8}")
+        # Away from 0, so that addresses relative to a base are seen to be.
+        s_base, psum_base, w_base = (int(b) for b in random.integers(0, 40, 3))
+        guard = random.integers(-(1 << 62), 1 << 62, (DEPTHS["conv"], lanes))
+        driver.load("conv", guard)
+        driver.load("s_in", spike_words.reshape(-1, spike_words.shape[-1]), s_base)
+        driver.load("w", weights.reshape(-1, lanes * settings["weight_words"]), w_base)
+
+        status = Status()
+        expected = psum_fp(
+            x.astype(np.int64) << (plane_top - plane),
+            w,
+            stride=layer.stride,
+            padding=layer.padding,
+            acc=old if acc else None,
+            status=status,
+            format=format,
+        )
+        for skip in (True, False):
+            driver.load("conv", psum_words.reshape(-1, lanes), psum_base)
+            command = fp_pass(
+                layer,
+                shape,
+                spikes=words_place(spike_words, s_base),
+                weights=w_base,
+                psums=words_place(psum_words, psum_base),
+                psum_acc=acc,
+                skip=skip,
+                plane=plane,
+                plane_top=plane_top,
+            )
+            await driver.run(command)
+            where = f"case {index} seed {settings['seed']} {case} skip {skip} acc {acc}"
+            count = psum_words[..., 0].size
+            got = driver.fetch("conv", psum_base, count, np.int64).reshape(psum_words.shape)
+            want = tile_maps(expected, layer.m_tiles, lanes)
+            channels = tile_maps(np.ones_like(expected), layer.m_tiles, lanes) != 0
+            wrong = np.argwhere((got != want) & channels)
+            assert not len(wrong), (
+                f"{where}: {len(wrong)} of {want.size} differ, first at {wrong[0]}: "
+                f"{got[tuple(wrong[0])]} for {want[tuple(wrong[0])]}"
+            )
+            assert driver.statuses == {"overflow": False, "invalid": status.invalid}, where
+            rest = driver.fetch("conv", 0, DEPTHS["conv"], np.int64).reshape(-1, lanes)
+            outside = np.ones(len(rest), bool)
+            outside[psum_base : psum_base + count] = False
+            assert (rest[outside] == guard[outside]).all(), f"{where}: wrote outside its psums"
+            counters = driver.counters()
+            if skip:
+                assert counters["busy"] == needed_cycles(x, layer, command, lanes), where
+                busy = counters["busy"]
+                skipped = counters["skipped"]
+            else:
+                # Dense cycles that are spent, and those in which no lane has a spike.
+                assert counters["busy"] + counters["skipped"] == busy + skipped, where
