@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import re
 from typing import Protocol
 
 from amaranth.lib import wiring
 
 __all__ = ["EmitOnce", "InstanceMaker"]
+
+NAME_LENGTH = 100
+"""Characters of the longest module name."""
 
 
 class InstanceMaker(Protocol):
@@ -47,10 +51,17 @@ class EmitOnce(wiring.Component):
 
     @property
     def module_name(self) -> str:
-        """Name of the Verilog module: class and parameters in snake case, e.g. ``sram_d8_w16``."""
+        """Name of the Verilog module: class and parameters in snake case, e.g. ``sram_depth8``.
+
+        A name too long for file systems and tools keeps its beginning, and a hash of it all.
+        """
         words = [re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(self).__name__).lower()]
         words += [f"{key}{value}" for key, value in self._parameters.items()]
-        return re.sub(r"\W", "m", "_".join(words))
+        name = re.sub(r"\W", "m", "_".join(words))
+        if len(name) <= NAME_LENGTH:
+            return name
+        digest = hashlib.sha256(name.encode()).hexdigest()[:10]
+        return f"{name[: NAME_LENGTH - 1 - len(digest)]}_{digest}"
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)

@@ -331,6 +331,11 @@ class ChipConfig:
             self.format.check_sums_fit()
         except ValueError as error:
             raise ConfigError(f"format is impossible: {error}") from None
+        if self.format.width % 8:
+            raise ConfigError(
+                "format must take whole bytes, 1 + exponent + mantissa bits, "
+                f"not {self.format.width} bits"
+            )
         for section in (self.fp, self.bp):
             for field in dataclasses.fields(section):
                 if "word" in field.metadata:

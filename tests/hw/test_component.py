@@ -1,0 +1,75 @@
+"""Without these, two different modules could share a name, or a name be no Verilog identifier."""
+
+from __future__ import annotations
+
+import pytest
+from amaranth.hdl import Module
+from amaranth.lib.wiring import In, Out
+from amaranth.sim import Simulator
+
+from hw.arith.format import FP16
+from hw.component import EmitOnce
+
+
+class DelayLine(EmitOnce):
+    def __init__(self, **parameters):
+        super().__init__({"i": In(8), "o": Out(8)}, **parameters)
+
+    def elaborate(self, platform):
+        m = Module()
+        m.d.sync += self.o.eq(self.i)
+        return m
+
+
+class TwoDelays(DelayLine):
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.first = first = DelayLine()
+        m.submodules.second = second = DelayLine()
+        m.d.comb += [first.i.eq(self.i), second.i.eq(first.o), self.o.eq(second.o)]
+        return m
+
+
+class TestName:
+    def test_class_and_parameters(self):
+        assert DelayLine().module_name == "delay_line"
+        assert DelayLine(depth=2, lsb=-24).module_name == "delay_line_depth2_lsbm24"
+        assert DelayLine(format=FP16, skip=True).module_name == "delay_line_formate5m10_skipTrue"
+
+    def test_long_names_are_cut_and_stay_apart(self):
+        names = {DelayLine(**{f"parameter_{i}": i for i in range(n)}).module_name for n in (20, 21)}
+        assert len(names) == 2
+        assert all(len(name) <= 100 and name.startswith("delay_line_par") for name in names)
+        assert all(name.isidentifier() for name in names)
+
+    def test_parameters_are_a_copy(self):
+        component = DelayLine(depth=2)
+        component.parameters["depth"] = 3
+        assert component.parameters == {"depth": 2}
+
+
+class TestElaborate:
+    @pytest.mark.parametrize(("component", "delay"), [(DelayLine(), 1), (TwoDelays(), 2)])
+    def test_is_ordinary_amaranth_without_an_emitter(self, component, delay):
+        async def bench(ctx):
+            for value in range(20):
+                ctx.set(component.i, value)
+                assert ctx.get(component.o) == max(0, value - delay)
+                await ctx.tick()
+
+        simulator = Simulator(component)
+        simulator.add_clock(1e-6)
+        simulator.add_testbench(bench)
+        simulator.run()
+
+    def test_a_platform_that_makes_instances_is_asked(self):
+        asked = []
+
+        class Platform:
+            def instance(self, component):
+                asked.append(component)
+                return None
+
+        component = TwoDelays()
+        assert isinstance(component.elaborate(Platform()), Module)
+        assert asked == [component]

@@ -1,0 +1,111 @@
+"""Without these, the Verilog of a configuration could be unclean, or differ from run to run."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from hw.engines import engines, srams
+from hw.presets import PRESETS, load
+from scripts import cli
+from scripts.verilog import check_verilog, write_verilog
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    return write_verilog(PRESETS["tiny"], tmp_path_factory.mktemp("build"))
+
+
+class TestTiny:
+    def test_folder(self, tiny):
+        assert tiny.parts[-2:] == ("tiny", "verilog")
+        manifest = json.loads((tiny / "manifest.json").read_text())
+        assert manifest["configuration"]["array"]["lanes"] == 4
+        assert manifest["configuration"]["format"] == {"exponent": 5, "mantissa": 10}
+        assert manifest["srams"]["fp.conv_fp"] == {
+            "words": 1024,
+            "width": 256,
+            "granules": 4,
+            "banks": 2,
+        }
+        assert manifest["tops"] == [component.module_name for component in engines(load("tiny"))]
+
+    def test_is_clean(self, tiny):
+        assert check_verilog(tiny) == []
+
+    def test_is_the_same_in_another_process(self, tiny, tmp_path):
+        command = [sys.executable, "-m", "scripts.cli", "verilog", "tiny", "--out", str(tmp_path)]
+        subprocess.run(command, check=True, env={**os.environ, "PYTHONHASHSEED": "1"})
+        other = tmp_path / "tiny" / "verilog"
+        assert {file.name: file.read_bytes() for file in other.iterdir()} == {
+            file.name: file.read_bytes() for file in tiny.iterdir()
+        }
+
+
+class TestEngines:
+    @pytest.mark.parametrize("name", PRESETS)
+    def test_names_mean_parameters(self, name):
+        """Two components with the same module name have the same class and parameters."""
+        named = {}
+        for component in engines(PRESETS[name]):
+            same = named.setdefault(component.module_name, component)
+            assert (type(same), same.parameters) == (type(component), component.parameters)
+
+    def test_every_sram_bank_has_a_memory(self):
+        memories = {tuple(sram.parameters.values()) for sram in srams(PRESETS["paper"])}
+        assert memories == {
+            (size.bank_words, size.width, size.granules) for size in PRESETS["paper"].srams.values()
+        }
+
+    def test_other_formats_and_lanes(self, tmp_path):
+        config = load(
+            "tiny", ["array.lanes=2", "format.mantissa=2", "array.update_lanes=1", "name=small"]
+        )
+        assert check_verilog(write_verilog(config, tmp_path)) == []
+
+
+class TestCommand:
+    def test_check(self, tmp_path, capsys):
+        assert cli.main(["verilog", "tiny", "--out", str(tmp_path), "--check"]) == 0
+        text = capsys.readouterr().out
+        assert text.startswith(f"{tmp_path}/tiny/verilog: ")
+        assert text.endswith("clean\n")
+
+    def test_check_finds_what_is_wrong(self, tiny, tmp_path):
+        folder = tmp_path / "verilog"
+        folder.mkdir()
+        for file in tiny.iterdir():
+            (folder / file.name).write_bytes(file.read_bytes())
+        broken = next(folder.glob("sram*.v"))
+        broken.write_text(broken.read_text().replace("endmodule", "missing m();\nendmodule"))
+        found = check_verilog(folder)
+        assert any("verilator" in text and "missing" in text for text in found)
+        assert any("yosys" in text and "missing" in text for text in found)
+
+    def test_overrides_and_files(self, tmp_path, capsys):
+        file = tmp_path / "mine.toml"
+        file.write_text('base = "tiny"\n')
+        arguments = ["verilog", str(file), "--set", "array.lanes=2", "--set", "name=two"]
+        assert cli.main([*arguments, "--out", str(tmp_path)]) == 0
+        assert (tmp_path / "two" / "verilog" / "manifest.json").exists()
+
+    def test_bad_configuration(self, tmp_path, capsys):
+        assert cli.main(["verilog", "tiny", "--set", "array.lanes=3", "--out", str(tmp_path)]) == 2
+        assert capsys.readouterr().err == (
+            "backspike verilog: array.lanes must be a power of two from 2 to 64, not 3\n"
+        )
+        assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+class TestPaper:
+    def test_is_fast_and_clean(self, tmp_path):
+        began = time.perf_counter()
+        folder = write_verilog(PRESETS["paper"], tmp_path)
+        assert time.perf_counter() - began < 60
+        assert check_verilog(folder) == []
