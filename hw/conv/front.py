@@ -25,7 +25,7 @@ def Pixel(fire_lanes: int) -> data.StructLayout:
         {
             "addr": ADDRESS_BITS,  # of its psums
             "input": ADDRESS_BITS,  # of the input word under entry 0 (BP)
-            "fire": fire_lanes,  # lanes that take part (BP)
+            **({"fire": fire_lanes} if fire_lanes else {}),  # lanes that take part (BP)
             "read": 1,  # starts from the psums that are there
             "write": 1,  # ends with a write
             "group_last": 1,  # is the last of its group
@@ -165,10 +165,13 @@ class ConvFront(EmitOnce):
             width=self._bits * self._entries + self._entries + self._pixel.size, depth=8
         )
         known, known_valid, known_ready = Signal(found), Signal(), Signal()
-        fire = Signal(self._fire_lanes)
+        pixel = Signal(self._pixel)
+        anyone = Signal()
         if self._fire_lanes:
-            self._read_fire(m, nest, made, windows, known, known_valid, known_ready, fire)
+            self._read_fire(m, nest, made, windows, known, known_valid, known_ready, pixel.fire)
+            m.d.comb += anyone.eq(pixel.fire.any())
         else:
+            m.d.comb += anyone.eq(1)
             m.d.comb += [
                 known.eq(made),
                 known_valid.eq(windows.valid),
@@ -177,15 +180,12 @@ class ConvFront(EmitOnce):
 
         # What needs no cycle of the array ends here.
         busy, kept = Signal(), Signal()
-        pixel = Signal(self._pixel)
-        anyone = fire.any() if self._fire_lanes else 1
         m.d.comb += [
             busy.eq(
                 Mux(command.skip, known.window.as_value().any() & anyone, known.present.any())
             ),
             pixel.addr.eq(known.addr),
             pixel.input.eq(known.input),
-            pixel.fire.eq(fire),
             pixel.write.eq(busy | known.from_zero),
             pixel.read.eq(busy & ~known.from_zero),
             pixel.group_last.eq(known.group_last),
