@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import csv
 import dataclasses
-import json
 import math
 import statistics
 import sys
@@ -21,13 +20,18 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from sklearn import datasets
+from sklearn.model_selection import train_test_split
+from tqdm import tqdm
 
+from hw.arith.format import FP_TERMS_BITS
 from hw.config import ChipConfig
 from hw.presets import load
-from sim.model import Status, UpdateRule
+from sim.model import Status, UpdateRule, round_values
 from sim.model.network import Layer, Network, Weights
-from sim.model.record import save_arrays
+from sim.model.record import load_arrays, save_arrays
 
 __all__ = [
     "Data",
@@ -41,6 +45,7 @@ __all__ = [
 ]
 
 CLASSES = 10
+IMAGE_SIZE = (8, 8)
 PLANES = 4
 """Pixels are 0..16, sixteenths of 1: bit planes 0..4."""
 STEPS = 4
@@ -90,11 +95,6 @@ class Data(NamedTuple):
 
 def load_digits() -> tuple[Data, Data]:
     """Scikit-learn's digits: 80 % to train and 20 % to test with, stratified, always the same."""
-    # Imported here, as matplotlib and tqdm below, because the command line imports this file
-    # whichever verb it runs.
-    from sklearn import datasets
-    from sklearn.model_selection import train_test_split
-
     digits = datasets.load_digits()
     x = digits.images.astype(np.uint8)[..., None]
     x_train, x_test, y_train, y_test = train_test_split(
@@ -106,17 +106,20 @@ def load_digits() -> tuple[Data, Data]:
 def digits_network(config: ChipConfig, settings: TrainingSettings) -> Network:
     """16C3-16C3-maxpool2-FC10, T = 4, alpha 0.5, threshold 1, window [th_l, 2], no bias."""
     padding = (1, 1, 1, 1)
+    th_l = float(round_values(settings.th_l, config.format))
+    height, width = IMAGE_SIZE
     return Network.for_chip(
         config,
         layers=(
-            Layer(m_size=16, kernel=(3, 3), padding=padding, th_l=settings.th_l),
-            Layer(m_size=16, kernel=(3, 3), padding=padding, pool=2, th_l=settings.th_l),
-            Layer(m_size=CLASSES, fully_connected=True, th_l=settings.th_l),
+            Layer(m_size=16, kernel=(3, 3), padding=padding, th_l=th_l),
+            Layer(m_size=16, kernel=(3, 3), padding=padding, pool=2, th_l=th_l),
+            Layer(m_size=CLASSES, fully_connected=True, th_l=th_l),
         ),
-        input_size=(8, 8, 1),
+        input_size=(height, width, 1),
         steps=STEPS,
         planes=PLANES,
-        wg_samples=settings.batch,
+        # A batch in one WG instruction, or as many samples as the terms of its sums allow.
+        wg_samples=min(settings.batch, (1 << FP_TERMS_BITS) // (STEPS * height * width)),
     )
 
 
@@ -173,20 +176,20 @@ class Training:
         ValueError
             If there is none, or it belongs to another run.
         """
-        try:
-            with np.load(path) as arrays:
-                rest = json.loads(str(arrays["rest"]))
-                for index, state in enumerate(self.weights):
-                    for name in vars(state):
-                        setattr(state, name, arrays[f"{index}.{name}"])
-        except (OSError, KeyError, ValueError) as error:
-            raise ValueError(f"{path} must be a checkpoint to resume from, not {error}") from None
+        if not path.is_file():
+            raise ValueError(f"{path} must be a checkpoint to resume from, and there is none")
+        arrays, rest = load_arrays(path)
+        if "settings" not in rest:
+            raise ValueError(f"{path} must be a checkpoint to resume from, and is something else")
         for name, value in self.describe().items():
             if rest["settings"].get(name) != value:
                 raise ValueError(
                     f"{name} must be {rest['settings'].get(name)} as in the checkpoint {path}, "
                     f"not {value}"
                 )
+        for index, state in enumerate(self.weights):
+            for name in vars(state):
+                setattr(state, name, arrays[f"{index}.{name}"])
         self.epoch, self.steps, self.epochs = rest["epoch"], rest["steps"], rest["epochs"]
 
 
@@ -213,8 +216,6 @@ def accuracy(network: Network, weights: list[Weights], data: Data) -> float:
 
 def train(training: Training, folder: Path, *, progress: bool = True) -> None:
     """Train to the end, leaving everything in ``folder``."""
-    from tqdm import tqdm
-
     data, test = load_digits()
     settings, network = training.settings, training.network
     per_epoch = -(-len(data.x) // settings.batch)
@@ -256,6 +257,8 @@ def train(training: Training, folder: Path, *, progress: bool = True) -> None:
             write_rows(folder / "epochs.csv", EPOCH_COLUMNS, training.epochs)
             training.save(folder / "checkpoint.npz")
             bar.set_postfix(loss=f"{loss:.4f}", accuracy=f"{shown:.2%}")
+            if progress:
+                bar.write(f"epoch {epoch + 1}: loss {loss:.4f}, test accuracy {shown:.2%}")
     plot(training, folder / "training.png")
 
 
@@ -268,8 +271,6 @@ def write_rows(path: Path, columns: tuple[str, ...], rows: list[list[float]]) ->
 
 def plot(training: Training, path: Path) -> None:
     """Loss of every step, and accuracy of every epoch, over the steps."""
-    from matplotlib.figure import Figure
-
     figure = Figure(figsize=(7, 4), layout="constrained")
     left = figure.add_subplot()
     right = left.twinx()
@@ -331,11 +332,11 @@ def run(args: argparse.Namespace) -> int:
         training = Training.start(load(args.config), settings)
         if args.resume:
             training.resume(args.out / "checkpoint.npz")
-        began = time.perf_counter()
-        train(training, args.out)
-    except (ValueError, OSError) as error:
+    except ValueError as error:
         print(f"backspike train: {error}", file=sys.stderr)
         return 2
+    began = time.perf_counter()
+    train(training, args.out)
     skipped = sum(not row[4] for row in training.steps)
     print(
         f"test accuracy {training.epochs[-1][2]:.2%} after {settings.epochs} epochs "
@@ -343,9 +344,3 @@ def run(args: argparse.Namespace) -> int:
         f"in {time.perf_counter() - began:.0f} s; see {args.out}"
     )
     return 0
-
-
-if __name__ == "__main__":
-    command = argparse.ArgumentParser(description=__doc__)
-    add_arguments(command)
-    sys.exit(run(command.parse_args()))

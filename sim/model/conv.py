@@ -36,6 +36,7 @@ __all__ = [
     "read_wg",
 ]
 
+
 def exact_matmul(a: Values, b: Values) -> Integers:
     """Product of matrices of integers held as float64: by BLAS while it is exact, else in int64.
 

@@ -34,9 +34,7 @@ def bp_sums(du: Values, w: Values, geometry: Geometry, lsb: int) -> Integers:
         for i in range(THREADS):
             part = slice(*bounds[i : i + 2])
             gradients = np.ascontiguousarray(du[part])
-            jobs.append(
-                pool.submit(_bp_sums, gradients, scaled, g.stride, corner, psum[part])
-            )
+            jobs.append(pool.submit(_bp_sums, gradients, scaled, g.stride, corner, psum[part]))
         for job in jobs:
             job.result()
     return psum

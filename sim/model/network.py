@@ -135,6 +135,14 @@ class Network:
                 raise ValueError(f"{name} must be at least {low}, not {getattr(self, name)}")
         if not self.layers:
             raise ValueError("layers must be at least one Layer, not none")
+        for index, layer in enumerate(self.layers):
+            for name in ("alpha", "th_f", "th_l", "th_r"):
+                value = getattr(layer, name)
+                if not round_values(value, self.format) == value:
+                    raise ValueError(
+                        f"{name} of layer {index} must be a number of the format {self.format}, "
+                        f"not {value!r}"
+                    )
         _ = self.maps
 
     @classmethod
@@ -338,9 +346,7 @@ class Network:
         targets = targets[:, None, None, :]
         scale = float(round_values(loss_scale / out[:, :, 0, 0, 0].size, self.format))
         rates, gradient = loss_gradient(out, targets, scale, status=status, format=self.format)
-        psum = to_psum(
-            gradient, lsb=self.format.product_lsb, bits=self.format.product_psum_bits
-        )
+        psum = to_psum(gradient, lsb=self.format.product_lsb, bits=self.format.product_psum_bits)
         self.backward(layers, np.broadcast_to(psum, out.shape), status=status)
         before_update = Status(status.overflow, status.invalid)
         for record, state in zip(layers, weights, strict=True):

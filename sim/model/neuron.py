@@ -31,9 +31,7 @@ __all__ = [
 ]
 
 
-def add(
-    a: NDArray, b: NDArray | float, *, status: Status, format: Float = FP16
-) -> Values:
+def add(a: NDArray, b: NDArray | float, *, status: Status, format: Float = FP16) -> Values:
     """RN(a + b); also the vector unit's ``accumulate``, with ``a`` what the destination held."""
     with np.errstate(invalid="ignore"):
         return settle(np.asarray(a, np.float64) + b, format, status)

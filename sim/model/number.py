@@ -84,9 +84,7 @@ def _quantum(exact: Values, format: Float) -> NDArray[np.intc]:
     return np.where(exact == 0, format.lsb, np.maximum(exponent - 1 - format.mantissa, format.lsb))
 
 
-def settle(
-    exact: ArrayLike, format: Float, status: Status, used: Bits | None = None
-) -> Values:
+def settle(exact: ArrayLike, format: Float, status: Status, used: Bits | None = None) -> Values:
     """Round the results of an element-wise operation and note overflow (made) and NaN (any).
 
     Only results that are ``used`` (None for all) set statuses.

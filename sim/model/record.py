@@ -6,6 +6,7 @@ import dataclasses
 import io
 import json
 import os
+import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -17,7 +18,7 @@ from hw.arith.format import FP16, Float
 from sim.model.number import Bits, Integers, Status, Values, decode, encode
 from sim.model.update import F32, UpdateRule
 
-__all__ = ["LayerRecord", "StepRecord", "save_arrays"]
+__all__ = ["LayerRecord", "StepRecord", "load_arrays", "save_arrays"]
 
 VALUES = {"w_stored", "u", "du", "w_stored_new", "targets", "rates", "gradient"}
 """Value arrays: in a file they are codes of the storage format."""
@@ -91,22 +92,14 @@ class StepRecord:
     @classmethod
     def load(cls, path: Path) -> Self:
         """Read what :meth:`save` wrote."""
-        with np.load(path) as arrays:
-            rest = json.loads(str(arrays["rest"]))
-            format = Float(**rest["format"])
-            found = {
-                name: decode(arrays[name], format) if _is_values(name) else arrays[name]
-                for name in arrays
-                if name != "rest"
-            }
+        arrays, rest = load_arrays(path)
+        format = Float(**rest["format"])
         layers: list[dict[str, Any]] = [{} for _ in range(rest["layers"])]
-        whole = {}
-        for name, array in found.items():
-            index, dot, leaf = name.partition(".")
-            if dot:
-                layers[int(index)][leaf] = array
-            else:
-                whole[name] = array
+        whole: dict[str, Any] = {}
+        for name, array in arrays.items():
+            index, _, leaf = name.rpartition(".")
+            value = decode(array, format) if leaf in VALUES else array
+            (layers[int(index)] if index else whole)[leaf] = value
         return cls(
             layers=[LayerRecord(**layer) for layer in layers],
             rule=UpdateRule(**rest["rule"]),
@@ -115,10 +108,6 @@ class StepRecord:
             updated=rest["updated"],
             **whole,
         )
-
-
-def _is_values(name: str) -> bool:
-    return name.rpartition(".")[2] in VALUES
 
 
 def _arrays(record: Any, format: Float, prefix: str = "") -> dict[str, NDArray]:
@@ -141,3 +130,23 @@ def save_arrays(path: Path, arrays: dict[str, NDArray], rest: dict[str, Any]) ->
         file.flush()
         os.fsync(file.fileno())
     scratch.replace(path)
+
+
+def load_arrays(path: Path) -> tuple[dict[str, NDArray], dict[str, Any]]:
+    """Arrays and plain values that :func:`save_arrays` wrote.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read.
+    ValueError
+        If it is no such file.
+    """
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            arrays = dict(archive)
+            rest = json.loads(str(arrays.pop("rest")))
+    except (AttributeError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile):
+        # What numpy does with a file depends on its first bytes.
+        raise ValueError(f"{path} must be an .npz file of arrays and settings") from None
+    return arrays, rest

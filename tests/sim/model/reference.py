@@ -18,7 +18,7 @@ def rng(seed):
 
 
 def random_values(random, shape, format, kind):
-    """Value array: ``any`` code, ``ordinary`` (around 1, and zeros) or ``large`` (never special)."""
+    """Value array: ``any`` code, or zeros and numbers that are ``ordinary`` or ``large``."""
     if kind == "any":
         values = decode(random.integers(0, 1 << format.width, shape), format)
     else:

@@ -75,7 +75,12 @@ def check_bp(du, w, g, format, mask):
     for active in (None, mask):
         status = Status()
         psum = psum_bp(
-            du, w, size=(g.h_size, g.w_size), mask=active, **settings(g), status=status,
+            du,
+            w,
+            size=(g.h_size, g.w_size),
+            mask=active,
+            **settings(g),
+            status=status,
             format=format,
         )
         rounded = read_bp(psum, status=Status(), format=format)
@@ -86,9 +91,7 @@ def check_bp(du, w, g, format, mask):
 
 def check_wg(x, du, g, format, plane):
     status = Status()
-    psum = psum_wg(
-        x, du, kernel=(g.r_size, g.s_size), **settings(g), status=status, format=format
-    )
+    psum = psum_wg(x, du, kernel=(g.r_size, g.s_size), **settings(g), status=status, format=format)
     rounded = read_wg(psum, plane=plane, status=Status(), format=format)
     assert rounded.dtype == np.float32
     sums = reference.wg_sums(x, du, g)
@@ -234,17 +237,17 @@ def test_sums_past_float64_are_exact():
 
 def test_sums_may_be_as_long_as_their_psums_allow():
     count, status = 1 << 17, Status()
-    psum = psum_fp(
-        np.ones((1, 1, count)), np.full((1, count, 1, 1), -65504.0), status=status
-    )
+    psum = psum_fp(np.ones((1, 1, count)), np.full((1, count, 1, 1), -65504.0), status=status)
     assert int(psum[0, 0, 0]) == -count * (65504 << 24)
-    with pytest.raises(ValueError, match=r"FP must have at most 2\*\*17 = 131072 terms, not 131073$"):
+    with pytest.raises(ValueError, match=r"at most 2\*\*17 = 131072 terms, not 131073$"):
         psum_fp(np.ones((1, 1, count + 1)), np.zeros((1, count + 1, 1, 1)), status=status)
-    with pytest.raises(ValueError, match="not 262144$"):
+    with pytest.raises(ValueError, match=r"not 262144$"):
         psum_fp(np.full((1, 1, count // 2), 4), np.zeros((1, count // 2, 1, 1)), status=status)
-    with pytest.raises(ValueError, match="WG must have at most .* not 131073$"):
+    with pytest.raises(ValueError, match=r"WG must have at most .* not 131073$"):
         psum_wg(
-            np.ones((count + 1, 1, 1, 1)), np.zeros((count + 1, 1, 1, 1)), kernel=(1, 1),
+            np.ones((count + 1, 1, 1, 1)),
+            np.zeros((count + 1, 1, 1, 1)),
+            kernel=(1, 1),
             status=status,
         )
     terms = 1 << 15
@@ -252,7 +255,7 @@ def test_sums_may_be_as_long_as_their_psums_allow():
         np.ones((1, 1, terms)), np.full((terms, 1, 1, 1), -65504.0), size=(1, 1), status=status
     )
     assert int(psum[0, 0, 0]) == -(65504 << 47)
-    with pytest.raises(ValueError, match="BP must have at most .* not 32769$"):
+    with pytest.raises(ValueError, match=r"BP must have at most .* not 32769$"):
         psum_bp(
             np.ones((1, 1, terms + 1)), np.zeros((terms + 1, 1, 1, 1)), size=(1, 1), status=status
         )
@@ -300,7 +303,7 @@ def test_dw_acc_is_a_binary32_addition():
         ({"padding": (0, 0, -1, 0)}, r"not \(0, 0, -1, 0\)"),
         ({"stride": 0}, r"must be at least 1, not 4x4, 3x3 and \(0, 0\)"),
         ({"w": np.zeros((1, 2, 5, 3))}, "a kernel of 5x3 must fit the padded map, not one of 4x4"),
-        ({"acc": np.zeros((1, 1, 1), int)}, r"acc must have the shape \(2, 2, 1\), not \(1, 1, 1\)"),
+        ({"acc": np.zeros((1, 1, 1), int)}, r"have the shape \(2, 2, 1\), not \(1, 1, 1\)"),
     ],
 )
 def test_shapes_that_do_not_fit_are_refused(change, message):
