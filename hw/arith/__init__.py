@@ -1,1 +1,1 @@
-"""Number formats and the arithmetic units: IEEE element-wise units and the exact fixed-point grid."""
+"""Number formats and arithmetic units: IEEE element-wise operations and the fixed-point grid."""

@@ -1,4 +1,4 @@
-"""Between a format and the exact fixed-point grid of sums."""
+"""Between numbers of a format and exact integers on its grid (contract, points 3 to 5)."""
 
 from __future__ import annotations
 
@@ -6,24 +6,33 @@ from amaranth import Module, Mux, Signal, signed
 from amaranth.lib.wiring import In, Out
 
 from hw.arith.format import Float
+from hw.arith.rounding import Rounding
+from hw.arith.unpack import unpack
 from hw.component import EmitOnce
 
-__all__ = ["ToFixed"]
+__all__ = ["RoundFixed", "ToFixed"]
 
 
 class ToFixed(EmitOnce):
-    """A stored value as an integer multiple of 2**format.lsb; combinational.
+    """A finite value as an integer multiple of 2**format.lsb, exactly.
+
+    o = i / 2**format.lsb; 0 with ``special`` where ``i`` is NaN or infinite.
+
+    Combinational.
+
+    Parameters
+    ----------
+    format : Float
 
     Members
     -------
     i : In(format.width)
     o : Out(signed(format.fixed_bits))
-        0 for NaN and infinity.
     special : Out(1)
-        The value is NaN or infinity.
     """
 
     latency = 0
+    """Cycles from ``i`` to ``o``."""
 
     def __init__(self, *, format: Float):
         self._format = format
@@ -38,16 +47,103 @@ class ToFixed(EmitOnce):
 
     def elaborate(self, platform):
         m = Module()
-        stored = Signal(self._format.layout)
-        significand = Signal(self._format.mantissa + 1)
-        shift = Signal(self._format.exponent)
-        magnitude = Signal(self._format.fixed_bits - 1)
+        fmt = self._format
+        parts = unpack(m, fmt, self.i)
+        # The significand is negated before it is shifted, where it is narrow.
+        shifted = Signal(signed(fmt.mantissa + 2))
         m.d.comb += [
-            stored.eq(self.i),
-            self.special.eq(stored.exponent.all()),
-            significand.eq(stored.mantissa | (stored.exponent.any() << self._format.mantissa)),
-            shift.eq(Mux(stored.exponent.any(), stored.exponent - 1, 0)),
-            magnitude.eq(Mux(self.special, 0, significand << shift)),
-            self.o.eq(Mux(stored.sign, -magnitude, magnitude)),
+            shifted.eq(Mux(parts.sign, -parts.significand, parts.significand)),
+            self.special.eq(parts.nan | parts.infinite),
+        ]
+        with m.If(~self.special):
+            m.d.comb += self.o.eq(shifted << (parts.exponent - 1)[: fmt.exponent])
+        return m
+
+
+class RoundFixed(EmitOnce):
+    """An integer on a grid, rounded to the nearest number of a format, ties to even.
+
+    o = RN(i * 2**(lsb - scale))
+
+    Zero gives +0; other values that round to zero keep their sign; values that round beyond the
+    largest finite number give an infinity with ``overflow``. The most negative integer stands for
+    NaN and gives NaN with ``invalid``.
+
+    Latency is :attr:`latency` cycles; throughput one value a cycle.
+
+    Parameters
+    ----------
+    width : int
+        Bits of the integer, with its sign.
+    lsb : int
+        log2 of the grid for a scale of 0.
+    format : Float
+        Of the result.
+    scale_bits : int
+        Bits of ``scale``; 0 for no such port.
+
+    Members
+    -------
+    i : In(signed(width))
+    scale : In(scale_bits)
+        Only with scale_bits > 0; belongs to the ``i`` of the same cycle.
+    o : Out(format.width)
+    overflow, invalid : Out(1)
+
+    Raises
+    ------
+    ValueError
+        If the integer is too narrow for what the unit does with it.
+    """
+
+    def __init__(self, *, width: int, lsb: int, format: Float, scale_bits: int = 0):
+        if scale_bits < 0:
+            raise ValueError(f"RoundFixed.scale_bits must be at least 0, not {scale_bits!r}")
+        self._limit = width - 2 - (format.mantissa + format.lsb - lsb)
+        scale_max = (1 << scale_bits) - 1
+        least = max(format.mantissa + 3, width - self._limit + scale_max)
+        if width < least:
+            raise ValueError(
+                f"RoundFixed.width must be at least {least} bits for these parameters, "
+                f"not {width!r}"
+            )
+        self._rounding = Rounding(
+            format=format,
+            width=width - 1,
+            twos_complement=True,
+            limit_max=self._limit,
+            longest_shift=min(self._limit, width - 1),
+        )
+        ports = {
+            "i": In(signed(width)),
+            "o": Out(format.width),
+            "overflow": Out(1),
+            "invalid": Out(1),
+        }
+        if scale_bits:
+            ports["scale"] = In(scale_bits)
+        self._scaled = scale_bits > 0
+        super().__init__(ports, width=width, lsb=lsb, format=format, scale_bits=scale_bits)
+
+    @property
+    def latency(self) -> int:
+        """Cycles from ``i`` to ``o``."""
+        return self._rounding.latency
+
+    def elaborate(self, platform):
+        m = Module()
+        negative = self.i[-1]
+        rounded = self._rounding.build(
+            m,
+            value=self.i,
+            limit=self._limit - self.scale if self._scaled else self._limit,
+            negative=negative,
+            nan=negative & ~self.i[:-1].any(),
+            infinite=0,
+        )
+        m.d.comb += [
+            self.o.eq(rounded.code),
+            self.overflow.eq(rounded.overflow),
+            self.invalid.eq(rounded.invalid),
         ]
         return m

@@ -1,0 +1,134 @@
+"""Floating-point addition."""
+
+from __future__ import annotations
+
+from amaranth import Cat, Const, Module, Mux, Signal
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import bits_for
+
+from hw.arith.format import Float
+from hw.arith.rounding import Rounding
+from hw.arith.unpack import Parts, delayed, unpack
+from hw.component import EmitOnce
+
+__all__ = ["FloatAdd"]
+
+SUM_CYCLES = 3
+"""From the operands to their sum: put in order, align, add."""
+EXTRA_BITS = 3
+"""Bits of the aligned smaller operand below the larger: guard, round, sticky."""
+
+
+class FloatAdd(EmitOnce):
+    """o = RN(a + b) as IEEE 754 has it; flip the sign bit of ``b`` to subtract.
+
+    ``overflow``: finite operands gave an infinity. ``invalid``: the result is NaN, read or made.
+
+    Latency is :attr:`latency` cycles; throughput one operation a cycle.
+
+    Parameters
+    ----------
+    format : Float
+
+    Members
+    -------
+    a, b : In(format.width)
+    o : Out(format.width)
+    overflow, invalid : Out(1)
+    """
+
+    def __init__(self, *, format: Float):
+        self._format = format
+        width = 1 + format.mantissa + 1 + EXTRA_BITS
+        self._rounding = Rounding(
+            format=format,
+            width=width,
+            twos_complement=False,
+            limit_max=(1 << format.exponent) - 1,
+            longest_shift=width - 1,
+        )
+        super().__init__(
+            {
+                "a": In(format.width),
+                "b": In(format.width),
+                "o": Out(format.width),
+                "overflow": Out(1),
+                "invalid": Out(1),
+            },
+            format=format,
+        )
+
+    @property
+    def latency(self) -> int:
+        """Cycles from ``a`` and ``b`` to ``o``."""
+        return SUM_CYCLES + self._rounding.latency
+
+    def elaborate(self, platform):
+        m = Module()
+        fmt = self._format
+        a, b = unpack(m, fmt, self.a), unpack(m, fmt, self.b)
+
+        # Put in order of magnitude.
+        swap, subtract, nan = Signal(), Signal(), Signal()
+        m.d.comb += [
+            swap.eq(self.a[:-1] < self.b[:-1]),
+            subtract.eq(a.sign ^ b.sign),
+            nan.eq(a.nan | b.nan | (a.infinite & b.infinite & subtract)),
+        ]
+        large = Signal(Parts(fmt), reset_less=True)
+        small = Signal(fmt.mantissa + 1, reset_less=True)
+        distance = Signal(fmt.exponent, reset_less=True)
+        negative = Signal(reset_less=True)
+        m.d.sync += [
+            large.eq(Mux(swap, b, a)),
+            small.eq(Mux(swap, a.significand, b.significand)),
+            distance.eq(Mux(swap, b.exponent - a.exponent, a.exponent - b.exponent)),
+            # What cancels is +0.
+            negative.eq(Mux(swap, b.sign, a.sign & ~(subtract & (self.a[:-1] == self.b[:-1])))),
+        ]
+
+        # Align the smaller; what leaves the window is gathered in its lowest bit.
+        aligned = self._align(m, small, distance)
+        addend = Signal(fmt.mantissa + 1 + EXTRA_BITS, reset_less=True)
+        m.d.sync += addend.eq(aligned)
+        augend = delayed(m, large.significand, 1, "augend")
+
+        # Add.
+        minus = delayed(m, subtract, 2, "subtract")
+        total = Signal(1 + fmt.mantissa + 1 + EXTRA_BITS, reset_less=True)
+        padded = Signal(fmt.mantissa + 1 + EXTRA_BITS)
+        m.d.comb += padded.eq(Cat(Const(0, EXTRA_BITS), augend))
+        m.d.sync += total.eq(Mux(minus, padded - addend, padded + addend))
+
+        rounded = self._rounding.build(
+            m,
+            value=total,
+            limit=delayed(m, large.exponent, SUM_CYCLES - 1, "exponent"),
+            negative=delayed(m, negative, SUM_CYCLES - 1, "negative"),
+            nan=delayed(m, nan, SUM_CYCLES, "nan"),
+            infinite=delayed(m, large.infinite, SUM_CYCLES - 1, "infinite"),
+        )
+        m.d.comb += [
+            self.o.eq(rounded.code),
+            self.overflow.eq(rounded.overflow),
+            self.invalid.eq(rounded.invalid),
+        ]
+        return m
+
+    def _align(self, m: Module, small: Signal, distance: Signal) -> Signal:
+        """``small`` with EXTRA_BITS more bits below, moved down by ``distance`` places."""
+        fmt = self._format
+        width = fmt.mantissa + 1 + EXTRA_BITS
+        bits = min(bits_for(width - 2), fmt.exponent)
+        below = (1 << bits) - 1
+        source, shifted = Signal(width + below), Signal(width + below)
+        aligned = Signal(width)
+        m.d.comb += [
+            source.eq(Cat(Const(0, below + EXTRA_BITS), small)),
+            shifted.eq(source >> distance[:bits]),
+        ]
+        with m.If(distance[bits:].any()):
+            m.d.comb += aligned.eq(small.any())
+        with m.Else():
+            m.d.comb += aligned.eq(Cat(shifted[: below + 1].any(), shifted[below + 1 :]))
+        return aligned

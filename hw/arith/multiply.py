@@ -1,0 +1,104 @@
+"""Floating-point multiplication."""
+
+from __future__ import annotations
+
+from amaranth import Cat, Const, Module, Mux, Signal, signed
+from amaranth.lib.wiring import In, Out
+
+from hw.arith.format import Float
+from hw.arith.rounding import Rounding
+from hw.arith.unpack import delayed, unpack
+from hw.component import EmitOnce
+
+__all__ = ["FloatMultiply"]
+
+PRODUCT_CYCLES = 2
+"""From the operands to the product: a register on either side of the multiplier."""
+
+
+class FloatMultiply(EmitOnce):
+    """o = RN(a * b) as IEEE 754 has it.
+
+    ``overflow``: finite operands gave an infinity. ``invalid``: the result is NaN, read or made.
+
+    Latency is :attr:`latency` cycles; throughput one operation a cycle.
+
+    Parameters
+    ----------
+    format : Float
+
+    Members
+    -------
+    a, b : In(format.width)
+    o : Out(format.width)
+    overflow, invalid : Out(1)
+    """
+
+    def __init__(self, *, format: Float):
+        self._format = format
+        # Products too small for the format start out this far below the topmost bit; farther down
+        # they are as good as zero.
+        self._below = min(max(format.bias - 2, 0), format.mantissa + 2)
+        self._rounding = Rounding(
+            format=format,
+            width=self._below + 2 * format.mantissa + 2,
+            twos_complement=False,
+            limit_max=2 * ((1 << format.exponent) - 2) - format.bias + self._below,
+            # Two subnormal operands make a product that needs no shift at all.
+            longest_shift=self._below + format.mantissa + 1,
+        )
+        super().__init__(
+            {
+                "a": In(format.width),
+                "b": In(format.width),
+                "o": Out(format.width),
+                "overflow": Out(1),
+                "invalid": Out(1),
+            },
+            format=format,
+        )
+
+    @property
+    def latency(self) -> int:
+        """Cycles from ``a`` and ``b`` to ``o``."""
+        return PRODUCT_CYCLES + self._rounding.latency
+
+    def elaborate(self, platform):
+        m = Module()
+        fmt = self._format
+        a, b = unpack(m, fmt, self.a), unpack(m, fmt, self.b)
+        zero = Signal()
+        nan, infinite, negative = Signal(), Signal(), Signal()
+        m.d.comb += [
+            zero.eq(~a.significand.any() | ~b.significand.any()),
+            infinite.eq(a.infinite | b.infinite),
+            nan.eq(a.nan | b.nan | (infinite & zero)),
+            negative.eq(a.sign ^ b.sign),
+        ]
+        factors = [
+            delayed(m, parts.significand, 1, f"significand_{name}")
+            for name, parts in (("a", a), ("b", b))
+        ]
+        product = Signal(2 * fmt.mantissa + 2, reset_less=True)
+        m.d.sync += product.eq(factors[0] * factors[1])
+
+        total = Signal(signed(fmt.exponent + 3), reset_less=True)
+        limit = Signal(range(self._rounding.limit_max + 1), reset_less=True)
+        m.d.sync += [
+            total.eq(a.exponent + b.exponent - fmt.bias + self._below),
+            limit.eq(Mux(total < 0, 0, total)),
+        ]
+        rounded = self._rounding.build(
+            m,
+            value=Cat(product, Const(0, self._below)),
+            limit=limit,
+            negative=delayed(m, negative, PRODUCT_CYCLES, "negative"),
+            nan=delayed(m, nan, PRODUCT_CYCLES, "nan"),
+            infinite=delayed(m, infinite, PRODUCT_CYCLES, "infinite"),
+        )
+        m.d.comb += [
+            self.o.eq(rounded.code),
+            self.overflow.eq(rounded.overflow),
+            self.invalid.eq(rounded.invalid),
+        ]
+        return m
