@@ -98,6 +98,11 @@ class ArrayConfig(Section):
 
     section: ClassVar[str] = "array"
 
+    kernel_max: ClassVar[int] = 7
+    """Largest kernel height and width, in pixels: the same in every chip."""
+    plane_bits: ClassVar[int] = 4
+    """Bits of the number of a bit plane of a direct input: the same in every chip."""
+
     lanes: int = setting(
         16,
         PowerOfTwo(2, 64),
@@ -112,18 +117,15 @@ class ArrayConfig(Section):
     )
     group_tiles: int = setting(
         18,
-        Whole(1, 256),
+        Whole(7, 31),
         "tiles",
         "most tiles that a pixel goes through between two visits to its psum: 2 x 3x3",
     )
     group_rows: int = setting(
         8,
-        Whole(1, 64),
+        Whole(1, 31),
         "rows",
         "rows of the input that the window generator holds at a time, over all channel tiles",
-    )
-    kernel_max: int = setting(
-        7, Whole(1, 7), "pixels", "largest kernel height and width: decides window registers"
     )
     spike_pixels: int = setting(
         16,
@@ -135,7 +137,7 @@ class ArrayConfig(Section):
         1,
         PowerOfTwo(1, 64),
         "words/cycle",
-        "weight words loaded in a cycle: what keeps fully connected layers busy",
+        "rows of a weight tile loaded in a cycle, a word of w: keeps fully connected layers busy",
     )
     dw_lanes: int = setting(
         2,
@@ -148,12 +150,6 @@ class ArrayConfig(Section):
         PowerOfTwo(1, 64),
         "weights/cycle",
         "weights updated in a cycle: DRAM gives 20 bytes a weight, so a few lanes saturate it",
-    )
-    plane_bits: int = setting(
-        4,
-        Whole(1, 4),
-        "bits",
-        "bits of the number of a bit plane of a direct input: 4 take 8-bit pixels and more",
     )
 
     def __post_init__(self) -> None:
@@ -196,6 +192,11 @@ WORD_KINDS = {
         lambda config: PSUM_BITS * _lanes(config),
         _lanes,
     ),
+    "weight": WordKind(
+        "a word is weight_words rows of a tile",
+        lambda config: config.format.width * _lanes(config) * config.array.weight_words,
+        lambda config: _lanes(config) * config.array.weight_words,
+    ),
     "gradient": WordKind(
         f"a word is one binary32 value of {FP32.width} bits a lane",
         lambda config: FP32.width * _lanes(config),
@@ -224,7 +225,7 @@ class FpSrams(Srams):
     section: ClassVar[str] = "fp"
 
     s_in: int = sram(32, "spike", "spikes of the layer before, the input of FP")
-    w: int = sram(576, "value", "weights of the layer")
+    w: int = sram(576, "weight", "weights of the layer")
     conv_fp: int = sram(128, "psum", "psums of FP")
     u: int = sram(128, "value", "membrane potentials")
     s_out: int = sram(32, "spike", "spikes of the layer")
@@ -239,7 +240,7 @@ class BpSrams(Srams):
     section: ClassVar[str] = "bp"
 
     du_next: int = sram(128, "value", "gradients du of the next layer, the input of BP and WG")
-    w: int = sram(576, "value", "weights of the next layer")
+    w: int = sram(576, "weight", "weights of the next layer")
     conv_bp: int = sram(128, "psum", "psums of BP")
     du: int = sram(128, "value", "gradients du of the layer")
     u: int = sram(128, "value", "membrane potentials of the layer")
@@ -345,15 +346,17 @@ class ChipConfig:
         """Refuse an SRAM that is no whole number of words, cannot be addressed, or is too small."""
         size = getattr(section, field.name)
         words = self._sram_size(section, field)
-        step = words.width // 8 * words.banks
-        # A weight tile has as many words as there are lanes; Sram itself asks for two words a bank.
-        holds_tiles = field.name in ("w", "dw")
-        low = step * max(2, self.array.lanes if holds_tiles else 1)
+        # A bit for each word of du_next is kept beside it, spike_pixels of them in a word.
+        group = self.array.spike_pixels if field.name == "du_next" else words.banks
+        step = words.width // 8 * group
+        # SRAMs of tiles hold one at least; the component Sram itself asks for two words a bank.
+        tile = {"w": self.array.lanes // self.array.weight_words, "dw": self.array.lanes}
+        low = step * max(2, tile.get(field.name, 1))
         high = (words.width // 8 << ADDRESS_BITS) // step * step
         if size % step or not low <= size <= high:
             raise ConfigError(
                 f"{section.section}.{field.name} must be a multiple of {step} bytes "
-                f"({words.banks} x {words.width} bits) from {low} to {high}, not {size}"
+                f"({group} x {words.width} bits) from {low} to {high}, not {size}"
             )
 
     def _sram_size(self, section: Srams, field: dataclasses.Field[Any]) -> SramSize:

@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
+from hw.bp.engine import BpEngine
 from hw.component import EmitOnce
 from hw.config import ChipConfig
+from hw.fp.engine import FpEngine
+from hw.memory.nonzero import NonzeroMap
 from hw.memory.sram import Sram
+from hw.wg.engine import WgEngine
 
-__all__ = ["engines", "srams"]
+__all__ = ["ENGINES", "engines", "memories"]
+
+ENGINES = (FpEngine, BpEngine, WgEngine)
+"""Classes of the engines, each made with ``from_config``."""
 
 
-def srams(config: ChipConfig) -> list[EmitOnce]:
-    """One memory for each different kind of SRAM bank of a core."""
+def memories(config: ChipConfig) -> list[EmitOnce]:
+    """One memory for each different kind of SRAM bank of a core, and what follows du_next."""
     kinds = {(size.bank_words, size.width, size.granules): None for size in config.srams.values()}
-    return [Sram(depth=words, width=width, granules=granules) for words, width, granules in kinds]
+    du_next = config.srams["bp.du_next"]
+    return [
+        *(Sram(depth=words, width=width, granules=granules) for words, width, granules in kinds),
+        NonzeroMap(
+            depth=du_next.words,
+            pixels=config.array.spike_pixels,
+            lanes=config.array.lanes,
+            width=config.format.width,
+        ),
+    ]
 
 
 def engines(config: ChipConfig) -> list[EmitOnce]:
     """Every engine of one core, and its memories."""
-    return [
-        *srams(config),
-    ]
+    return [*(engine.from_config(config) for engine in ENGINES), *memories(config)]

@@ -81,6 +81,11 @@ class TestSrams:
         assert srams["fp.conv_fp"].width == 4 * 64
         assert srams["fp.s_in"] == SramSize(words=2048, width=16, granules=4, banks=1)
 
+    def test_width_of_weight_words(self):
+        assert load("tiny", ["array.weight_words=4"]).srams["bp.w"] == SramSize(
+            words=1024, width=256, granules=16, banks=1
+        )
+
     def test_every_sram_is_counted(self):
         sizes = [
             getattr(section, field.name)
@@ -115,13 +120,13 @@ class TestRefused:
             ),
             (
                 ArrayConfig,
-                {"kernel_max": 8},
-                "array.kernel_max must be a whole number from 1 to 7, not 8",
+                {"group_rows": 32},
+                "array.group_rows must be a whole number from 1 to 31, not 32",
             ),
             (
                 ArrayConfig,
-                {"group_tiles": 40},
-                "array.group_tiles must be at most array.ring_depth = 32, not 40",
+                {"ring_depth": 16},
+                "array.group_tiles must be at most array.ring_depth = 16, not 18",
             ),
             (
                 ArrayConfig,
@@ -173,6 +178,11 @@ class TestRefused:
                 {"bp": BpSrams(u=1 << 22)},
                 "bp.u must be a multiple of 32 bytes (1 x 256 bits) from 64 to 2097152, "
                 "not 4194304",
+            ),
+            (
+                {"bp": BpSrams(du_next=32 * 8)},
+                "bp.du_next must be a multiple of 512 bytes (16 x 256 bits) from 1024 to 2097152, "
+                "not 256",
             ),
             (
                 {"format": FP32},
@@ -248,8 +258,7 @@ class TestLoad:
             (
                 "[array]\nlane = 8",
                 "array.lane = 8 is not a setting, [array] has lanes, ring_depth, group_tiles, "
-                "group_rows, kernel_max, spike_pixels, weight_words, dw_lanes, update_lanes, "
-                "plane_bits",
+                "group_rows, spike_pixels, weight_words, dw_lanes, update_lanes",
             ),
             (
                 "lanes = 8",
