@@ -269,6 +269,7 @@ _MEMORY = re.compile(
 _NO_WIRE = re.compile(r"^(?:  attribute .*\n)*  wire width 0 .*\n", re.MULTILINE)
 
 LINT_OFF = {
+    "CASEINCOMPLETE": "what a signal is in no case was assigned in front of the case statement",
     "DECLFILENAME": "the file also holds the submodules that belong to this module alone",
     "PROCASSINIT": "a register has a value at power-up besides the one that reset gives it",
     "UNUSEDSIGNAL": "signals keep their names for waveforms, used or not",
