@@ -13,11 +13,15 @@ can set a sticky status takes a :class:`Status` and adds to it; everything takes
     neuron   soma  grad  fire  pool_spikes  unpool, and the vector unit: add  subtract  multiply
              (scale)  compare
     update   update(w, v, dw, UpdateRule(lr=, mu=, wd=, k=))   -> w, v, w_stored
+    network  Network(layers=, input_size=, steps=, wg_samples=), Network.for_chip(config, ...):
+             forward, backward, train_step -> StepRecord (all of a step; save, load)
 
 >>> import numpy as np
 >>> from sim.model import Status, encode, psum_fp, read_fp
 >>> status = Status()
->>> psum = psum_fp(np.ones((1, 1, 3)), np.full((2, 3, 1, 1), 0.1), status=status)
+>>> psum = psum_fp(np.ones((1, 1, 3)), np.full((2, 3, 1, 1), 0.5), status=status)
+>>> encode(read_fp(psum, status=status)), status
+(array([[[15872, 15872]]], dtype=uint16), Status(overflow=False, invalid=False))
 """
 
 from sim.model.conv import add_dw, psum_bp, psum_fp, psum_wg, read_bp, read_fp, read_wg

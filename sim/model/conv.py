@@ -37,14 +37,13 @@ __all__ = [
 ]
 
 
-def exact_matmul(a: Values, b: Values) -> Integers:
+def exact_matmul(a: Values, b: Values, largest: int) -> Integers:
     """Product of matrices of integers held as float64: by BLAS while it is exact, else in int64.
 
-    ``a`` is not negative. Every partial sum in float64 is exact while the sum of magnitudes stays
-    below 2**53.
+    ``a`` holds 0 to ``largest``. Every partial sum in float64 is exact while the sum of magnitudes
+    stays below 2**53.
     """
-    bound = (a.max(axis=0, initial=0.0) @ np.abs(b)).max(initial=0.0)
-    if bound < 2.0**FLOAT64_BITS:
+    if largest * np.abs(b).sum(axis=0).max(initial=0.0) < 2.0**FLOAT64_BITS:
         return (a @ b).astype(np.int64)
     return a.astype(np.int64) @ b.astype(np.int64)
 
@@ -130,11 +129,14 @@ def psum_fp(
         stride=pair(stride),
         padding=padding,
     )
-    check_terms("FP", c * r * s * int(x.max(initial=1)), FP_TERMS_BITS)
+    if x.min(initial=0) < 0:
+        raise ValueError(f"inputs of FP must be whole numbers from 0, not {x.min()}")
+    largest = int(x.max(initial=1))
+    check_terms("FP", c * r * s * largest, FP_TERMS_BITS)
     inputs = windows(x.reshape(-1, *x.shape[-3:]), g)
     integers, special = grid_integers(w, format.lsb)
     shape = (*x.shape[:-3], g.e_size, g.f_size, m)
-    psum = exact_matmul(inputs, _as_matrix(integers)).reshape(shape)
+    psum = exact_matmul(inputs, _as_matrix(integers), largest).reshape(shape)
     bad = None
     if special.any():
         bad = ((inputs != 0).astype(np.float64) @ _as_matrix(special) != 0).reshape(shape)
@@ -298,11 +300,13 @@ def psum_wg(
         raise ValueError(
             f"du must have maps of {g.e_size}x{g.f_size}, not {du.shape[-3]}x{du.shape[-2]}"
         )
+    if x.min(initial=0) < 0 or x.max(initial=0) > 1:
+        raise ValueError(f"inputs of WG must be 0 or 1, not {x.min()} to {x.max()}")
     check_terms("WG", int(np.prod(du.shape[:-1])), FP_TERMS_BITS)
     x = np.broadcast_to(x, (*du.shape[:-3], *x.shape[-3:]))
     inputs = windows(x.reshape(-1, *x.shape[-3:]), g)
     integers, special = grid_integers(du.reshape(-1, du.shape[-1]), format.lsb)
-    psum = exact_matmul(inputs.T, integers)
+    psum = exact_matmul(inputs.T, integers, 1)
     if special.any():
         bad = inputs.T @ special.astype(np.float64) != 0
         status.add(invalid=bad)

@@ -312,6 +312,13 @@ def test_shapes_that_do_not_fit_are_refused(change, message):
         psum_fp(**arguments, status=Status())
 
 
+def test_inputs_that_are_no_spikes_are_refused():
+    with pytest.raises(ValueError, match="FP must be whole numbers from 0, not -1.0"):
+        psum_fp(pixel(-1), np.zeros((1, 1, 1, 1)), status=Status())
+    with pytest.raises(ValueError, match="WG must be 0 or 1, not 2.0 to 2.0"):
+        psum_wg(pixel(2), pixel(1), kernel=(1, 1), status=Status())
+
+
 def test_gradients_that_do_not_fit_are_refused():
     du = np.ones((3, 3, 1))
     with pytest.raises(ValueError, match=r"du must have maps of \(2, 2, 1\), not \(3, 3, 1\)"):
