@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from amaranth import Cat, Module, Mux, Signal
+from amaranth import Module, Mux, Signal
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from hw.arith.format import PSUM_BITS, Float
-from hw.bp.row import BpRow, Operand, unpack
+from hw.bp.row import BpRow, Operand, operand_of
 from hw.component import EmitOnce
 from hw.conv.control import StepControl
 from hw.conv.front import Pixel
+from hw.conv.weights import part_bits
 
 __all__ = ["BpArray"]
 
@@ -56,7 +57,7 @@ class BpArray(EmitOnce):
             {
                 "write": In(1),
                 "slot": In(slot_bits),
-                "part": In(range(lanes // weight_words)),
+                "part": In(part_bits(lanes, weight_words)),
                 "rows": In(data.ArrayLayout(format.width, lanes * weight_words)),
                 "valid": In(1),
                 "take": In(1),
@@ -96,13 +97,13 @@ class BpArray(EmitOnce):
         m.d.sync += [load.eq(self.write), load_slot.eq(self.slot), load_part.eq(self.part)]
         with m.If(self.write):
             for i in range(lanes * self._weight_words):
-                m.d.sync += weights[i].eq(unpack(m, format, self.rows[i]))
+                m.d.sync += weights[i].eq(operand_of(m, format, self.rows[i], f"row_value_{i}"))
         loads = Signal(lanes)
         for lane in range(lanes):
             m.d.comb += loads[lane].eq(load & (load_part == lane // self._weight_words))
 
         # A du of +0 or -0 takes no part.
-        du = [unpack(m, format, self.du[lane]) for lane in range(lanes)]
+        du = [operand_of(m, format, self.du[lane], f"du_{lane}") for lane in range(lanes)]
         for lane in range(lanes):
             m.d.comb += self.taking[lane].eq(
                 self.valid & self.take & self.du[lane][: format.width - 1].any()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth import Cat, Module, Signal
+from amaranth import Module, Signal
 from amaranth.lib import data
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out, connect, flipped
@@ -112,9 +112,7 @@ class BpEngine(EmitOnce):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.front = front = ConvFront(
-            bits=1, fire_lanes=self._lanes, **self._walk
-        )
+        m.submodules.front = front = ConvFront(bits=1, fire_lanes=self._lanes, **self._walk)
         m.submodules.loader = loader = WeightLoader(
             word_bits=self._format.width * self._lanes,
             lanes=self._lanes,

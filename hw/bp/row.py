@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from amaranth import Cat, Module, Signal, signed
+from amaranth import Cat, Module, Signal, Value, signed
 from amaranth.lib import data
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from hw.arith.format import Float
+from hw.arith.unpack import delayed, unpack
 from hw.component import EmitOnce
 from hw.conv.accumulator import Accumulator, adder_tree
 
-__all__ = ["BpRow", "Operand", "unpack"]
+__all__ = ["BpRow", "Operand", "operand_of"]
 
 
 def Operand(format: Float) -> data.StructLayout:
@@ -27,17 +28,17 @@ def Operand(format: Float) -> data.StructLayout:
     )
 
 
-def unpack(m: Module, format: Float, code: Signal) -> Signal:
-    """The :func:`Operand` that a stored value is; subnormals have exponent 1 like the smallest
-    normal values, without their leading bit."""
-    stored = Signal(format.layout)
-    operand = Signal(Operand(format))
+def operand_of(m: Module, format: Float, code: Value, name: str) -> data.View:
+    """The :func:`Operand` that a stored value is, in the same cycle."""
+    stored = Signal(format.width, name=name)
+    operand = Signal(Operand(format), name=f"{name}_operand")
+    m.d.comb += stored.eq(code)
+    parts = unpack(m, format, stored)
     m.d.comb += [
-        stored.eq(code),
-        operand.significand.eq(Cat(stored.mantissa, stored.exponent.any())),
-        operand.exponent.eq(Cat(stored.exponent[0] | ~stored.exponent.any(), stored.exponent[1:])),
-        operand.sign.eq(stored.sign),
-        operand.special.eq(stored.exponent.all()),
+        operand.significand.eq(parts.significand),
+        operand.exponent.eq(parts.exponent),
+        operand.sign.eq(parts.sign),
+        operand.special.eq(parts.nan | parts.infinite),
     ]
     return operand
 
@@ -118,14 +119,14 @@ class BpRow(EmitOnce):
             terms.append(term)
             carries.append(carry)
         total, carry = adder_tree(m, terms, carries)
-        # What goes beside the sum through the tree.
+        # What is wrong with a term goes beside the sum through the tree.
+        special_any, overflow_any = Signal(), Signal()
+        m.d.comb += [special_any.eq(special.any()), overflow_any.eq(overflow.any())]
         levels = ceil_log2(self._lanes)
-        for events, out, name in (
-            (special, self.special, "special"),
-            (overflow, self.overflow, "overflow"),
-        ):
-            delay = Signal(levels - 1, name=f"{name}_delay")
-            m.d.sync += Cat(delay, out).eq(Cat(events.any(), delay))
+        m.d.comb += [
+            self.special.eq(delayed(m, special_any, levels, "special")),
+            self.overflow.eq(delayed(m, overflow_any, levels, "overflow")),
+        ]
 
         m.submodules.accumulator = accumulator = Accumulator(
             width=self._format.product_psum_bits, term_bits=len(total), carry=True

@@ -181,9 +181,7 @@ class ConvFront(EmitOnce):
         # What needs no cycle of the array ends here.
         busy, kept = Signal(), Signal()
         m.d.comb += [
-            busy.eq(
-                Mux(command.skip, known.window.as_value().any() & anyone, known.present.any())
-            ),
+            busy.eq(Mux(command.skip, known.window.as_value().any() & anyone, known.present.any())),
             pixel.addr.eq(known.addr),
             pixel.input.eq(known.input),
             pixel.write.eq(busy | known.from_zero),
@@ -219,10 +217,7 @@ class ConvFront(EmitOnce):
             self.next_group.eq(walker.ends & last_of_group.group_last),
             # In the cycle in which a group ends the loader still shows that group.
             walker.i_valid.eq(
-                queue.r_rdy
-                & self.group_valid
-                & ~self.next_group
-                & (self.claimable | ~starts.read)
+                queue.r_rdy & self.group_valid & ~self.next_group & (self.claimable | ~starts.read)
             ),
             queue.r_en.eq(walker.i_valid & walker.i_ready),
             self.claim.eq(walker.i_valid & walker.i_ready & starts.read),

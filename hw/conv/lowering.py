@@ -134,9 +134,7 @@ def fp_pass(
     if not 0 <= plane <= plane_top < 16:
         raise ValueError(f"plane must be from 0 to plane_top, at most 15, not {plane!r}")
     kh, kw = layer.kernel
-    _check_terms(
-        layer.c_tiles * shape.lanes * kh * kw << (plane_top - plane), FP_TERMS_BITS, "FP"
-    )
+    _check_terms(layer.c_tiles * shape.lanes * kh * kw << (plane_top - plane), FP_TERMS_BITS, "FP")
     words = shape.tile_words
     return {
         **_walk(
@@ -276,7 +274,18 @@ class _Residue:
 
 
 def _walk(
-    shape, *, in_tiles, out_tiles, kernel, stride, pad, size_in, size_out, place, weights, weight_steps
+    shape,
+    *,
+    in_tiles,
+    out_tiles,
+    kernel,
+    stride,
+    pad,
+    size_in,
+    size_out,
+    place,
+    weights,
+    weight_steps,
 ) -> dict[str, int]:
     """Groups and the walks over input and weights, which FP and BP have in common."""
     kh, kw = kernel

@@ -128,7 +128,10 @@ class Walker(EmitOnce):
             with m.If(self.i_ready):
                 m.d.sync += [
                     bits.eq(column),
-                    pending.eq(Mux(self.skip, column, self.i_present) & self.i_valid.replicate(self._entries)),
+                    pending.eq(
+                        Mux(self.skip, column, self.i_present)
+                        & self.i_valid.replicate(self._entries)
+                    ),
                 ]
             with m.Elif(moves):
                 m.d.sync += pending.eq(rest)

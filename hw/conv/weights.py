@@ -14,10 +14,15 @@ from hw.memory.loops import LoopNest
 from hw.memory.port import ADDRESS_BITS, ReadPort
 from hw.memory.stream import ReadStream
 
-__all__ = ["WeightLoader"]
+__all__ = ["WeightLoader", "part_bits"]
 
 GROUPS_AHEAD = 8
 """Groups that can be complete and not yet walked over, or walked over and not yet released."""
+
+
+def part_bits(lanes: int, weight_words: int) -> int:
+    """Bits of the number of a part of a tile; one also where a tile is a single part."""
+    return max(1, ceil_log2(lanes // weight_words))
 
 
 class WeightLoader(EmitOnce):
@@ -69,7 +74,7 @@ class WeightLoader(EmitOnce):
                 "port": Out(ReadPort(width=word_bits * weight_words)),
                 "write": Out(1),
                 "slot": Out(ceil_log2(depth)),
-                "part": Out(range(self._parts)),
+                "part": Out(part_bits(lanes, weight_words)),
                 "rows": Out(word_bits * weight_words),
                 "offset_write": Out(1),
                 "offset": Out(ADDRESS_BITS),

@@ -12,6 +12,7 @@ from hw.arith.format import PSUM_BITS, Float
 from hw.component import EmitOnce
 from hw.conv.control import StepControl
 from hw.conv.front import Pixel
+from hw.conv.weights import part_bits
 from hw.fp.row import SHIFT_BITS, FpRow
 
 __all__ = ["FpArray"]
@@ -59,7 +60,7 @@ class FpArray(EmitOnce):
             {
                 "write": In(1),
                 "slot": In(slot_bits),
-                "part": In(range(lanes // weight_words)),
+                "part": In(part_bits(lanes, weight_words)),
                 "rows": In(data.ArrayLayout(format.width, lanes * weight_words)),
                 "valid": In(1),
                 "take": In(lanes),

@@ -172,6 +172,10 @@ class FpEngine(EmitOnce):
         ]
 
         self._count.connect(
-            m, self, front, take=Mux(front.o_valid, front.take, 0), entering=front.o_valid & front.take.any()
+            m,
+            self,
+            front,
+            take=Mux(front.o_valid, front.take, 0),
+            entering=front.o_valid & front.take.any(),
         )
         return m

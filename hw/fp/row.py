@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from hw.arith.format import Float
+from hw.arith.unpack import delayed
 from hw.component import EmitOnce
 from hw.conv.accumulator import Accumulator, adder_tree
 
@@ -109,12 +110,13 @@ class FpRow(EmitOnce):
         shifted = Signal(signed(psum_bits))
         m.d.sync += shifted.eq(total << self.shift)
         # NaN goes beside the sum through tree and shift.
-        delay = Signal(ceil_log2(self._lanes))
-        m.d.sync += Cat(delay, self.special).eq(Cat(special.any(), delay))
+        special_any = Signal()
+        m.d.comb += [
+            special_any.eq(special.any()),
+            self.special.eq(delayed(m, special_any, ceil_log2(self._lanes) + 1, "special")),
+        ]
 
-        m.submodules.accumulator = accumulator = Accumulator(
-            width=psum_bits, term_bits=psum_bits
-        )
+        m.submodules.accumulator = accumulator = Accumulator(width=psum_bits, term_bits=psum_bits)
         m.d.comb += [
             accumulator.accumulate.eq(self.accumulate),
             accumulator.first.eq(self.first),

@@ -30,9 +30,7 @@ class Staller(EmitOnce):
     """
 
     def __init__(self):
-        super().__init__(
-            {"seed": In(16), "run": In(1), "stall": In(STALL_BITS), "ready": Out(1)}
-        )
+        super().__init__({"seed": In(16), "run": In(1), "stall": In(STALL_BITS), "ready": Out(1)})
 
     def elaborate(self, platform):
         m = Module()
@@ -75,9 +73,7 @@ class EngineBench(EmitOnce):
                 members[name] = member
         names = {name.rpartition("_")[0] for name in self._ports}
         if names != set(depths):
-            raise ValueError(
-                f"depths must name the memories {sorted(names)}, not {sorted(depths)}"
-            )
+            raise ValueError(f"depths must name the memories {sorted(names)}, not {sorted(depths)}")
         super().__init__(members, engine=engine, depths=tuple(depths.items()))
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import math
 from collections.abc import Mapping
 
 import cocotb
@@ -115,7 +116,8 @@ class EngineDriver:
         dut.start.value = 0
         if not int(dut.done.value):
             await First(RisingEdge(dut.done), Timer(limit * PERIOD_NS, unit="ns"))
-        cycles = round((cocotb.simtime.get_sim_time("ns") - begin) / PERIOD_NS) + 1
+        # From the middle of the cycle with start to the beginning of that with done.
+        cycles = math.ceil((cocotb.simtime.get_sim_time("ns") - begin) / PERIOD_NS) + 1
         if not int(dut.done.value):
             raise TimeoutError(f"the engine is not done after {limit} cycles")
         await FallingEdge(dut.clk)

@@ -11,7 +11,15 @@ from hw.arith.format import FP16, Float
 from hw.conv.lowering import ConvLayer, EngineShape, Place
 from sim.model import encode, round_values
 
-__all__ = ["CaseSize", "bench_settings", "case_layer", "pack_spikes", "random_values", "tile_maps", "tile_weights"]
+__all__ = [
+    "CaseSize",
+    "bench_settings",
+    "case_layer",
+    "pack_spikes",
+    "random_values",
+    "tile_maps",
+    "tile_weights",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
