@@ -1,0 +1,1 @@
+"""Element-wise pipelines: soma, grad, the vector operations in both, and the weight update."""

@@ -1,0 +1,130 @@
+"""Commands of the soma and grad engines: what a pass over maps computes, and how it walks them.
+
+Amaranth evaluates the annotations of a Struct, so they stay objects here.
+"""
+
+from amaranth.lib import data, enum
+
+from hw.memory.loops import COUNT_BITS
+from hw.memory.port import ADDRESS_BITS
+
+__all__ = [
+    "LEVELS",
+    "BitPlace",
+    "Destination",
+    "ElementSettings",
+    "Extent",
+    "GradCommand",
+    "Operation",
+    "Place",
+    "SomaCommand",
+    "Source",
+]
+
+LEVELS = ("sample", "tile", "window_row", "window_column", "row", "column")
+"""Loops of a pass, outermost first; without pooling a window is one pixel."""
+POOL_BITS = 3
+"""Bits of the side of a pooling window: 1 to 4."""
+LANE_BITS = 7
+"""Bits of a number of lanes: up to 64."""
+SCALE_BITS = 4
+"""Bits of B, the last bit plane of a direct input (contract, point 3)."""
+VALUE_BITS = 16
+"""Bits of a scalar operand; a narrower storage format uses the low ones."""
+
+
+class Operation(enum.Enum, shape=3):
+    """What is computed for each value; each result is rounded once."""
+
+    STEP = 0  # the neuron's own step: Soma or Grad
+    ADD = 1  # x + y
+    SUBTRACT = 2  # x - y
+    MULTIPLY = 3  # x * y
+    COMPARE = 4  # bit: th_l <= x <= th_r
+
+
+class Source(enum.Enum, shape=3):
+    """Where a vector operation takes an operand from."""
+
+    CONV = 0  # RN16 of a psum
+    U = 1
+    BITS = 2  # a bit of the spike map as 1.0 or +0
+    SCALAR = 3
+    DU = 4  # grad engine only
+
+
+class Destination(enum.Enum, shape=2):
+    """Where a vector operation writes."""
+
+    MAP = 0  # the u SRAM (soma) or du SRAM (grad)
+    CONV = 1  # the conv SRAM, on its grid, with B = 0
+    BITS = 2  # a bit map in the spike SRAM (soma) or s SRAM (grad); of COMPARE and no other
+
+
+class Place(data.Struct):
+    """An address, or a coordinate, as an affine function of the loop indices."""
+
+    base: ADDRESS_BITS
+    stride: data.ArrayLayout(ADDRESS_BITS, len(LEVELS))
+
+
+class BitPlace(data.Struct):
+    """Where a pixel of a bit map lies: word ``row + column // P``, pixel ``column % P`` of it."""
+
+    row: Place
+    column: Place
+
+
+class Extent(data.Struct):
+    """Trip counts of the loops; the last row and column of windows may be cut off by the map."""
+
+    samples: COUNT_BITS
+    tiles: COUNT_BITS
+    window_rows: COUNT_BITS  # windows, whole or not, one below the other
+    window_columns: COUNT_BITS
+    pooling: POOL_BITS  # side of a window
+    last_rows: POOL_BITS  # rows of the last row of windows
+    last_columns: POOL_BITS
+    last_lanes: LANE_BITS  # lanes in use in the last tile
+
+
+class ElementSettings(data.Struct):
+    """What a pass computes. ``x``, ``y`` and ``destination`` are of vector operations only."""
+
+    operation: Operation
+    x: Source
+    y: Source
+    destination: Destination
+    t_acc: 1  # STEP: whether there is a step before (soma) or after (grad) this one
+    scale: SCALE_BITS  # B of the psums read (soma)
+    alpha: VALUE_BITS  # leak of STEP
+    scalar: VALUE_BITS  # operand SCALAR
+    th_f: VALUE_BITS  # a neuron fires from th_f on
+    th_l: VALUE_BITS  # window of the surrogate derivative, and of COMPARE
+    th_r: VALUE_BITS
+
+
+class SomaCommand(data.Struct):
+    """One pass of the soma engine."""
+
+    settings: ElementSettings
+    extent: Extent
+    conv_read: Place
+    u_read: Place  # STEP: u of the step before
+    spike_read: BitPlace  # STEP: spikes of the step before
+    write: Place  # STEP: u; else the map or psum destination
+    spike_write: BitPlace  # STEP: spikes before pooling; COMPARE: the bits
+    s_out_write: BitPlace  # STEP: spikes after pooling
+
+
+class GradCommand(data.Struct):
+    """One pass of the grad engine."""
+
+    settings: ElementSettings
+    extent: Extent
+    conv_read: Place  # STEP: one psum a window
+    u_read: Place
+    du_read: Place  # STEP: du of the step after
+    s_read: BitPlace  # STEP: spikes after pooling, one a window; read if pooling > 1
+    write: Place  # STEP: du; else the map or psum destination
+    s_write: BitPlace  # COMPARE: the bits

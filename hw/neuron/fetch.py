@@ -1,0 +1,163 @@
+"""Operands of the element-wise engines: asked for pixel by pixel, handed over all together."""
+
+from __future__ import annotations
+
+from functools import reduce
+from operator import and_
+
+from amaranth import Cat, Module, Mux, Signal
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from hw.arith.format import Float
+from hw.component import EmitOnce
+from hw.memory.port import ReadPort
+from hw.memory.stream import ReadStream
+from hw.neuron.command import LANE_BITS, Operation, Source
+from hw.neuron.operands import ElementKind, word_bits
+from hw.neuron.walk import Walk
+
+__all__ = ["Fetch", "vector_uses"]
+
+
+def vector_uses(settings, source: Source):
+    """Whether the vector operation asked for takes ``source``; COMPARE has one operand only."""
+    second = (settings.y == source) & (settings.operation != Operation.COMPARE)
+    return (settings.operation != Operation.STEP) & ((settings.x == source) | second)
+
+
+class Fetch(EmitOnce):
+    """Walks over a map and reads what each pixel needs, each memory at its own pace.
+
+    Latency from ``start`` to the first ``valid`` is four cycles; throughput is one pixel a cycle.
+    What is read by window stays at the output for all pixels of its window.
+
+    Parameters
+    ----------
+    kind : ElementKind
+    format, lanes, pixels
+        As of :class:`hw.neuron.element.ElementEngine`.
+
+    Members
+    -------
+    start : In(1), command : In(struct)
+        Held until no longer ``active``.
+    active : Out(1)
+        Pixels are still to be asked for.
+    valid : Out(1), take : In(1)
+        All operands of a pixel are there; they go with ``take``, allowed while valid.
+    <source> : Out(word)
+        Operands: conv, u, (du), and bits (those of the pixel; 0 if not needed).
+    opens, closes, whole : Out(1)
+        As of :class:`hw.neuron.walk.Walk`.
+    lanes_used : Out(7)
+        Lanes that stand for a channel.
+    <memory>_read : Out(ReadPort)
+    """
+
+    def __init__(self, *, kind: ElementKind, format: Float, lanes: int, pixels: int):
+        self._kind = kind
+        self._lanes = lanes
+        self._pixels = pixels
+        self._widths = {
+            operand: word_bits(operand.source, format=format, lanes=lanes, pixels=pixels)
+            for operand in kind.operands
+        }
+        members = {}
+        for operand, width in self._widths.items():
+            out = lanes if operand.source is Source.BITS else width
+            members[operand.source.name.lower()] = Out(out)
+            members[f"{operand.memory}_read"] = Out(ReadPort(width=width))
+        super().__init__(
+            {
+                "start": In(1),
+                "command": In(kind.command),
+                "active": Out(1),
+                "valid": Out(1),
+                "take": In(1),
+                "opens": Out(1),
+                "closes": Out(1),
+                "whole": Out(1),
+                "lanes_used": Out(LANE_BITS),
+                **members,
+            },
+            kind=kind,
+            format=format,
+            lanes=lanes,
+            pixels=pixels,
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        kind, command = self._kind, self.command
+        settings, extent = command.settings, command.extent
+        plain = kind.word_operands
+        m.submodules.walk = walk = Walk(words=len(plain), bit_maps=1, pixels=self._pixels)
+        m.d.comb += [
+            walk.start.eq(self.start),
+            walk.extent.eq(extent),
+            self.active.eq(walk.active),
+            walk.bits[0].eq(getattr(command, f"{kind.bit_operand.memory}_read")),
+        ]
+        addresses = {kind.bit_operand: walk.bit_addr[0]}
+        for number, operand in enumerate(plain):
+            m.d.comb += walk.words[number].eq(getattr(command, f"{operand.memory}_read"))
+            addresses[operand] = walk.word_addr[number]
+
+        step = settings.operation == Operation.STEP
+        in_step = {"always": 1, "t_acc": settings.t_acc, "pooling": extent.pooling != 1}
+        flags = Cat(self.opens, self.closes, self.whole, self.lanes_used)
+        tags = {
+            # The stream of u has an entry for every pixel, read or not: it brings the flags.
+            Source.U: Cat(
+                walk.opens,
+                walk.closes,
+                walk.whole,
+                Mux(walk.last_tile, extent.last_lanes, self._lanes)[:LANE_BITS],
+            ),
+            Source.BITS: walk.bit_pixel[0],
+        }
+        asked, present = [], []
+        for operand, width in self._widths.items():
+            memory, source = operand.memory, operand.source
+            tag = tags.get(source)
+            stream = ReadStream(width=width, tag_bits=0 if tag is None else len(tag))
+            m.submodules[memory] = stream
+            if tag is not None:
+                m.d.comb += stream.i_tag.eq(tag)
+            connect(m, stream.port, flipped(getattr(self, f"{memory}_read")))
+            needed = Signal(name=f"{memory}_needed")
+            wanted = Signal(name=f"{memory}_wanted")
+            awaited = Signal(name=f"{memory}_awaited")
+            last_use = Signal(name=f"{memory}_last_use")
+            sent = Signal(name=f"{memory}_sent")
+            m.d.comb += needed.eq(step & in_step[operand.in_step] | vector_uses(settings, source))
+            if source is Source.U:
+                m.d.comb += [wanted.eq(1), awaited.eq(1), last_use.eq(1), flags.eq(stream.o_tag)]
+            elif operand.by_window:
+                m.d.comb += [
+                    wanted.eq(needed & walk.opens & walk.whole),
+                    awaited.eq(needed & self.whole),
+                    last_use.eq(self.closes),
+                ]
+            else:
+                m.d.comb += [wanted.eq(needed), awaited.eq(needed), last_use.eq(1)]
+            m.d.comb += [
+                stream.i_addr.eq(addresses[operand]),
+                stream.i_read.eq(needed),
+                stream.i_valid.eq(walk.active & wanted & ~sent),
+                stream.o_ready.eq(self.take & awaited & last_use),
+            ]
+            m.d.sync += sent.eq(~walk.step & (sent | (stream.i_valid & stream.i_ready)))
+            asked.append(~wanted | sent | stream.i_ready)
+            present.append(~awaited | stream.o_valid)
+            word = getattr(self, source.name.lower())
+            if source is Source.BITS:
+                with m.If(needed):
+                    m.d.comb += word.eq(stream.o_data.word_select(stream.o_tag, self._lanes))
+            else:
+                m.d.comb += word.eq(stream.o_data)
+        m.d.comb += [
+            walk.step.eq(walk.active & reduce(and_, asked)),
+            self.valid.eq(reduce(and_, present)),
+        ]
+        return m

@@ -1,0 +1,256 @@
+"""Grad: gradients of membrane potentials, and the vector operations beside it."""
+
+from __future__ import annotations
+
+from amaranth import Module, Mux, Signal, signed
+from amaranth.lib.wiring import In, Out
+
+from hw.arith.add import FloatAdd
+from hw.arith.compare import FloatCompare
+from hw.arith.fixed import RoundFixed
+from hw.arith.format import Float
+from hw.arith.multiply import FloatMultiply
+from hw.component import EmitOnce
+from hw.neuron.command import Source
+from hw.neuron.element import ElementEngine
+from hw.neuron.lane import Delays, lane_control, minus_zero, one
+from hw.neuron.operands import GRAD
+
+__all__ = ["GradEngine", "GradLane"]
+
+
+class GradLane(EmitOnce):
+    """One channel of grad, with two multipliers, two adders and three comparators. ::
+
+        s     = u >= th_f
+        fire  = th_l <= u <= th_r
+        p     = t_acc ? RN(alpha * du) : +0
+        q     = t_acc ? RN(p * u) : +0
+        ds    = RN((chosen ? RN(psum * 2**lsb) : +0) - q)
+        value = RN((s ? +0 : p) + (fire ? ds : +0))
+
+    ``chosen`` is the pooling rule: of the pixels of a window that lies in the map entirely, the
+    first with s = 1, or, where the pooled spike ``bit`` is 0, the first.
+
+    A vector operation is RN(x + y), RN(x - y) or RN(x * y) of any two of conv16 = RN(psum), u, du,
+    bit and scalar, or ``bit_out = low <= x <= high``. Throughput is one a cycle; results come
+    ``latency`` cycles after their operands.
+
+    Statuses: reading a psum (of a whole window) sets ``overflow`` or ``invalid``; an operation sets
+    them if its result is used; what is deselected, and a comparison, sets none.
+
+    Parameters
+    ----------
+    format : Float
+        Storage format.
+
+    Members
+    -------
+    control : In(lane_control)
+    psum : In(signed(format.product_psum_bits)), u, du : In(format.width), bit : In(1)
+    enter, opens, whole : In(1)
+        There are operands in this cycle; the pixel is the first of its window; the window is whole.
+    value : Out(format.width), bit_out : Out(1), overflow, invalid : Out(1)
+    """
+
+    def __init__(self, *, format: Float):
+        self._format = format
+        self._round = RoundFixed(
+            width=format.product_psum_bits, lsb=format.product_lsb, format=format, scale_bits=0
+        )
+        self._decay = FloatMultiply(format=format)
+        self._multiply = FloatMultiply(format=format)
+        self._subtract = FloatAdd(format=format)
+        self._add = FloatAdd(format=format)
+        super().__init__(
+            {
+                "control": In(lane_control(format)),
+                "psum": In(signed(format.product_psum_bits)),
+                "u": In(format.width),
+                "du": In(format.width),
+                "bit": In(1),
+                "enter": In(1),
+                "opens": In(1),
+                "whole": In(1),
+                "value": Out(format.width),
+                "bit_out": Out(1),
+                "overflow": Out(1),
+                "invalid": Out(1),
+            },
+            format=format,
+        )
+
+    @property
+    def latency(self) -> int:
+        """Cycles from operands to results."""
+        operands = max(self._round.latency, self._decay.latency)
+        return operands + self._multiply.latency + 2 * self._add.latency + 4
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.round = round_ = self._round
+        m.submodules.decay = decay = self._decay
+        m.submodules.multiply = multiply = self._multiply
+        m.submodules.subtract = subtract = self._subtract
+        m.submodules.add = add = self._add
+        control, width = self.control, self._format.width
+        negative = 1 << (width - 1)
+        pipe = Delays()
+        for signal in (self.u, self.bit, self.enter, self.opens, self.whole):
+            pipe.made(signal, 0)
+        for signal in (round_.o, round_.overflow, round_.invalid):
+            pipe.made(signal, round_.latency)
+        for signal in (decay.o, decay.overflow):
+            pipe.made(signal, decay.latency)
+
+        # Operands: du comes through the first multiplier, by 1.0 in a vector operation.
+        m.d.comb += [
+            round_.i.eq(self.psum),
+            decay.a.eq(self.du),
+            decay.b.eq(control.alpha),
+        ]
+        now = max(round_.latency, decay.latency)
+        conv16 = pipe.at(round_.o, now)
+        operands = []
+        for name, source in (("x", control.x), ("y", control.y)):
+            operand = Signal(width, name=f"{name}_source")
+            with m.Switch(source):
+                with m.Case(Source.CONV):
+                    m.d.comb += operand.eq(conv16)
+                with m.Case(Source.U):
+                    m.d.comb += operand.eq(pipe.at(self.u, now))
+                with m.Case(Source.BITS):
+                    m.d.comb += operand.eq(Mux(pipe.at(self.bit, now), one(self._format), 0))
+                with m.Case(Source.SCALAR):
+                    m.d.comb += operand.eq(control.scalar)
+                with m.Case(Source.DU):
+                    m.d.comb += operand.eq(Mux(control.t_acc, pipe.at(decay.o, now), 0))
+            operands.append(operand)
+        # In a step, x is u and y is p; the minuend is conv16. Else it is x, and y is added to it.
+        other = Signal(width)
+        with m.If(control.step):
+            m.d.comb += other.eq(operands[1])
+        with m.Elif(control.multiply | control.compare):
+            m.d.comb += other.eq(minus_zero(self._format))
+        with m.Else():
+            m.d.comb += other.eq(operands[1] ^ (control.subtract << (width - 1)))
+        x = pipe.register("x", operands[0], now)
+        y = pipe.register("y", operands[1], now)
+        other = pipe.register("other", other, now)
+        minuend = pipe.register("minuend", Mux(control.step, conv16, operands[0]), now)
+
+        # Comparisons, and who of the window gets the gradient.
+        now += 1
+        s, fire = self._compare(m, pipe, x, now)
+        chosen = self._choose(m, pipe, s, now + 1)
+        m.d.comb += [multiply.a.eq(x), multiply.b.eq(y)]
+
+        # Product, and what it is subtracted from.
+        now += multiply.latency
+        pipe.made(multiply.overflow, now)
+        subtrahend = Signal(width)
+        first = Signal(width)
+        with m.If(~control.step):
+            m.d.comb += [
+                first.eq(Mux(control.multiply, multiply.o, pipe.at(minuend, now))),
+                subtrahend.eq(pipe.at(other, now)),
+            ]
+        with m.Else():
+            m.d.comb += [
+                first.eq(Mux(pipe.at(chosen, now), pipe.at(minuend, now), 0)),
+                subtrahend.eq(Mux(control.t_acc, multiply.o ^ negative, negative)),
+            ]
+        first = pipe.register("first", first, now)
+        subtrahend = pipe.register("subtrahend", subtrahend, now)
+
+        # Difference, and what it is added to.
+        now += 1
+        m.d.comb += [subtract.a.eq(first), subtract.b.eq(subtrahend)]
+        now += subtract.latency
+        carried = Signal(width)
+        ds = Signal(width)
+        with m.If(~control.step):
+            m.d.comb += [carried.eq(minus_zero(self._format)), ds.eq(subtract.o)]
+        with m.Else():
+            m.d.comb += [
+                carried.eq(Mux(pipe.at(s, now), 0, pipe.at(other, now))),
+                ds.eq(Mux(pipe.at(fire, now), subtract.o, 0)),
+            ]
+        carried = pipe.register("carried", carried, now)
+        ds = pipe.register("ds", ds, now)
+
+        # Statuses are gathered as late as what they depend on allows, in one bit each.
+        used_p = control.step & control.t_acc & (~pipe.at(s, now) | pipe.at(fire, now))
+        used_q = Mux(control.step, control.t_acc & pipe.at(fire, now), control.multiply)
+        used_ds = ~control.step | pipe.at(fire, now)
+        reads = control.reads_psum & pipe.at(self.whole, now)
+        overflow = pipe.register(
+            "overflow_before",
+            (pipe.at(decay.overflow, now) & used_p)
+            | (pipe.at(multiply.overflow, now) & used_q)
+            | (subtract.overflow & used_ds)
+            | (pipe.at(round_.overflow, now) & reads),
+            now,
+        )
+        invalid = pipe.register("invalid_before", pipe.at(round_.invalid, now) & reads, now)
+        now += 1
+        m.d.comb += [add.a.eq(carried), add.b.eq(ds)]
+        now += add.latency
+        m.d.sync += [
+            self.value.eq(add.o),
+            self.bit_out.eq(pipe.at(fire, now)),
+            self.overflow.eq(add.overflow | pipe.at(overflow, now)),
+            self.invalid.eq(add.invalid & ~control.compare | pipe.at(invalid, now)),
+        ]
+        pipe.build(m)
+        return m
+
+    def _compare(self, m: Module, pipe: Delays, x, now: int):
+        """Spike, and surrogate derivative or result of COMPARE, in the cycle after ``now``."""
+        control = self.control
+        comparisons = {}
+        for name, a, b in (
+            ("spikes", control.th_f, x),
+            ("above", control.low, x),
+            ("below", x, control.high),
+        ):
+            unit = FloatCompare(format=self._format)
+            m.submodules[name] = unit
+            m.d.comb += [unit.a.eq(a), unit.b.eq(b)]
+            comparisons[name] = unit.le
+        s = pipe.register("s", comparisons["spikes"], now)
+        fire = pipe.register("fire", comparisons["above"] & comparisons["below"], now)
+        return s, fire
+
+    def _choose(self, m: Module, pipe: Delays, s, now: int):
+        """Whether the pixel gets the gradient of its window, in the cycle after ``now``."""
+        opens = pipe.at(self.opens, now)
+        found = Signal()
+        found_before = Signal()
+        s = pipe.at(s, now)
+        m.d.comb += found_before.eq(found & ~opens)
+        with m.If(pipe.at(self.enter, now)):
+            m.d.sync += found.eq(found_before | s)
+        first = Mux(pipe.at(self.bit, now), s & ~found_before, opens)
+        return pipe.register("chosen", first & pipe.at(self.whole, now), now)
+
+
+class GradEngine(ElementEngine):
+    """Grad over [sample, tile, y, x] of a time step, and the vector operations of the BP sub-core.
+
+    A step reads psums (one a window), u of this step, du of the step after, and with pooling the
+    pooled spikes; it writes du. Throughput is one pixel (``lanes`` channels) a cycle.
+
+    Parameters, Members: see :class:`hw.neuron.element.ElementEngine`; memories ``conv``, ``du``,
+    ``s`` (read and write) and ``u`` (read).
+    """
+
+    KIND = GRAD
+
+    @staticmethod
+    def make_lane(format: Float) -> GradLane:
+        return GradLane(format=format)
+
+    @staticmethod
+    def psum_grid(format: Float) -> tuple[int, int]:
+        return format.product_psum_bits, format.product_lsb

@@ -1,0 +1,99 @@
+"""What the lanes of both element-wise engines share: their control, and delays between stages."""
+
+from __future__ import annotations
+
+from amaranth import Module, Signal, Value
+from amaranth.hdl import ValueLike
+from amaranth.lib import data
+
+from hw.arith.format import Float
+from hw.neuron.command import SCALE_BITS, Source
+
+__all__ = ["Delays", "lane_control", "minus_zero", "one"]
+
+
+def one(format: Float) -> int:
+    """Code of 1.0."""
+    return format.bias << format.mantissa
+
+
+def minus_zero(format: Float) -> int:
+    """Code of -0, which added to any value leaves it as it is."""
+    return 1 << (format.width - 1)
+
+
+def lane_control(format: Float) -> data.StructLayout:
+    """What a lane is told to do; the same for all lanes, and held from start to done.
+
+    Fields
+    ------
+    step : the neuron's step; else a vector operation
+    t_acc : the carried terms take part (always in a vector operation)
+    x, y : operands; in a step those of the (second) multiplier
+    subtract, multiply, compare : the vector operation, if none of them x + y
+    reads_psum : an operand is a psum
+    scale : B of the psums
+    alpha : leak; 1.0 in a vector operation
+    scalar : operand SCALAR; the leak in a step
+    th_f, low, high : thresholds; ``low`` is th_f in a step of soma, else th_l
+    """
+    return data.StructLayout(
+        {
+            "step": 1,
+            "t_acc": 1,
+            "x": Source,
+            "y": Source,
+            "subtract": 1,
+            "multiply": 1,
+            "compare": 1,
+            "reads_psum": 1,
+            "scale": SCALE_BITS,
+            "alpha": format.width,
+            "scalar": format.width,
+            "th_f": format.width,
+            "low": format.width,
+            "high": format.width,
+        }
+    )
+
+
+class Delays:
+    """Registers that carry signals from the cycle they are made in to those they are needed in.
+
+    Cycles are counted from that of the operands; every value is delayed once, however many stages
+    need it. Registers come to be in :meth:`build`, so that it does not matter that a stage asks for
+    a signal inside a conditional.
+    """
+
+    def __init__(self):
+        self._made: dict[int, int] = {}
+        self._chains: dict[int, list[Signal]] = {}
+        self._registers: list[tuple[Signal, ValueLike]] = []
+
+    def made(self, signal, cycle: int):
+        """Notes that ``signal`` is valid in ``cycle``; returns it."""
+        self._made[id(signal)] = cycle
+        self._chains[id(signal)] = [signal]
+        return signal
+
+    def at(self, signal, cycle: int):
+        """``signal`` as it is needed in ``cycle``, which must not be before it is made."""
+        chain = self._chains[id(signal)]
+        needed = cycle - self._made[id(signal)]
+        if needed < 0:
+            raise ValueError(f"{signal!r} is needed {-needed} cycles before it is made")
+        while len(chain) <= needed:
+            after = Signal.like(chain[-1], name=f"{signal.name}_{len(chain)}", init=0)
+            self._registers.append((after, chain[-1]))
+            chain.append(after)
+        return chain[needed]
+
+    def register(self, name: str, value: ValueLike, cycle: int) -> Signal:
+        """A register that takes ``value`` in ``cycle``, so that it is valid in the one after."""
+        signal = Signal(Value.cast(value).shape(), name=name)
+        self._registers.append((signal, value))
+        return self.made(signal, cycle + 1)
+
+    def build(self, m: Module) -> None:
+        """Adds all registers to ``m``; to be called once, outside of any conditional."""
+        m.d.sync += [register.eq(value) for register, value in self._registers]

@@ -1,0 +1,210 @@
+"""Results of the element-wise engines: queued, pooled, and written where the walk says."""
+
+from __future__ import annotations
+
+from functools import reduce
+from operator import and_
+
+from amaranth import Cat, Module, Mux, Signal
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
+
+from hw.arith.fixed import ToFixed
+from hw.arith.format import PSUM_BITS, Float
+from hw.component import EmitOnce
+from hw.memory.port import WritePort
+from hw.memory.stream import WriteQueue
+from hw.neuron.command import Destination, Operation, Source
+from hw.neuron.operands import ElementKind, word_bits
+from hw.neuron.walk import Walk
+
+__all__ = ["Store"]
+
+SLACK = 4
+"""Places of a queue beyond the latency of the lanes, so that it does not hold them up."""
+
+
+class Store(EmitOnce):
+    """Takes the results of the lanes, which cannot wait, and writes them as the memories allow.
+
+    Channels from ``m_size`` on become +0 and 0. Spikes are pooled here: the OR of a window is
+    written with its last pixel, if the whole of it lies in the map. Throughput is one pixel a
+    cycle.
+
+    Parameters
+    ----------
+    kind : ElementKind
+    format, lanes, pixels
+        As of :class:`hw.neuron.element.ElementEngine`.
+    psum_bits, psum_lsb : int
+        Width and grid of the psums in the conv SRAM.
+    latency : int
+        Cycles from ``reserve`` to ``push``.
+
+    Members
+    -------
+    start : In(1), command : In(struct)
+        Held until no longer ``active`` and ``idle``.
+    window_done : In(1), available : Out(1), reserve : In(1)
+        There is room for the results of a pixel, which completes a window or does not; take it.
+    push : In(1), values : In(lanes x format.width), bits : In(lanes)
+        The results of the oldest pixel reserved.
+    used : Out(lanes)
+        Lanes that stand for a channel, of the pixel that is next to be pushed.
+    active : Out(1)
+        Results are still to come.
+    idle : Out(1)
+        Everything pushed has been written.
+    <memory>_write : Out(WritePort)
+    """
+
+    def __init__(
+        self,
+        *,
+        kind: ElementKind,
+        format: Float,
+        lanes: int,
+        pixels: int,
+        psum_bits: int,
+        psum_lsb: int,
+        latency: int,
+    ):
+        self._kind = kind
+        self._format = format
+        self._lanes = lanes
+        self._pixels = pixels
+        self._psum_bits = psum_bits
+        self._psum_lsb = psum_lsb
+        self._depth = latency + SLACK
+        ports = {}
+        for memory, source, granules in (
+            ("conv", Source.CONV, lanes),
+            (kind.map_memory, Source.U, lanes),
+            *((result.memory, Source.BITS, pixels) for result in kind.bit_results),
+        ):
+            width = word_bits(source, format=format, lanes=lanes, pixels=pixels)
+            ports[f"{memory}_write"] = Out(WritePort(width=width, granules=granules))
+        super().__init__(
+            {
+                "start": In(1),
+                "command": In(kind.command),
+                "window_done": In(1),
+                "available": Out(1),
+                "reserve": In(1),
+                "push": In(1),
+                "values": In(format.width * lanes),
+                "bits": In(lanes),
+                "used": Out(lanes),
+                "active": Out(1),
+                "idle": Out(1),
+                **ports,
+            },
+            kind=kind,
+            format=format,
+            lanes=lanes,
+            pixels=pixels,
+            psum_bits=psum_bits,
+            psum_lsb=psum_lsb,
+            latency=latency,
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        kind, command = self._kind, self.command
+        results = kind.bit_results
+        m.submodules.walk = walk = Walk(words=1, bit_maps=len(results), pixels=self._pixels)
+        m.d.comb += [
+            walk.start.eq(self.start),
+            walk.step.eq(self.push),
+            walk.extent.eq(command.extent),
+            walk.words[0].eq(command.write),
+            self.active.eq(walk.active),
+        ]
+        for number, result in enumerate(results):
+            m.d.comb += walk.bits[number].eq(getattr(command, f"{result.memory}_write"))
+
+        last_lanes = command.extent.last_lanes
+        for lane in range(self._lanes):
+            m.d.comb += self.used[lane].eq(~walk.last_tile | (lane < last_lanes))
+        width = self._format.width
+        values = self.values & Cat(bit.replicate(width) for bit in self.used)
+        bits = Signal(self._lanes)
+        pooled = Signal(self._lanes)
+        before = Signal(self._lanes)
+        m.d.comb += [
+            bits.eq(self.bits & self.used),
+            pooled.eq(bits | Mux(walk.opens, 0, before)),
+        ]
+        with m.If(self.push):
+            m.d.sync += before.eq(pooled)
+
+        step = command.settings.operation == Operation.STEP
+        compare = command.settings.operation == Operation.COMPARE
+        queues = [self._value_queue(m, values, walk.word_addr[0], ~compare)]
+        for number, result in enumerate(results):
+            queue = WriteQueue(width=self._lanes + exact_log2(self._pixels), depth=self._depth)
+            m.submodules[result.memory] = queue
+            wanted = Signal(name=f"{result.memory}_wanted")
+            made = Signal(name=f"{result.memory}_made")
+            for signal, completes in (
+                (wanted, self.window_done),
+                (made, walk.closes & walk.whole),
+            ):
+                in_step = result.of_step & step & (completes | (not result.pooled))
+                m.d.comb += signal.eq(in_step | (result.of_compare & compare))
+            m.d.comb += [
+                queue.reserve.eq(self.reserve & wanted),
+                queue.push.eq(self.push & made),
+                queue.addr.eq(walk.bit_addr[number]),
+                queue.data.eq(Cat(pooled if result.pooled else bits, walk.bit_pixel[number])),
+                queue.mask.eq(1),
+            ]
+            self._write_bits(m, queue.port, getattr(self, f"{result.memory}_write"))
+            queues.append((queue, wanted))
+        m.d.comb += [
+            self.available.eq(reduce(and_, (queue.available | ~used for queue, used in queues))),
+            self.idle.eq(reduce(and_, (queue.idle for queue, _ in queues))),
+        ]
+        return m
+
+    def _value_queue(self, m: Module, values, address, wanted):
+        """The queue of values, before they are put on the grid of psums where that is asked for."""
+        queue = WriteQueue(width=self._format.width * self._lanes, depth=self._depth)
+        m.submodules.values = queue
+        to_conv = self.command.settings.destination == Destination.CONV
+        to_conv &= self.command.settings.operation != Operation.STEP
+        conv, plain = self.conv_write, getattr(self, f"{self._kind.map_memory}_write")
+        m.d.comb += [
+            queue.reserve.eq(self.reserve & wanted),
+            queue.push.eq(self.push & wanted),
+            queue.addr.eq(address),
+            queue.data.eq(values),
+            queue.mask.eq(1),
+            queue.port.ready.eq(Mux(to_conv, conv.ready, plain.ready)),
+            conv.en.eq(queue.port.en & to_conv),
+            plain.en.eq(queue.port.en & ~to_conv),
+            plain.data.eq(queue.port.data),
+        ]
+        for port in (conv, plain):
+            m.d.comb += [port.addr.eq(queue.port.addr), port.mask.eq(~0)]
+        shift = self._format.lsb - self._psum_lsb
+        for lane in range(self._lanes):
+            m.submodules[f"to_fixed_{lane}"] = fixed = ToFixed(format=self._format)
+            m.d.comb += [
+                fixed.i.eq(queue.port.data.word_select(lane, self._format.width)),
+                conv.data.word_select(lane, PSUM_BITS).eq(
+                    Mux(fixed.special, -(1 << (self._psum_bits - 1)), fixed.o << shift)
+                ),
+            ]
+        return queue, wanted
+
+    def _write_bits(self, m: Module, queued, port):
+        """Puts the bits of a pixel in their place in a word."""
+        pixel = queued.data[self._lanes :]
+        m.d.comb += [
+            queued.ready.eq(port.ready),
+            port.en.eq(queued.en),
+            port.addr.eq(queued.addr),
+            port.data.eq(queued.data[: self._lanes].replicate(self._pixels)),
+            port.mask.eq(1 << pixel),
+        ]

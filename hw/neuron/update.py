@@ -1,0 +1,269 @@
+"""Weight update: stochastic gradient descent with momentum on binary32 masters."""
+
+from __future__ import annotations
+
+from amaranth import Cat, Module, Mux, Signal
+from amaranth.lib import data
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from hw.arith.format import FP32, Float
+from hw.component import EmitOnce
+from hw.counters import Counters, cycle_events
+from hw.memory.port import ADDRESS_BITS, ReadPort, WritePort
+from hw.memory.stream import ReadStream, WriteQueue
+from hw.neuron.update_lane import UpdateLane
+
+__all__ = ["UpdateCommand", "UpdateEngine", "update_fields"]
+
+WORDS_BITS = ADDRESS_BITS + 1
+"""Bits of the number of words of an update: a memory full of them, at most."""
+SLACK = 4
+"""Places of a write queue beyond the words in the lanes, so that it does not hold them up."""
+
+
+class UpdateCommand(data.Struct):
+    """An update of ``words`` words of ``lanes`` weights; addresses count such words."""
+
+    words: WORDS_BITS
+    dw: ADDRESS_BITS  # first word of the gradients
+    w: ADDRESS_BITS  # of the masters, read and written
+    v: ADDRESS_BITS  # of the momenta, read and written
+    stored: ADDRESS_BITS  # of the weights in the storage format
+    k: FP32.width  # scale of the gradients
+    wd: FP32.width  # weight decay
+    mu: FP32.width  # momentum
+    lr: FP32.width  # learning rate
+    inhibit: 1  # a status was set before: do nothing
+
+
+def update_fields(
+    *,
+    words: int,
+    dw: int,
+    w: int,
+    v: int,
+    stored: int,
+    k: int,
+    wd: int,
+    mu: int,
+    lr: int,
+    inhibit: bool = False,
+) -> dict[str, int]:
+    """Fields of an :class:`UpdateCommand`; ``k``, ``wd``, ``mu`` and ``lr`` are binary32 codes.
+
+    Raises
+    ------
+    ValueError
+        If a range of words leaves its memory, or a code is none.
+    """
+    memory = 1 << ADDRESS_BITS
+    if not 1 <= words <= memory:
+        raise ValueError(f"words must be from 1 to {memory}, not {words!r}")
+    places = {"dw": dw, "w": w, "v": v, "stored": stored}
+    for name, first in places.items():
+        if not 0 <= first <= memory - words:
+            raise ValueError(
+                f"{name} must be from 0 to {memory - words} for {words} words, not {first!r}"
+            )
+    operands = {"k": k, "wd": wd, "mu": mu, "lr": lr}
+    for name, code in operands.items():
+        if not 0 <= code < 1 << FP32.width:
+            raise ValueError(f"{name} must be a code of {FP32.width} bits, not {code!r}")
+    return {"words": words, **places, **operands, "inhibit": int(inhibit)}
+
+
+class UpdateEngine(EmitOnce):
+    """Updates weights word by word: momenta, masters, and the copy in the storage format.
+
+    The masters and momenta are updated in place. Throughput is ``update_lanes`` weights a cycle.
+    With ``inhibit`` the engine is done at once, and nothing is read or written.
+
+    Parameters
+    ----------
+    format : Float
+        Storage format.
+    lanes : int
+        Weights in a word.
+    update_lanes : int
+        Weights updated in a cycle; divides ``lanes``.
+
+    Members
+    -------
+    start : In(1), command : In(UpdateCommand), running, done : Out(1)
+        The command is held from ``start`` to ``done``; a start while running is ignored.
+    overflow, invalid : Out(1)
+        High for a cycle when the event occurs; never after ``done``.
+    clear_counters : In(1), counters : Out(struct)
+        busy, stalled, idle, lanes, and accesses of each port; nothing is ever skipped.
+    dw_read, w_read, v_read : Out(ReadPort), w_write, v_write, stored_write : Out(WritePort)
+
+    Raises
+    ------
+    ValueError
+        If ``update_lanes`` does not divide ``lanes``.
+    """
+
+    def __init__(self, *, format: Float, lanes: int, update_lanes: int):
+        if update_lanes < 1 or lanes % update_lanes:
+            raise ValueError(
+                f"UpdateEngine update_lanes must divide lanes = {lanes}, not {update_lanes!r}"
+            )
+        self._format = format
+        self._lanes = lanes
+        self._update_lanes = update_lanes
+        ports = {
+            f"{name}_read": Out(ReadPort(width=FP32.width * lanes)) for name in ("dw", "w", "v")
+        }
+        for name, width in (("w", FP32.width), ("v", FP32.width), ("stored", format.width)):
+            ports[f"{name}_write"] = Out(WritePort(width=width * lanes, granules=lanes))
+        self._accesses = {f"{name}s": name for name in ports}
+        self._counters = Counters(
+            busy=1,
+            stalled=1,
+            idle=1,
+            lanes=update_lanes.bit_length(),
+            **dict.fromkeys(self._accesses, 1),
+        )
+        super().__init__(
+            {
+                "start": In(1),
+                "command": In(UpdateCommand),
+                "running": Out(1),
+                "done": Out(1),
+                "overflow": Out(1),
+                "invalid": Out(1),
+                "clear_counters": In(1),
+                "counters": Out(self._counters.signature.members["values"].shape),
+                **ports,
+            },
+            format=format,
+            lanes=lanes,
+            update_lanes=update_lanes,
+        )
+
+    @classmethod
+    def from_config(cls, config):
+        """The engine of a core of the chip ``config``."""
+        array = config.array
+        return cls(format=config.format, lanes=array.lanes, update_lanes=array.update_lanes)
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.counters = counters = self._counters
+        begin = Signal()
+        enter = Signal()
+        last_part = Signal()
+        parts = self._lanes // self._update_lanes
+        part = Signal(range(max(parts, 2)))
+        words = Signal(WORDS_BITS)
+        m.d.comb += [
+            begin.eq(self.start & ~self.running),
+            last_part.eq(part == parts - 1),
+            words.eq(Mux(self.command.inhibit, 0, self.command.words)),
+        ]
+        with m.If(enter):
+            m.d.sync += part.eq(Mux(last_part, 0, part + 1))
+
+        streams = self._fetch(m, begin, words, enter & last_part)
+        lanes = [UpdateLane(format=self._format) for _ in range(self._update_lanes)]
+        for number, lane in enumerate(lanes):
+            m.submodules[f"lane_{number}"] = lane
+            for name in ("k", "wd", "mu", "lr"):
+                m.d.comb += getattr(lane, name).eq(getattr(self.command, name))
+            for name, stream in streams.items():
+                group = stream.o_data.word_select(part, FP32.width * self._update_lanes)
+                m.d.comb += getattr(lane, name).eq(group.word_select(number, FP32.width))
+        entered = Signal(lanes[0].latency)
+        completed = Signal(lanes[0].latency)
+        m.d.sync += [
+            entered.eq(Cat(enter, entered)),
+            completed.eq(Cat(enter & last_part, completed)),
+        ]
+        queues, ended = self._store(
+            m, begin, words, enter & last_part, lanes, entered[-1], completed[-1]
+        )
+
+        m.d.comb += [
+            enter.eq(
+                Cat(stream.o_valid for stream in streams.values()).all()
+                & Cat(queue.available for queue in queues).all()
+            ),
+            self.done.eq(self.running & ended & Cat(queue.idle for queue in queues).all()),
+        ]
+        m.d.sync += [
+            self.overflow.eq(entered[-1] & Cat(lane.overflow for lane in lanes).any()),
+            self.invalid.eq(entered[-1] & Cat(lane.invalid for lane in lanes).any()),
+        ]
+        with m.If(begin):
+            m.d.sync += self.running.eq(1)
+        with m.Elif(self.done):
+            m.d.sync += self.running.eq(0)
+
+        cycle_events(m, counters, running=self.running, entering=enter)
+        m.d.comb += [
+            counters.events.lanes.eq(Mux(enter, self._update_lanes, 0)),
+            counters.clear.eq(self.clear_counters),
+            self.counters.eq(counters.values),
+        ]
+        for event, name in self._accesses.items():
+            port = getattr(self, name)
+            m.d.comb += counters.events[event].eq(port.en & port.ready)
+        return m
+
+    def _fetch(self, m: Module, begin, words, take):
+        """Streams of the operands' words."""
+        streams = {}
+        for name in ("dw", "w", "v"):
+            stream = ReadStream(width=FP32.width * self._lanes)
+            m.submodules[f"{name}_stream"] = streams[name] = stream
+            connect(m, stream.port, flipped(getattr(self, f"{name}_read")))
+            asked = Signal(WORDS_BITS, name=f"{name}_asked")
+            m.d.comb += [
+                stream.i_valid.eq(self.running & (asked != words)),
+                stream.i_read.eq(1),
+                stream.i_addr.eq(getattr(self.command, name) + asked),
+                stream.o_ready.eq(take),
+            ]
+            with m.If(begin):
+                m.d.sync += asked.eq(0)
+            with m.Elif(stream.i_valid & stream.i_ready):
+                m.d.sync += asked.eq(asked + 1)
+        return streams
+
+    def _store(self, m: Module, begin, words, reserve, lanes, leave, complete):
+        """Queues of results, which come part by part, and whether all words are in them."""
+        pushed = Signal(WORDS_BITS)
+        with m.If(begin):
+            m.d.sync += pushed.eq(0)
+        with m.Elif(complete):
+            m.d.sync += pushed.eq(pushed + 1)
+        # Words that can be in the lanes at a time, and some that wait.
+        depth = lanes[0].latency * self._update_lanes // self._lanes + 1 + SLACK
+        queues = []
+        for memory, output, width in (
+            ("w", "w_out", FP32.width),
+            ("v", "v_out", FP32.width),
+            ("stored", "stored", self._format.width),
+        ):
+            results = Cat(getattr(lane, output) for lane in lanes)
+            before = Signal(width * (self._lanes - self._update_lanes), name=f"{memory}_before")
+            word = Cat(before, results)
+            with m.If(leave):
+                m.d.sync += before.eq(word[len(results) :])
+            queue = WriteQueue(width=width * self._lanes, depth=depth)
+            m.submodules[f"{memory}_queue"] = queue
+            port = getattr(self, f"{memory}_write")
+            m.d.comb += [
+                queue.reserve.eq(reserve),
+                queue.push.eq(complete),
+                queue.addr.eq(getattr(self.command, memory) + pushed),
+                queue.data.eq(word),
+                queue.mask.eq(1),
+                queue.port.ready.eq(port.ready),
+                port.en.eq(queue.port.en),
+                port.addr.eq(queue.port.addr),
+                port.data.eq(queue.port.data),
+                port.mask.eq(~0),
+            ]
+            queues.append(queue)
+        return queues, pushed == words

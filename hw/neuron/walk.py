@@ -1,0 +1,121 @@
+"""The walk over element-wise maps: tile by tile, and window by window where there is pooling."""
+
+from __future__ import annotations
+
+from amaranth import Module, Signal
+from amaranth.lib import data
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
+
+from hw.component import EmitOnce
+from hw.memory.loops import LoopNest
+from hw.memory.port import ADDRESS_BITS
+from hw.neuron.command import LEVELS, BitPlace, Extent, Place
+
+__all__ = ["Walk"]
+
+
+class Walk(EmitOnce):
+    """Visits every pixel of every tile and sample once, and says where its operands lie.
+
+    Pixels come window by window, row-major inside a window and over the windows. Windows that the
+    map cuts off are visited too; they are not ``whole``. Outputs are valid while ``active``, from
+    the cycle after ``start``; throughput is one pixel a cycle (``step``).
+
+    Parameters
+    ----------
+    words : int
+        Operands with one word a pixel.
+    bit_maps : int
+        Operands that are bit maps.
+    pixels : int
+        Pixels in a word of a bit map; a power of two.
+
+    Members
+    -------
+    start, step : In(1)
+    extent : In(Extent), words : In(words x Place), bits : In(bit_maps x BitPlace)
+        Held while active.
+    active : Out(1)
+    opens, closes : Out(1)
+        The pixel is the first, or the last, of its window.
+    whole : Out(1)
+        The window lies in the map entirely.
+    last_tile : Out(1)
+    word_addr : Out(words x 16), bit_addr : Out(bit_maps x 16), bit_pixel : Out(bit_maps x log2 P)
+    """
+
+    def __init__(self, *, words: int, bit_maps: int, pixels: int):
+        self._words = words
+        self._bit_maps = bit_maps
+        self._pixel_bits = exact_log2(pixels)
+        super().__init__(
+            {
+                "start": In(1),
+                "step": In(1),
+                "extent": In(Extent),
+                "words": In(data.ArrayLayout(Place, words)),
+                "bits": In(data.ArrayLayout(BitPlace, bit_maps)),
+                "active": Out(1),
+                "opens": Out(1),
+                "closes": Out(1),
+                "whole": Out(1),
+                "last_tile": Out(1),
+                "word_addr": Out(data.ArrayLayout(ADDRESS_BITS, words)),
+                "bit_addr": Out(data.ArrayLayout(ADDRESS_BITS, bit_maps)),
+                "bit_pixel": Out(data.ArrayLayout(self._pixel_bits, bit_maps)),
+            },
+            words=words,
+            bit_maps=bit_maps,
+            pixels=pixels,
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        places = [self.words[i] for i in range(self._words)]
+        for i in range(self._bit_maps):
+            places += [self.bits[i].row, self.bits[i].column]
+        m.submodules.nest = nest = LoopNest(levels=len(LEVELS), values=len(places))
+        level = {name: number for number, name in enumerate(LEVELS)}
+        extent = self.extent
+
+        # The last window of a row or column is cut where the pool does not divide the map.
+        rows = Signal.like(extent.pooling)
+        columns = Signal.like(extent.pooling)
+        for size, last, rest in (
+            (rows, nest.last[level["window_row"]], extent.last_rows),
+            (columns, nest.last[level["window_column"]], extent.last_columns),
+        ):
+            m.d.comb += size.eq(extent.pooling)
+            with m.If(last):
+                m.d.comb += size.eq(rest)
+        m.d.comb += [
+            nest.start.eq(self.start),
+            nest.step.eq(self.step),
+            nest.count[level["sample"]].eq(extent.samples),
+            nest.count[level["tile"]].eq(extent.tiles),
+            nest.count[level["window_row"]].eq(extent.window_rows),
+            nest.count[level["window_column"]].eq(extent.window_columns),
+            nest.count[level["row"]].eq(rows),
+            nest.count[level["column"]].eq(columns),
+        ]
+        for number, place in enumerate(places):
+            m.d.comb += [nest.base[number].eq(place.base), nest.stride[number].eq(place.stride)]
+
+        inside = slice(level["row"], level["column"] + 1)
+        m.d.comb += [
+            self.active.eq(nest.active),
+            self.opens.eq(nest.first[inside].all()),
+            self.closes.eq(nest.last[inside].all()),
+            self.whole.eq((rows == extent.pooling) & (columns == extent.pooling)),
+            self.last_tile.eq(nest.last[level["tile"]]),
+        ]
+        for i in range(self._words):
+            m.d.comb += self.word_addr[i].eq(nest.value[i])
+        for i in range(self._bit_maps):
+            row, column = nest.value[self._words + 2 * i], nest.value[self._words + 2 * i + 1]
+            m.d.comb += [
+                self.bit_addr[i].eq(row + (column >> self._pixel_bits)),
+                self.bit_pixel[i].eq(column),
+            ]
+        return m

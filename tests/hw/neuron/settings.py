@@ -1,0 +1,54 @@
+"""What a launched cocotb testbench of this folder works on, told through the environment."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from hw.arith.format import FP16, Float
+from hw.neuron.grad import GradEngine
+from hw.neuron.soma import SomaEngine
+from hw.neuron.update import UpdateEngine
+from tests.hw.neuron.maps import WORDS
+
+ENGINES = {"soma": SomaEngine, "grad": GradEngine, "update": UpdateEngine}
+UPDATE_WORDS = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchSettings:
+    """An engine, how large it is, and how much of it is tested."""
+
+    name: str
+    lanes: int
+    pixels: int = 0
+    update_lanes: int = 0
+    format: Float = FP16
+    seed: int
+    brief: bool = False
+
+    def engine(self):
+        """A new engine."""
+        sizes = {"format": self.format, "lanes": self.lanes}
+        if self.name == "update":
+            return UpdateEngine(**sizes, update_lanes=self.update_lanes)
+        return ENGINES[self.name](**sizes, pixels=self.pixels)
+
+    @property
+    def depths(self) -> dict[str, int]:
+        """Words of each memory of the bench."""
+        value, bits = WORDS["value"], WORDS["bits"]
+        return {
+            "soma": {"conv": value, "u": value, "spike": bits, "s_out": bits},
+            "grad": {"conv": value, "u": value, "du": value, "s": bits},
+            "update": dict.fromkeys(("dw", "w", "v", "stored"), UPDATE_WORDS),
+        }[self.name]
+
+    def environment(self) -> dict[str, str]:
+        """The settings for :func:`bench_settings`."""
+        return {"BACKSPIKE_BENCH": repr(self)}
+
+
+def bench_settings() -> BenchSettings:
+    """The settings that the test which launched this simulation made."""
+    return eval(os.environ["BACKSPIKE_BENCH"])

@@ -1,0 +1,56 @@
+"""Without these, engines that lose, repeat or misplace pixels under stalls would go unnoticed."""
+
+from __future__ import annotations
+
+import pytest
+
+from hw.arith.format import FP16, Float
+from sim.harness.bench import EngineBench
+from sim.harness.cosim import run
+from tests.hw.neuron.settings import BenchSettings
+
+SEED = 3001
+
+
+def launch(settings: BenchSettings, test_module: str) -> None:
+    print(settings)
+    run(
+        EngineBench(settings.engine(), settings.depths),
+        f"tests.hw.neuron.{test_module}",
+        environment=settings.environment(),
+    )
+
+
+@pytest.mark.parametrize("name", ["soma", "grad"])
+@pytest.mark.parametrize(
+    ("lanes", "pixels", "format", "brief"),
+    [
+        (4, 4, FP16, False),
+        (2, 8, Float(5, 2), True),
+        (16, 16, FP16, True),
+    ],
+)
+def test_element_engine_equals_model(name, lanes, pixels, format, brief):
+    settings = BenchSettings(
+        name=name, lanes=lanes, pixels=pixels, format=format, seed=SEED, brief=brief
+    )
+    launch(settings, "cocotb_element")
+
+
+@pytest.mark.parametrize(("lanes", "update_lanes"), [(4, 1), (4, 4), (16, 2)])
+def test_update_engine_equals_model(lanes, update_lanes):
+    settings = BenchSettings(name="update", lanes=lanes, update_lanes=update_lanes, seed=SEED)
+    launch(settings, "cocotb_update")
+
+
+@pytest.mark.parametrize("name", ["soma", "grad"])
+def test_impossible_engines_are_refused(name):
+    with pytest.raises(ValueError, match=r"lanes must be at least 1, not 0$"):
+        BenchSettings(name=name, lanes=0, pixels=4, seed=0).engine()
+    with pytest.raises(ValueError, match=r"pixels must be a power of two from 2, not 6$"):
+        BenchSettings(name=name, lanes=2, pixels=6, seed=0).engine()
+
+
+def test_impossible_update_engine_is_refused():
+    with pytest.raises(ValueError, match=r"update_lanes must divide lanes = 4, not 3$"):
+        BenchSettings(name="update", lanes=4, update_lanes=3, seed=0).engine()
