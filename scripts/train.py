@@ -17,7 +17,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -54,6 +54,11 @@ EVALUATION_BATCH = 120
 """Samples in memory at a time when accuracy is measured; changes no result."""
 
 
+def setting(default: float, what: str) -> Any:
+    """A field of the settings with its default, and what the command line says of it."""
+    return field(default=default, metadata={"what": what})
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrainingSettings:
     """What a training run depends on, beside the chip's storage format.
@@ -64,13 +69,17 @@ class TrainingSettings:
         If a number is impossible.
     """
 
-    seed: int = 0
-    epochs: int = 15
-    batch: int = 32
-    lr: float = 0.1
-    momentum: float = 0.9
-    loss_scale: float = 1024.0
-    th_l: float = 0.0
+    seed: int = setting(0, "of the weights at the start and of the order of samples")
+    epochs: int = setting(15, "times that all training samples are seen")
+    batch: int = setting(32, "samples in a training step")
+    lr: float = setting(0.1, "learning rate of the first step; falls to 0 by half a cosine")
+    momentum: float = setting(0.9, "share of the last step that the next one keeps")
+    loss_scale: float = setting(1024.0, "power of two that keeps gradients off the subnormals")
+    th_l: float = setting(
+        0.0,
+        "lower end of the surrogate derivative's window [th_l, 2]; from the smallest positive "
+        "number on, silent neurons (u exactly 0) cost BP nothing",
+    )
 
     def __post_init__(self) -> None:
         for name, low in (("seed", 0), ("epochs", 1), ("batch", 1)):
@@ -311,12 +320,12 @@ def measure_training_step(count: int = 15) -> float:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``backspike train``."""
     parser.add_argument("--config", default="paper", help="preset or TOML file (default: paper)")
-    for setting in dataclasses.fields(TrainingSettings):
+    for each in dataclasses.fields(TrainingSettings):
         parser.add_argument(
-            f"--{setting.name.replace('_', '-')}",
-            type=type(setting.default),
-            default=setting.default,
-            help=f"(default: {setting.default})",
+            f"--{each.name.replace('_', '-')}",
+            type=type(each.default),
+            default=each.default,
+            help=f"{each.metadata['what']} (default: {each.default})",
         )
     parser.add_argument(
         "--out", type=Path, default=Path("build/train"), help="output folder (default: build/train)"
@@ -327,7 +336,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """``backspike train``: 0, or 2 with one sentence on standard error if the input is bad."""
     try:
-        names = [setting.name for setting in dataclasses.fields(TrainingSettings)]
+        names = [each.name for each in dataclasses.fields(TrainingSettings)]
         settings = TrainingSettings(**{name: getattr(args, name) for name in names})
         training = Training.start(load(args.config), settings)
         if args.resume:
