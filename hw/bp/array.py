@@ -1,4 +1,4 @@
-"""The BP array: rows of multipliers and exact adder trees, one row an input channel of the layer."""
+"""The BP array: rows of multipliers and exact adder trees, one row an input channel."""
 
 from __future__ import annotations
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from amaranth import Cat, Module, Signal
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
@@ -72,7 +74,7 @@ class StepControl(EmitOnce):
             stages[0].write.eq(self.pixel.write),
             stages[0].addr.eq(self.pixel.addr),
         ]
-        for before, after in zip(stages, stages[1:], strict=False):
+        for before, after in pairwise(stages):
             m.d.sync += after.eq(before)
         adding, done = stages[-2], stages[-1]
         m.d.comb += [

@@ -39,7 +39,7 @@ class Staller(EmitOnce):
             # x^16 + x^14 + x^13 + x^11 + 1, eight steps at once, so that samples are independent.
             bits = [state[i] for i in range(16)]
             for _ in range(STALL_BITS):
-                bits = bits[1:] + [bits[0] ^ bits[2] ^ bits[3] ^ bits[5]]
+                bits = [*bits[1:], bits[0] ^ bits[2] ^ bits[3] ^ bits[5]]
             for i, bit in enumerate(bits):
                 m.d.sync += state[i].eq(bit)
         with m.Else():

@@ -61,7 +61,7 @@ class EngineDriver:
         return self._words[memory]
 
     def load(self, memory: str, words: np.ndarray, first: int = 0) -> None:
-        """Writes ``words`` (words x elements, little-endian, filling a word) from word ``first``."""
+        """Writes ``words`` (words x elements, little-endian, a word each) from word ``first`` on."""
         words = np.ascontiguousarray(words)
         raw = words.view(np.uint8).reshape(len(words), -1)
         self.words(memory)[first : first + len(raw), : raw.shape[1]] = raw

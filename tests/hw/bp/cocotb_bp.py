@@ -8,17 +8,14 @@ import numpy as np
 from hw.bp.engine import BpEngine
 from hw.conv.lowering import bp_passes
 from sim.harness.driver import EngineDriver
+from sim.harness.layout import codes_dtype, pack_spikes, place, tile_maps, tile_weights
 from sim.model import Status, encode, psum_bp
 from tests.hw.bp.test_bp_engine import DEPTHS
 from tests.hw.conv.cases import (
     bench_settings,
     case_layer,
     engine_shape,
-    pack_spikes,
     random_values,
-    tile_maps,
-    tile_weights,
-    words_place,
 )
 
 
@@ -68,17 +65,17 @@ async def engine_equals_model(dut):
         if acc and format.product_psum_bits < 60:
             old = np.clip(old, -1 << (format.product_psum_bits - 1), 1 << 30)
 
-        du_words = encode(tile_maps(du, layer.m_tiles, lanes), format)
-        du_words = du_words.astype(np.dtype(f"u{format.width // 8}"))
-        psum_words = tile_maps(old, layer.c_tiles, lanes)
-        fire_words = pack_spikes(mask, layer.c_tiles, lanes, pixels)
-        weights = tile_weights(w, layer, lanes, format).astype(du_words.dtype)
+        du_words = encode(tile_maps(du, lanes), format)
+        du_words = du_words.astype(codes_dtype(format))
+        psum_words = tile_maps(old, lanes)
+        fire_words = pack_spikes(mask, lanes, pixels)
+        weights = tile_weights(w, lanes, format)
         # Away from 0, so that addresses relative to a base are seen to be.
         du_base, psum_base, fire_base, w_base = (int(b) for b in random.integers(0, 40, 4))
         places = {
-            "du": words_place(du_words, du_base),
-            "psums": words_place(psum_words, psum_base),
-            "fire": words_place(fire_words, fire_base) if masked else None,
+            "du": place(du_words, du_base),
+            "psums": place(psum_words, psum_base),
+            "fire": place(fire_words, fire_base) if masked else None,
         }
         flat = du_words.reshape(-1, lanes)
         driver.load("du", flat, du_base)
@@ -118,8 +115,8 @@ async def engine_equals_model(dut):
                 assert counters["busy"] + counters["stalled"] + 1 >= cycles - 1, (counters, cycles)
             count = psum_words[..., 0].size
             got = driver.fetch("conv", psum_base, count, np.int64).reshape(psum_words.shape)
-            want = tile_maps(expected, layer.c_tiles, lanes)
-            channels = tile_maps(np.ones_like(expected), layer.c_tiles, lanes) != 0
+            want = tile_maps(expected, lanes)
+            channels = tile_maps(np.ones_like(expected), lanes) != 0
             wrong = np.argwhere((got != want) & channels)
             where = f"case {index} seed {settings['seed']} {case} skip {skip} acc {acc}"
             assert not len(wrong), (

@@ -1,4 +1,4 @@
-"""Random convolutions for the FP and BP benches, and how their data lie in the SRAMs."""
+"""Random convolutions for the FP and BP benches."""
 
 from __future__ import annotations
 
@@ -7,19 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hw.arith.format import FP16, Float
-from hw.conv.lowering import ConvLayer, EngineShape, Place
-from sim.model import encode, round_values
+from hw.arith.format import Float
+from hw.conv.lowering import ConvLayer, EngineShape
+from sim.model import round_values
 
-__all__ = [
-    "CaseSize",
-    "bench_settings",
-    "case_layer",
-    "pack_spikes",
-    "random_values",
-    "tile_maps",
-    "tile_weights",
-]
+__all__ = ["CaseSize", "bench_settings", "case_layer", "engine_shape", "random_values"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,48 +60,6 @@ def case_layer(random: np.random.Generator, index: int, lanes: int) -> CaseSize:
         steps=int(random.integers(1, 3)),
     )
     return CaseSize(layer=layer, channels_in=channels_in, channels_out=channels_out)
-
-
-def pad_channels(maps: np.ndarray, tiles: int, lanes: int) -> np.ndarray:
-    """Zeros behind the last axis up to whole tiles."""
-    missing = tiles * lanes - maps.shape[-1]
-    return np.pad(maps, [(0, 0)] * (maps.ndim - 1) + [(0, missing)])
-
-
-def tile_maps(maps: np.ndarray, tiles: int, lanes: int) -> np.ndarray:
-    """(sample, step, y, x, channel) as words (sample, step, tile, y, x, lane)."""
-    padded = pad_channels(maps, tiles, lanes)
-    return np.moveaxis(padded.reshape(*padded.shape[:-1], tiles, lanes), -2, 2)
-
-
-def pack_spikes(spikes: np.ndarray, tiles: int, lanes: int, pixels: int) -> np.ndarray:
-    """(sample, step, y, x, channel) bits as spike words (sample, step, tile, y, word, byte)."""
-    bits = tile_maps(spikes.astype(np.uint8), tiles, lanes)
-    words = -(-bits.shape[4] // pixels)
-    bits = np.pad(bits, [(0, 0)] * 4 + [(0, words * pixels - bits.shape[4]), (0, 0)])
-    bits = bits.reshape(*bits.shape[:4], words, pixels * lanes)
-    return np.packbits(bits, axis=-1, bitorder="little")
-
-
-def tile_weights(w: np.ndarray, layer: ConvLayer, lanes: int, format: Float = FP16) -> np.ndarray:
-    """(m, c, r, s) values as codes (m tile, c tile, r, s, m lane, c lane)."""
-    m, c, r, s = w.shape
-    full = np.zeros((layer.m_tiles * lanes, layer.c_tiles * lanes, r, s))
-    full[:m, :c] = w
-    full = full.reshape(layer.m_tiles, lanes, layer.c_tiles, lanes, r, s)
-    return encode(full.transpose(0, 2, 4, 5, 1, 3), format)
-
-
-def words_place(array: np.ndarray, base: int = 0) -> Place:
-    """The place of words (sample, step, tile, y, x, ...) stored one after the other."""
-    _, steps, tiles, rows, columns = array.shape[:5]
-    return Place(
-        base=base,
-        row=columns,
-        tile=rows * columns,
-        step=tiles * rows * columns,
-        sample=steps * tiles * rows * columns,
-    )
 
 
 def engine_shape(settings: dict, rows: int = 8, entries: int = 18) -> EngineShape:

@@ -8,23 +8,20 @@ import numpy as np
 from hw.conv.lowering import fp_pass
 from hw.fp.engine import FpEngine
 from sim.harness.driver import EngineDriver
+from sim.harness.layout import pack_spikes, place, tile_maps, tile_weights
 from sim.model import Status, psum_fp
 from tests.hw.conv.cases import (
     bench_settings,
     case_layer,
     engine_shape,
-    pack_spikes,
     random_values,
-    tile_maps,
-    tile_weights,
-    words_place,
 )
 from tests.hw.fp.test_fp_engine import DEPTHS
 
 
 def needed_cycles(x, layer, command, lanes):
     """Sum over output tiles, groups and pixels of the busiest lane's spikes in the group."""
-    spikes = tile_maps(x, layer.c_tiles, lanes).astype(np.int64)
+    spikes = tile_maps(x, lanes).astype(np.int64)
     top, bottom, left, right = layer.padding
     spikes = np.pad(spikes, [(0, 0)] * 3 + [(top, bottom), (left, right), (0, 0)])
     kh, kw = layer.kernel
@@ -82,9 +79,9 @@ async def engine_equals_model(dut):
         old = random.integers(-1 << (bits - 3), 1 << (bits - 3), out_shape)
         old[random.random(out_shape) < 0.02] = -1 << (bits - 1)
 
-        psum_words = tile_maps(old, layer.m_tiles, lanes)
-        spike_words = pack_spikes(x, layer.c_tiles, lanes, pixels)
-        weights = tile_weights(w, layer, lanes, format).astype(f"u{format.width // 8}")
+        psum_words = tile_maps(old, lanes)
+        spike_words = pack_spikes(x, lanes, pixels)
+        weights = tile_weights(w, lanes, format)
         # Away from 0, so that addresses relative to a base are seen to be.
         s_base, psum_base, w_base = (int(b) for b in random.integers(0, 40, 3))
         guard = random.integers(-(1 << 62), 1 << 62, (DEPTHS["conv"], lanes))
@@ -107,9 +104,9 @@ async def engine_equals_model(dut):
             command = fp_pass(
                 layer,
                 shape,
-                spikes=words_place(spike_words, s_base),
+                spikes=place(spike_words, s_base),
                 weights=w_base,
-                psums=words_place(psum_words, psum_base),
+                psums=place(psum_words, psum_base),
                 psum_acc=acc,
                 skip=skip,
                 plane=plane,
@@ -119,8 +116,8 @@ async def engine_equals_model(dut):
             where = f"case {index} seed {settings['seed']} {case} skip {skip} acc {acc}"
             count = psum_words[..., 0].size
             got = driver.fetch("conv", psum_base, count, np.int64).reshape(psum_words.shape)
-            want = tile_maps(expected, layer.m_tiles, lanes)
-            channels = tile_maps(np.ones_like(expected), layer.m_tiles, lanes) != 0
+            want = tile_maps(expected, lanes)
+            channels = tile_maps(np.ones_like(expected), lanes) != 0
             wrong = np.argwhere((got != want) & channels)
             assert not len(wrong), (
                 f"{where}: {len(wrong)} of {want.size} differ, first at {wrong[0]}: "
