@@ -2,50 +2,64 @@
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import or_
+
 from amaranth import Module, Mux, Signal, signed
+from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
 
 from hw.arith.fixed import ToFixed
 from hw.arith.format import Float
 from hw.component import EmitOnce
 
-__all__ = ["WgArray", "WgColumn"]
+__all__ = ["WgArray", "WgColumn", "WgSum"]
+
+SECTION = 4
+"""Rows that a column selects among before a register: what one 6-input table selects from."""
+
+
+def WgSum(format: Float) -> data.StructLayout:
+    """What an accumulator holds: the sum of the finite terms, and whether another one took part."""
+    return data.StructLayout({"sum": signed(format.psum_bits), "special": 1})
 
 
 class WgColumn(EmitOnce):
-    """The accumulators of one input channel, and the registers that they are read out from.
+    """The accumulators of one input channel, and the copies that they are read out from.
 
     acc[m] = exact sum of du[m] over the cycles with ``take`` since ``clear``. A column that does
-    not take holds every register. The copy made by ``capture`` is read while the next sum grows.
-    Latency one cycle from operands to accumulator, and from ``load`` to ``value``; throughput one
-    vector a cycle.
+    not take holds every register. Copies are read while the next sum grows. Latency one cycle from
+    operands to accumulator, and from ``select`` to ``o``; throughput one vector a cycle.
 
     Parameters
     ----------
     format : Float
-        Of du: accumulators have ``format.psum_bits``.
+        Of du.
     lanes : int
-        Output channels m.
+        Output channels m; a power of two.
 
     Members
     -------
     take : In(1)
         The channel has a spike.
     du : In(signed(fixed_bits)) x lanes, special : In(lanes)
-        Gradients on the fixed-point grid, and those that were NaN or infinite.
+        Gradients on the fixed-point grid, and those that were NaN or infinite (and are 0 here).
     clear : In(1)
         All accumulators become 0; wins over ``take``.
     capture : In(1)
         Copy the accumulators as they are before this cycle's ``take`` or ``clear``.
-    load : In(1), row : In
-        ``value`` becomes the copy of accumulator ``row``.
-    value : Out(signed(psum_bits))
-        -2**(psum_bits-1) if a special du took part.
+    select : In(1), row : In
+        Show the copy of accumulator ``row``.
+    o : Out(WgSum) x sections
+        The row that was selected is the bitwise or of these; all are 0 when none was.
     """
 
     def __init__(self, *, format: Float, lanes: int):
         self._format = format
         self._lanes = lanes
+        self.sections = max(1, lanes // SECTION)
+        exact_log2(lanes)
         super().__init__(
             {
                 "take": In(1),
@@ -53,9 +67,9 @@ class WgColumn(EmitOnce):
                 "special": In(lanes),
                 "clear": In(1),
                 "capture": In(1),
-                "load": In(1),
+                "select": In(1),
                 "row": In(range(lanes)),
-                "value": Out(signed(format.psum_bits)),
+                "o": Out(WgSum(format)).array(self.sections),
             },
             format=format,
             lanes=lanes,
@@ -63,71 +77,70 @@ class WgColumn(EmitOnce):
 
     def elaborate(self, platform):
         m = Module()
-        # No register here needs a reset: the engine clears before it adds, and reads what it
-        # captured. ``clear`` is a synchronous reset, so it costs no gate in front of the adder.
-        shape = signed(self._format.psum_bits)
-        selected, bad_selected = Signal(shape), Signal()
-        bad = Signal(self._lanes, reset_less=True)
-        bad_copy = Signal(self._lanes, reset_less=True)
+        # No register needs a reset but those of the output: the engine clears before it adds, and
+        # reads what it captured. As synchronous resets, ``clear`` in front of the adder and the
+        # zeros of ``o`` cost no gate.
+        layout = WgSum(self._format)
         copies = []
         for row in range(self._lanes):
-            acc = Signal(shape, name=f"acc_{row}", reset_less=True)
-            copy = Signal(shape, name=f"copy_{row}", reset_less=True)
+            acc = Signal(layout, name=f"acc_{row}", reset_less=True)
+            copy = Signal(layout, name=f"copy_{row}", reset_less=True)
             copies.append(copy)
             with m.If(self.clear):
                 m.d.sync += acc.eq(0)
             with m.Elif(self.take):
-                m.d.sync += acc.eq(acc + self.du[row])
+                m.d.sync += [
+                    acc.sum.eq(acc.sum + self.du[row]),
+                    acc.special.eq(acc.special | self.special[row]),
+                ]
             with m.If(self.capture):
                 m.d.sync += copy.eq(acc)
-        with m.If(self.clear):
-            m.d.sync += bad.eq(0)
-        with m.Elif(self.take):
-            m.d.sync += bad.eq(bad | self.special)
-        with m.If(self.capture):
-            m.d.sync += bad_copy.eq(bad)
 
-        with m.Switch(self.row):
-            for row, copy in enumerate(copies):
-                with m.Case(row):
-                    m.d.comb += [selected.eq(copy), bad_selected.eq(bad_copy[row])]
-        value = Signal(shape, reset_less=True)
-        with m.If(self.load):
-            m.d.sync += value.eq(Mux(bad_selected, shape_min(shape), selected))
-        m.d.comb += self.value.eq(value)
+        size = self._lanes // self.sections
+        within = self.row[: exact_log2(size)]
+        for section, o in enumerate(self.o):
+            chosen = Signal(layout, name=f"chosen_{section}")
+            here = Signal(name=f"here_{section}")
+            m.d.comb += here.eq(self.select & (self.row >> len(within) == section))
+            with m.Switch(within):
+                for i, copy in enumerate(copies[section * size : (section + 1) * size]):
+                    with m.Case(i):
+                        m.d.comb += chosen.eq(copy)
+            m.d.sync += o.eq(0)
+            with m.If(here):
+                m.d.sync += o.eq(chosen)
         return m
 
 
-def shape_min(shape) -> int:
-    """The most negative integer of a signed shape."""
-    return -(1 << (shape.width - 1))
-
-
 class WgArray(EmitOnce):
-    """L x L accumulators with the converters in front of them.
+    """L x L accumulators with the converters in front of them and the selection behind.
 
     A vector of L values of du enters with ``enter``; the columns with a spike add it one cycle
-    later. Latency two cycles from ``enter`` to the accumulators; throughput one vector a cycle.
+    later. Latency two cycles from ``enter`` to the accumulators and from ``load`` to ``sums``;
+    throughput one vector in and ``dw_lanes`` sums out a cycle.
 
     Parameters
     ----------
     format : Float
         Of du.
-    lanes : int
-        L.
+    lanes, dw_lanes : int
+        L, and sums read out a cycle; powers of two.
 
     Members
     -------
     enter : In(1), du : In(lanes * format.width), spikes : In(lanes)
-    clear, capture, load, row
+    clear, capture : In(1)
         Of :class:`WgColumn`, the same for all columns.
-    value : Out(signed(psum_bits)) x lanes
-        By input channel.
+    load : In(1), row : In, group : In
+        Read the copies of output channel ``row`` and input channels ``group * dw_lanes`` on.
+    sums : Out(signed(psum_bits)) x dw_lanes
+        -2**(psum_bits-1) where a NaN or infinity took part. Held until the next ``load``.
     """
 
-    def __init__(self, *, format: Float, lanes: int):
+    def __init__(self, *, format: Float, lanes: int, dw_lanes: int):
         self._format = format
         self._lanes = lanes
+        self._dw_lanes = dw_lanes
         super().__init__(
             {
                 "enter": In(1),
@@ -137,10 +150,12 @@ class WgArray(EmitOnce):
                 "capture": In(1),
                 "load": In(1),
                 "row": In(range(lanes)),
-                "value": Out(signed(format.psum_bits)).array(lanes),
+                "group": In(range(lanes // dw_lanes)),
+                "sums": Out(signed(format.psum_bits)).array(dw_lanes),
             },
             format=format,
             lanes=lanes,
+            dw_lanes=dw_lanes,
         )
 
     def elaborate(self, platform):
@@ -159,18 +174,33 @@ class WgArray(EmitOnce):
             m.d.comb += convert.i.eq(self.du.word_select(lane, self._format.width))
             with m.If(takes):
                 m.d.sync += [value.eq(convert.o), special[lane].eq(convert.special)]
+
+        columns = []
         for lane in range(self._lanes):
             m.submodules[f"column_{lane}"] = column = WgColumn(
                 format=self._format, lanes=self._lanes
             )
+            columns.append(column)
             m.d.comb += [
                 column.take.eq(take[lane]),
                 *(column.du[row].eq(fixed[row]) for row in range(self._lanes)),
                 column.special.eq(special),
                 column.clear.eq(self.clear),
                 column.capture.eq(self.capture),
-                column.load.eq(self.load),
+                column.select.eq(self.load & (self.group == lane // self._dw_lanes)),
                 column.row.eq(self.row),
-                self.value[lane].eq(column.value),
             ]
+
+        loaded = Signal()
+        m.d.sync += loaded.eq(self.load)
+        for lane, sums in enumerate(self.sums):
+            found = Signal(WgSum(self._format), name=f"found_{lane}")
+            parts = [
+                part.as_value() for column in columns[lane :: self._dw_lanes] for part in column.o
+            ]
+            m.d.comb += found.eq(reduce(or_, parts))
+            with m.If(loaded):
+                m.d.sync += sums.eq(found.sum)
+                with m.If(found.special):
+                    m.d.sync += sums.eq(-(1 << (self._format.psum_bits - 1)))
         return m

@@ -59,6 +59,7 @@ class WgEngine(EmitOnce):
         self._format = format
         self._lanes = lanes
         self._pixels = pixels
+        self._dw_lanes = dw_lanes
         self._readout = WgReadout(format=format, lanes=lanes, dw_lanes=dw_lanes)
         self._count = Counters(
             busy=1,
@@ -112,7 +113,9 @@ class WgEngine(EmitOnce):
         m.submodules.du = du = ReadStream(
             width=self._format.width * self._lanes, tag_bits=self._lanes + 2, depth=4
         )
-        m.submodules.array = array = WgArray(format=self._format, lanes=self._lanes)
+        m.submodules.array = array = WgArray(
+            format=self._format, lanes=self._lanes, dw_lanes=self._dw_lanes
+        )
         m.submodules.readout = readout = self._readout
         connect(m, scanner.port, flipped(self.spike_read))
         connect(m, du.port, flipped(self.du_read))
@@ -162,7 +165,8 @@ class WgEngine(EmitOnce):
             readout.captured.eq(capture),
             array.load.eq(readout.load),
             array.row.eq(readout.row),
-            *(readout.value[lane].eq(array.value[lane]) for lane in range(self._lanes)),
+            array.group.eq(readout.group),
+            *(readout.sums[lane].eq(array.sums[lane]) for lane in range(self._dw_lanes)),
             self.overflow.eq(readout.overflow),
             self.invalid.eq(readout.invalid),
         ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth import Cat, Const, Module, Mux, Signal, signed
+from amaranth import Cat, Const, Module, Signal, signed
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out, connect, flipped
 from amaranth.utils import exact_log2
@@ -18,6 +18,8 @@ from hw.wg.command import PLANE_BITS, WgCommand
 
 __all__ = ["WgReadout", "WgRounder"]
 
+SUM_CYCLES = 2
+"""Cycles from ``load`` of the array to its sums."""
 MINUS_ZERO = 1 << (FP32.width - 1)
 """Code of -0, which added to any value leaves it as it is."""
 
@@ -48,9 +50,7 @@ class WgRounder(EmitOnce):
     def __init__(self, *, format: Float, dw_lanes: int):
         self._dw_lanes = dw_lanes
         self._round = [
-            RoundFixed(
-                width=format.psum_bits, lsb=format.lsb, format=FP32, scale_bits=PLANE_BITS
-            )
+            RoundFixed(width=format.psum_bits, lsb=format.lsb, format=FP32, scale_bits=PLANE_BITS)
             for _ in range(dw_lanes)
         ]
         self._add = [FloatAdd(format=FP32) for _ in range(dw_lanes)]
@@ -117,7 +117,7 @@ class WgReadout(EmitOnce):
         The copies hold a position from the next cycle on; only while ``free``.
     free : Out(1)
         The copies have been read.
-    load, row : Out, value : In(signed(psum_bits)) x lanes
+    load, row, group : Out, sums : In(signed(psum_bits)) x dw_lanes
         Of :class:`hw.wg.array.WgArray`.
     read : Out(ReadPort), write : Out(WritePort)
         To dw; a word is a row of L values, one granule each.
@@ -143,7 +143,8 @@ class WgReadout(EmitOnce):
                 "free": Out(1),
                 "load": Out(1),
                 "row": Out(range(lanes)),
-                "value": In(signed(format.psum_bits)).array(lanes),
+                "group": Out(range(lanes // dw_lanes)),
+                "sums": In(signed(format.psum_bits)).array(dw_lanes),
                 "read": Out(ReadPort(width=width)),
                 "write": Out(WritePort(width=width, granules=lanes)),
                 "overflow": Out(1),
@@ -162,7 +163,7 @@ class WgReadout(EmitOnce):
         rounder = WgRounder(format=self._format, dw_lanes=self._dw_lanes)
         m.submodules.rounder = rounder
         # Rows that are on their way through the rounders, and two that come or go meanwhile.
-        depth = -(-(2 + rounder.latency) // groups) + 2
+        depth = -(-(SUM_CYCLES + rounder.latency) // groups) + 2
         m.submodules.queue = queue = WriteQueue(width=self._lanes * FP32.width, depth=depth)
         m.submodules.old = old = ReadStream(
             width=self._lanes * FP32.width, tag_bits=ADDRESS_BITS, depth=depth
@@ -177,9 +178,10 @@ class WgReadout(EmitOnce):
         m.d.comb += [
             begins.eq(occupied & ~in_row & (rows_ready != 0) & queue.available),
             queue.reserve.eq(begins),
-            self.load.eq(begins),
             now.valid.eq(begins | in_row),
-            now.last.eq(now.group == groups - 1),
+            now.group.eq(self.group),
+            now.last.eq(self.group == groups - 1),
+            self.load.eq(now.valid),
             self.free.eq(~occupied),
         ]
         # Rows asked for, and of those the ones whose old word has come, that have not begun.
@@ -190,31 +192,21 @@ class WgReadout(EmitOnce):
             rows_ready.eq(rows_ready + old.arrived - begins),
         ]
         with m.If(now.valid):
-            m.d.sync += [now.group.eq(now.group + 1), in_row.eq(~now.last)]
-        with m.If(begins):
+            m.d.sync += [self.group.eq(self.group + 1), in_row.eq(~now.last)]
+        with m.If(now.valid & now.last):
             m.d.sync += self.row.eq(self.row + 1)
             with m.If(self.row == self._lanes - 1):
                 m.d.sync += occupied.eq(0)
         with m.If(self.captured):
             m.d.sync += occupied.eq(1)
 
-        # What a step is, by cycles since: values one cycle later, lanes two.
+        # What a step is, by cycles since: its sums come after two, their rounded values later.
         stages = [now]
-        for cycle in range(1, 3 + rounder.latency):
+        for cycle in range(1, 1 + SUM_CYCLES + rounder.latency):
             stage = Signal(step, name=f"step_{cycle}")
             m.d.sync += stage.eq(stages[-1])
             stages.append(stage)
-        selecting, adding, done = stages[1], stages[2 + rounder.round_latency], stages[-1]
-        columns = [
-            Cat(self.value[first : first + self._dw_lanes])
-            for first in range(0, self._lanes, self._dw_lanes)
-        ]
-        sums = Signal(self._dw_lanes * self._format.psum_bits, reset_less=True)
-        with m.If(selecting.valid):
-            with m.Switch(selecting.group):
-                for group, column in enumerate(columns):
-                    with m.Case(group):
-                        m.d.sync += sums.eq(column)
+        adding, done = stages[SUM_CYCLES + rounder.round_latency], stages[-1]
         olds = Signal(self._dw_lanes * FP32.width)
         with m.If(command.dw_acc):
             m.d.comb += olds.eq(old.o_data.word_select(adding.group, len(olds)))
@@ -223,7 +215,7 @@ class WgReadout(EmitOnce):
         m.d.comb += rounder.plane.eq(command.plane)
         for lane in range(self._dw_lanes):
             m.d.comb += [
-                rounder.sums[lane].eq(sums.word_select(lane, self._format.psum_bits)),
+                rounder.sums[lane].eq(self.sums[lane]),
                 rounder.old[lane].eq(olds.word_select(lane, FP32.width)),
             ]
         m.d.comb += old.o_ready.eq(adding.valid & adding.last)

@@ -264,11 +264,7 @@ class WgScanner(EmitOnce):
         m.d.comb += [
             asked.eq(read.o_tag),
             found.spikes.eq(read.o_data),
-            silent.eq(
-                Cat(
-                    self.command.skip & ~found.spikes[p].any() for p in range(self._pixels)
-                )
-            ),
+            silent.eq(Cat(self.command.skip & ~found.spikes[p].any() for p in range(self._pixels))),
             found.place.eq(asked),
             found.place.pending.eq(asked.pending & ~silent),
             kept.eq(found.place.pending.any() | asked.last),
