@@ -1,10 +1,11 @@
-"""Commands of the soma and grad engines: what a pass over maps computes, and how it walks them.
+"""Commands of the element-wise engines: what they compute, and how they walk over memories.
 
 Amaranth evaluates the annotations of a Struct, so they stay objects here.
 """
 
 from amaranth.lib import data, enum
 
+from hw.arith.format import FP32
 from hw.memory.loops import COUNT_BITS
 from hw.memory.port import ADDRESS_BITS
 
@@ -19,6 +20,7 @@ __all__ = [
     "Place",
     "SomaCommand",
     "Source",
+    "UpdateCommand",
 ]
 
 LEVELS = ("sample", "tile", "window_row", "window_column", "row", "column")
@@ -31,6 +33,8 @@ SCALE_BITS = 4
 """Bits of B, the last bit plane of a direct input (contract, point 3)."""
 VALUE_BITS = 16
 """Bits of a scalar operand; a narrower storage format uses the low ones."""
+WORDS_BITS = ADDRESS_BITS + 1
+"""Bits of the number of words of an update: a memory full of them, at most."""
 
 
 class Operation(enum.Enum, shape=3):
@@ -128,3 +132,18 @@ class GradCommand(data.Struct):
     s_read: BitPlace  # STEP: spikes after pooling, one a window; read if pooling > 1
     write: Place  # STEP: du; else the map or psum destination
     s_write: BitPlace  # COMPARE: the bits
+
+
+class UpdateCommand(data.Struct):
+    """An update of ``words`` words of weights; addresses count words."""
+
+    words: WORDS_BITS
+    dw: ADDRESS_BITS  # first word of the gradients
+    w: ADDRESS_BITS  # of the masters, read and written
+    v: ADDRESS_BITS  # of the momenta, read and written
+    stored: ADDRESS_BITS  # of the weights in the storage format
+    k: FP32.width  # scale of the gradients
+    wd: FP32.width  # weight decay
+    mu: FP32.width  # momentum
+    lr: FP32.width  # learning rate
+    inhibit: 1  # a status was set before: do nothing

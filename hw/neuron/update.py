@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from amaranth import Cat, Module, Mux, Signal
-from amaranth.lib import data
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from hw.arith.format import FP32, Float
@@ -11,29 +10,13 @@ from hw.component import EmitOnce
 from hw.counters import Counters, cycle_events
 from hw.memory.port import ADDRESS_BITS, ReadPort, WritePort
 from hw.memory.stream import ReadStream, WriteQueue
+from hw.neuron.command import WORDS_BITS, UpdateCommand
 from hw.neuron.update_lane import UpdateLane
 
-__all__ = ["UpdateCommand", "UpdateEngine", "update_fields"]
+__all__ = ["UpdateEngine", "update_fields"]
 
-WORDS_BITS = ADDRESS_BITS + 1
-"""Bits of the number of words of an update: a memory full of them, at most."""
 SLACK = 4
 """Places of a write queue beyond the words in the lanes, so that it does not hold them up."""
-
-
-class UpdateCommand(data.Struct):
-    """An update of ``words`` words of ``lanes`` weights; addresses count such words."""
-
-    words: WORDS_BITS
-    dw: ADDRESS_BITS  # first word of the gradients
-    w: ADDRESS_BITS  # of the masters, read and written
-    v: ADDRESS_BITS  # of the momenta, read and written
-    stored: ADDRESS_BITS  # of the weights in the storage format
-    k: FP32.width  # scale of the gradients
-    wd: FP32.width  # weight decay
-    mu: FP32.width  # momentum
-    lr: FP32.width  # learning rate
-    inhibit: 1  # a status was set before: do nothing
 
 
 def update_fields(
@@ -245,11 +228,13 @@ class UpdateEngine(EmitOnce):
             ("v", "v_out", FP32.width),
             ("stored", "stored", self._format.width),
         ):
-            results = Cat(getattr(lane, output) for lane in lanes)
-            before = Signal(width * (self._lanes - self._update_lanes), name=f"{memory}_before")
-            word = Cat(before, results)
-            with m.If(leave):
-                m.d.sync += before.eq(word[len(results) :])
+            word = Cat(getattr(lane, output) for lane in lanes)
+            if self._update_lanes < self._lanes:
+                missing = width * (self._lanes - self._update_lanes)
+                before = Signal(missing, name=f"{memory}_before")
+                word = Cat(before, word)
+                with m.If(leave):
+                    m.d.sync += before.eq(word[-missing:])
             queue = WriteQueue(width=width * self._lanes, depth=depth)
             m.submodules[f"{memory}_queue"] = queue
             port = getattr(self, f"{memory}_write")
