@@ -1,0 +1,65 @@
+"""Without these, a format whose sums overflow an array would be built without a word."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from hw.arith.format import FP16, FP32, Float
+from tests.hw.arith.reference import Reference
+from tests.hw.arith.unit import FP8, reference
+
+
+@pytest.mark.parametrize(
+    ("exponent", "mantissa", "message"),
+    [
+        (1, 10, "Float.exponent must be at least 2 bits, not 1"),
+        (5, 0, "Float.mantissa must be at least 1 bit, not 0"),
+    ],
+)
+def test_bad_fields(exponent, mantissa, message):
+    with pytest.raises(ValueError) as error:
+        Float(exponent, mantissa)
+    assert str(error.value) == message
+
+
+def test_properties_of_the_contract():
+    assert (FP16.lsb, FP16.top, FP16.fixed_bits, FP16.psum_bits) == (-24, 16, 41, 58)
+    assert (FP16.product_lsb, FP16.product_bits, FP16.product_psum_bits) == (-32, 49, 64)
+    assert (FP16.nan, FP16.infinity) == (0x7E00, 0x7C00)
+    assert (FP32.nan, FP32.infinity) == (0x7FC00000, 0x7F800000)
+
+
+@pytest.mark.parametrize("format", [FP16, *FP8])
+def test_every_number_is_on_the_grid(format):
+    numbers = reference(format).magnitudes
+    integers = np.ldexp(numbers, -format.lsb)
+    assert np.all(integers == np.rint(integers))
+    assert integers[1] == 1
+    assert integers[-1] < 2 ** (format.fixed_bits - 1)
+    assert numbers[-1] < 2**format.top <= 2 * numbers[-1]
+
+
+@pytest.mark.parametrize("format", [FP16, *FP8])
+def test_sums_fit(format):
+    format.check_sums_fit()
+
+
+@pytest.mark.parametrize(("format", "bits"), [(FP32, 301), (Float(8, 7), 285), (Float(5, 11), 65)])
+def test_sums_that_do_not_fit_are_refused(format, bits):
+    with pytest.raises(ValueError) as error:
+        format.check_sums_fit()
+    assert str(error.value) == (
+        f"Float({format.exponent}, {format.mantissa}) needs psums of {bits} bits, "
+        "but an array sums at most 64 bits"
+    )
+
+
+def test_the_reference_rounds_as_numpy_does():
+    """The search that stands for formats numpy has not, on one that it has."""
+    random = np.random.default_rng(1)
+    numbers = np.arange(0x7C00, dtype=np.uint16).view(np.float16).astype(np.float64)
+    middles = (numbers[1:] + numbers[:-1]) / 2
+    inside = numbers[random.integers(0, len(numbers), 100_000)] * random.uniform(1, 1.001, 100_000)
+    numbers = np.concatenate([numbers, middles, inside, [65519.99, 65520, 65520.01, 1e9]])
+    assert np.array_equal(Reference(5, 10)._search(numbers), Reference(5, 10).codes(numbers))
