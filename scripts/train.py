@@ -1,4 +1,4 @@
-"""Train 16C3-16C3-maxpool2-FC10 on scikit-learn's digits with the bit-exact model.
+"""Train 16C3-16C3-maxpool2-FC10 on scikit-learn's digits with the bit-exact model, then replay.
 
 Leaves under the output folder: ``steps.csv``, ``epochs.csv``, ``training.png``, ``checkpoint.npz``
 (written after every epoch; ``--resume`` goes on from it, bit for bit as if never stopped), and the
@@ -26,12 +26,13 @@ from sklearn import datasets
 from sklearn.model_selection import train_test_split
 from tqdm import tqdm
 
-from hw.arith.format import FP_TERMS_BITS
 from hw.config import ChipConfig
 from hw.presets import load
+from hw.wg.schedule import samples_that_fit
+from scripts.replay import Builder, replay
 from sim.model import Status, UpdateRule, round_values
 from sim.model.network import Layer, Network, Weights
-from sim.model.record import load_arrays, save_arrays
+from sim.model.record import StepRecord, load_arrays, save_arrays
 
 __all__ = [
     "Data",
@@ -127,8 +128,11 @@ def digits_network(config: ChipConfig, settings: TrainingSettings) -> Network:
         input_size=(height, width, 1),
         steps=STEPS,
         planes=PLANES,
-        # A batch in one WG instruction, or as many samples as the terms of its sums allow.
-        wg_samples=min(settings.batch, (1 << FP_TERMS_BITS) // (STEPS * height * width)),
+        # As many samples in one WG instruction as the core has room for.
+        wg_samples=min(
+            settings.batch,
+            samples_that_fit(config, spike_map=IMAGE_SIZE, du_map=IMAGE_SIZE, steps=STEPS),
+        ),
     )
 
 
@@ -319,7 +323,15 @@ def measure_training_step(count: int = 15) -> float:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``backspike train``."""
-    parser.add_argument("--config", default="paper", help="preset or TOML file (default: paper)")
+    parser.add_argument(
+        "--config", default="tiny", help="preset or TOML file of the core (default: tiny)"
+    )
+    parser.add_argument(
+        "--replay",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="replay the first and the last step in the Verilated engines (default: yes)",
+    )
     for each in dataclasses.fields(TrainingSettings):
         parser.add_argument(
             f"--{each.name.replace('_', '-')}",
@@ -345,6 +357,8 @@ def run(args: argparse.Namespace) -> int:
         print(f"backspike train: {error}", file=sys.stderr)
         return 2
     began = time.perf_counter()
+    args.out.mkdir(parents=True, exist_ok=True)
+    builder = Builder(training.config) if args.replay else None
     train(training, args.out)
     skipped = sum(not row[4] for row in training.steps)
     print(
@@ -352,4 +366,8 @@ def run(args: argparse.Namespace) -> int:
         f"({len(training.steps)} steps, {skipped} without an update) "
         f"in {time.perf_counter() - began:.0f} s; see {args.out}"
     )
-    return 0
+    if builder is None:
+        return 0
+    builder.wait()
+    records = {name: StepRecord.load(args.out / f"{name}.npz") for name in ("first", "last")}
+    return 0 if replay(training.config, training.network, records, args.out) else 1

@@ -1,0 +1,1 @@
+"""Replays a recorded training step of the model through the Verilated engines."""
