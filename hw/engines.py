@@ -8,11 +8,14 @@ from hw.config import ChipConfig
 from hw.fp.engine import FpEngine
 from hw.memory.nonzero import NonzeroMap
 from hw.memory.sram import Sram
+from hw.neuron.grad import GradEngine
+from hw.neuron.soma import SomaEngine
+from hw.neuron.update import UpdateEngine
 from hw.wg.engine import WgEngine
 
 __all__ = ["ENGINES", "engines", "memories"]
 
-ENGINES = (FpEngine, BpEngine, WgEngine)
+ENGINES = (FpEngine, BpEngine, WgEngine, SomaEngine, GradEngine, UpdateEngine)
 """Classes of the engines, each made with ``from_config``."""
 
 

