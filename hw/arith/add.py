@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
 from hw.arith.format import Float
-from hw.arith.rounding import Rounding
+from hw.arith.rounding import DIGIT_BITS, Rounding
 from hw.arith.unpack import Parts, delayed, unpack
 from hw.component import EmitOnce
 
@@ -96,9 +96,9 @@ class FloatAdd(EmitOnce):
         # Add.
         minus = delayed(m, subtract, 2, "subtract")
         total = Signal(1 + fmt.mantissa + 1 + EXTRA_BITS, reset_less=True)
-        padded = Signal(fmt.mantissa + 1 + EXTRA_BITS)
-        m.d.comb += padded.eq(Cat(Const(0, EXTRA_BITS), augend))
-        m.d.sync += total.eq(Mux(minus, padded - addend, padded + addend))
+        # One adder does both: below the lowest bits, minus + minus carries the 1 of ~addend + 1.
+        extended = Cat(minus, addend ^ minus.replicate(len(addend)), minus)
+        m.d.sync += total.eq((Cat(minus, Const(0, EXTRA_BITS), augend) + extended)[1:])
 
         rounded = self._rounding.build(
             m,
@@ -120,15 +120,21 @@ class FloatAdd(EmitOnce):
         fmt = self._format
         width = fmt.mantissa + 1 + EXTRA_BITS
         bits = min(bits_for(width - 2), fmt.exponent)
-        below = (1 << bits) - 1
-        source, shifted = Signal(width + below), Signal(width + below)
+        value = Cat(Const(0, EXTRA_BITS), small)
+        for low in reversed(range(0, bits, DIGIT_BITS)):
+            digit = distance[low : min(low + DIGIT_BITS, bits)]
+            moved = Signal(width, name=f"aligned{low}")
+            with m.Switch(digit):
+                for count in range(1 << len(digit)):
+                    # The lowest bit that stays also stands for those that leave.
+                    lowest = min((count << low) + 1, width)
+                    kept = Cat(value[:lowest].any(), value[lowest:])
+                    with m.Case(count):
+                        m.d.comb += moved.eq(kept)
+            value = moved
         aligned = Signal(width)
-        m.d.comb += [
-            source.eq(Cat(Const(0, below + EXTRA_BITS), small)),
-            shifted.eq(source >> distance[:bits]),
-        ]
         with m.If(distance[bits:].any()):
             m.d.comb += aligned.eq(small.any())
         with m.Else():
-            m.d.comb += aligned.eq(Cat(shifted[: below + 1].any(), shifted[below + 1 :]))
+            m.d.comb += aligned.eq(value)
         return aligned
