@@ -112,6 +112,11 @@ class WgColumn(EmitOnce):
         return m
 
 
+def group_bits(lanes: int, dw_lanes: int) -> int:
+    """Bits of the number of a group of ``dw_lanes`` columns; at least one."""
+    return max(1, exact_log2(lanes // dw_lanes))
+
+
 class WgArray(EmitOnce):
     """L x L accumulators with the converters in front of them and the selection behind.
 
@@ -150,7 +155,7 @@ class WgArray(EmitOnce):
                 "capture": In(1),
                 "load": In(1),
                 "row": In(range(lanes)),
-                "group": In(range(lanes // dw_lanes)),
+                "group": In(group_bits(lanes, dw_lanes)),
                 "sums": Out(signed(format.psum_bits)).array(dw_lanes),
             },
             format=format,

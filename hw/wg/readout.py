@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from amaranth import Cat, Const, Module, Signal, signed
+from amaranth import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out, connect, flipped
-from amaranth.utils import exact_log2
 
 from hw.arith.add import FloatAdd
 from hw.arith.fixed import RoundFixed
@@ -14,6 +13,7 @@ from hw.component import EmitOnce
 from hw.memory.loops import LoopNest
 from hw.memory.port import ADDRESS_BITS, ReadPort, WritePort
 from hw.memory.stream import ReadStream, WriteQueue
+from hw.wg.array import group_bits
 from hw.wg.command import PLANE_BITS, WgCommand
 
 __all__ = ["WgReadout", "WgRounder"]
@@ -143,7 +143,7 @@ class WgReadout(EmitOnce):
                 "free": Out(1),
                 "load": Out(1),
                 "row": Out(range(lanes)),
-                "group": Out(range(lanes // dw_lanes)),
+                "group": Out(group_bits(lanes, dw_lanes)),
                 "sums": In(signed(format.psum_bits)).array(dw_lanes),
                 "read": Out(ReadPort(width=width)),
                 "write": Out(WritePort(width=width, granules=lanes)),
@@ -172,7 +172,9 @@ class WgReadout(EmitOnce):
         nest = self._ask(m, old)
 
         # One step is dw_lanes columns of a row.
-        step = data.StructLayout({"valid": 1, "group": exact_log2(groups), "last": 1})
+        step = data.StructLayout(
+            {"valid": 1, "group": group_bits(self._lanes, self._dw_lanes), "last": 1}
+        )
         now, rows_ready = Signal(step), Signal(range(depth + 1))
         occupied, in_row, begins = Signal(), Signal(), Signal()
         m.d.comb += [
@@ -192,7 +194,7 @@ class WgReadout(EmitOnce):
             rows_ready.eq(rows_ready + old.arrived - begins),
         ]
         with m.If(now.valid):
-            m.d.sync += [self.group.eq(self.group + 1), in_row.eq(~now.last)]
+            m.d.sync += [self.group.eq(Mux(now.last, 0, self.group + 1)), in_row.eq(~now.last)]
         with m.If(now.valid & now.last):
             m.d.sync += self.row.eq(self.row + 1)
             with m.If(self.row == self._lanes - 1):
@@ -227,14 +229,17 @@ class WgReadout(EmitOnce):
             later = Signal(ADDRESS_BITS, name=f"address_{cycle + 1}")
             m.d.sync += later.eq(address)
             address = later
-        fresh = Cat(rounder.o)
-        word = Cat(Signal((groups - 1) * len(fresh), name="gathered", reset_less=True), fresh)
-        with m.If(done.valid):
-            m.d.sync += word[: -len(fresh)].eq(word[len(fresh) :])
+        # The groups of a row move up, the first one farthest, until the last comes.
+        gathered = [Cat(rounder.o)]
+        for group in reversed(range(groups - 1)):
+            before = Signal(self._dw_lanes * FP32.width, name=f"group_{group}", reset_less=True)
+            with m.If(done.valid):
+                m.d.sync += before.eq(gathered[0])
+            gathered.insert(0, before)
         m.d.comb += [
             queue.push.eq(done.valid & done.last),
             queue.addr.eq(address),
-            queue.data.eq(word),
+            queue.data.eq(Cat(gathered)),
             queue.mask.eq(1),
             self.overflow.eq(done.valid & rounder.overflow),
             self.invalid.eq(done.valid & rounder.invalid),

@@ -54,7 +54,7 @@ def count_ones(m: Module, value, name: str) -> Signal:
 class WgSteps(EmitOnce):
     """Where each spike word of a command lies, and which of its pixels some output pixel sees.
 
-    A word without such pixels is left out, unless it is the last of its position. Latency two
+    A word without such pixels is left out, unless it is the last of its position. Latency three
     cycles from ``start``; throughput one word a cycle, left out or not.
 
     Parameters
@@ -67,8 +67,6 @@ class WgSteps(EmitOnce):
     start : In(1), command : In(WgCommand)
     o_valid, o_ready, o_addr, o_place
         Word addresses in the order of the walk.
-    active : Out(1)
-        Words are still to come.
     """
 
     LEVELS = ("out", "in", "r", "s", "sample", "step", "y", "word")
@@ -84,7 +82,6 @@ class WgSteps(EmitOnce):
                 "o_ready": In(1),
                 "o_addr": Out(ADDRESS_BITS),
                 "o_place": Out(WordPlace(pixels)),
-                "active": Out(1),
             },
             pixels=pixels,
         )
@@ -118,37 +115,46 @@ class WgSteps(EmitOnce):
         m.d.comb += last.eq(nest.last[at["sample"] :].all())
         outs, rest = self._divide(m, nest, at, last)
 
-        # Pixel p is seen if 0 <= d + p <= last_x on the grid, in a row and a column of the map.
-        d = Signal(signed(ADDRESS_BITS))
-        grid, pending = Signal(self._pixels), Signal(self._pixels)
-        columns, room = Signal(signed(ADDRESS_BITS + 1)), Signal(signed(ADDRESS_BITS + 2))
+        advance, found = Signal(), Signal()
         m.d.comb += [
-            d.eq(nest.value[3]),
-            columns.eq(command.in_w - nest.value[2]),
-            room.eq(command.last_x - d),
+            advance.eq(~self.o_valid | self.o_ready),
+            nest.step.eq(advance),
         ]
-        with m.Switch(Cat(command.stride, rest)):
+        place = WordPlace(self._pixels)
+        coordinate = signed(ADDRESS_BITS + 2)
+        here, addr, row_seen = Signal(place), Signal(ADDRESS_BITS), Signal()
+        d, room, columns = (Signal(coordinate, name=name) for name in ("d", "room", "columns"))
+        nest_d = nest.value[3].as_signed()
+        with m.If(advance):
+            m.d.sync += [
+                found.eq(nest.active),
+                addr.eq(nest.value[0]),
+                here.rest.eq(rest),
+                here.du_addr.eq(nest.value[4] + outs),
+                here.last.eq(last),
+                row_seen.eq(nest.value[1] < command.in_h),
+                d.eq(nest_d),
+                room.eq(command.last_x - nest_d),
+                columns.eq(command.in_w - nest.value[2]),
+            ]
+
+        # Pixel p is seen if 0 <= d + p <= last_x on the grid, in a row and a column of the map.
+        grid, pending = Signal(self._pixels), Signal(self._pixels)
+        with m.Switch(Cat(command.stride, here.rest)):
             for stride in STRIDES:
                 for r in range(stride):
                     with m.Case(stride | r << TAP_BITS):
                         hits = sum(1 << p for p in range(self._pixels) if (p + r) % stride == 0)
                         m.d.comb += grid.eq(hits)
-        with m.If(nest.value[1] < command.in_h):
+        with m.If(row_seen):
             for p in range(self._pixels):
                 m.d.comb += pending[p].eq(grid[p] & (d >= -p) & (room >= p) & (columns > p))
-
-        m.d.comb += [
-            nest.step.eq(~self.o_valid | self.o_ready),
-            self.active.eq(nest.active | self.o_valid),
-        ]
-        with m.If(nest.step):
+        with m.If(advance):
             m.d.sync += [
-                self.o_valid.eq(nest.active & (pending.any() | last)),
-                self.o_addr.eq(nest.value[0]),
+                self.o_valid.eq(found & (pending.any() | here.last)),
+                self.o_addr.eq(addr),
+                self.o_place.eq(here),
                 self.o_place.pending.eq(pending),
-                self.o_place.rest.eq(rest),
-                self.o_place.du_addr.eq(nest.value[4] + outs),
-                self.o_place.last.eq(last),
             ]
         return m
 
@@ -285,7 +291,7 @@ class WgPicker(EmitOnce):
     """Takes the pending pixels of spike words one after the other: the array's steps.
 
     The last word of a position without a pending pixel gives one step that reads nothing.
-    Latency two cycles, throughput one step a cycle.
+    Latency three cycles, throughput one step a cycle.
 
     Parameters
     ----------
@@ -331,10 +337,11 @@ class WgPicker(EmitOnce):
         word, valid = Signal(SpikeWord(self._lanes, self._pixels)), Signal()
         pending = word.place.pending
         others = Signal(self._pixels)
-        step, ends = Signal(), Signal()
+        advance, step, ends = Signal(), Signal(), Signal()
         m.d.comb += [
+            advance.eq(~self.o_valid | self.o_ready),
             others.eq(pending & (pending - 1)),
-            step.eq(valid & (~self.o_valid | self.o_ready)),
+            step.eq(valid & advance),
             ends.eq(step & (others == 0)),
             self.i_ready.eq(~valid | ends),
         ]
@@ -345,33 +352,51 @@ class WgPicker(EmitOnce):
         with m.Elif(step):
             m.d.sync += pending.eq(others)
 
-        # The first pending pixel, and how many output pixels it lies from the word's du_addr.
-        spikes, distance = Signal(self._lanes), Signal(range(self._pixels + STRIDES[-1]))
+        # The first pending pixel, and how far it is from the word's du_addr: in pixels, ...
+        far = range(self._pixels + STRIDES[-1])
+        spikes, distance = Signal(self._lanes), Signal(far)
+        picked = data.StructLayout(
+            {
+                "read": 1,
+                "last": 1,
+                "spikes": self._lanes,
+                "distance": distance.shape(),
+                "du_addr": ADDRESS_BITS,
+            }
+        )
+        pick, picked_valid = Signal(picked), Signal()
         for p in reversed(range(self._pixels)):
             with m.If(pending[p]):
                 m.d.comb += [spikes.eq(word.spikes[p]), distance.eq(word.place.rest + p)]
-        outs = Signal(range(self._pixels + STRIDES[-1]))
+        with m.If(step):
+            m.d.sync += [
+                pick.read.eq(pending.any()),
+                pick.last.eq(word.place.last & ends),
+                pick.spikes.eq(spikes),
+                pick.distance.eq(distance),
+                pick.du_addr.eq(word.place.du_addr),
+            ]
+        # ... and a cycle later in output pixels.
+        outs = Signal(far)
         with m.Switch(self.stride):
             for stride in STRIDES:
                 with m.Case(stride):
-                    m.d.comb += outs.eq(self._quotient(m, distance, stride))
-
-        with m.If(step):
-            m.d.sync += [
-                self.o_valid.eq(1),
-                self.o_addr.eq(word.place.du_addr + outs),
-                self.o_read.eq(pending.any()),
-                self.o_spikes.eq(Mux(pending.any(), spikes, 0)),
-                self.o_last.eq(word.place.last & ends),
-            ]
-        with m.Elif(self.o_ready):
-            m.d.sync += self.o_valid.eq(0)
+                    m.d.comb += outs.eq(self._quotient(m, pick.distance, stride))
+        with m.If(advance):
+            m.d.sync += [picked_valid.eq(valid), self.o_valid.eq(picked_valid)]
+            with m.If(picked_valid):
+                m.d.sync += [
+                    self.o_addr.eq(pick.du_addr + outs),
+                    self.o_read.eq(pick.read),
+                    self.o_spikes.eq(pick.spikes),
+                    self.o_last.eq(pick.last),
+                ]
         return m
 
     @staticmethod
-    def _quotient(m: Module, distance: Signal, stride: int) -> Signal:
+    def _quotient(m: Module, distance, stride: int) -> Signal:
         """``distance // stride`` by a table."""
-        quotient = Signal.like(distance, name=f"outs_{stride}")
+        quotient = Signal(len(distance), name=f"outs_{stride}")
         with m.Switch(distance):
             for value in range(1 << len(distance)):
                 with m.Case(value):
