@@ -6,6 +6,7 @@ import argparse
 import importlib
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from importlib import metadata
 from typing import NoReturn
@@ -59,6 +60,8 @@ def _run(arguments: list[str], asked: str | None) -> int:
     )
     parser.add_argument("--version", action="version", version=metadata.version("backspike"))
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    # A component that is emitted as an instance of a module never elaborates the units in it.
+    warnings.filterwarnings("ignore", message="<.*> created but never used")
     run = None
     for verb, what in VERBS.items():
         verb_parser = verbs.add_parser(verb, help=what, description=f"{what.capitalize()}.")
