@@ -18,7 +18,7 @@ from hw.neuron.store import Store
 
 __all__ = ["ElementEngine"]
 
-LANE_INPUTS = {Source.CONV: "psum", Source.U: "u", Source.BITS: "bit", Source.DU: "du"}
+LANE_INPUTS = {Source.CONV: "psum", Source.U: "u", Source.BITS: "bit_in", Source.DU: "du"}
 """The port of a lane that takes each source."""
 
 

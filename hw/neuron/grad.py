@@ -30,10 +30,10 @@ class GradLane(EmitOnce):
         value = RN((s ? +0 : p) + (fire ? ds : +0))
 
     ``chosen`` is the pooling rule: of the pixels of a window that lies in the map entirely, the
-    first with s = 1, or, where the pooled spike ``bit`` is 0, the first.
+    first with s = 1, or, where the pooled spike ``bit_in`` is 0, the first.
 
     A vector operation is RN(x + y), RN(x - y) or RN(x * y) of any two of conv16 = RN(psum), u, du,
-    bit and scalar, or ``bit_out = low <= x <= high``. Throughput is one a cycle; results come
+    bit_in and scalar, or ``bit_out = low <= x <= high``. Throughput is one a cycle; results come
     ``latency`` cycles after their operands.
 
     Statuses: reading a psum (of a whole window) sets ``overflow`` or ``invalid``; an operation sets
@@ -47,7 +47,7 @@ class GradLane(EmitOnce):
     Members
     -------
     control : In(lane_control)
-    psum : In(signed(format.product_psum_bits)), u, du : In(format.width), bit : In(1)
+    psum : In(signed(format.product_psum_bits)), u, du : In(format.width), bit_in : In(1)
     enter, opens, whole : In(1)
         There are operands in this cycle; the pixel is the first of its window; the window is whole.
     value : Out(format.width), bit_out : Out(1), overflow, invalid : Out(1)
@@ -68,7 +68,7 @@ class GradLane(EmitOnce):
                 "psum": In(signed(format.product_psum_bits)),
                 "u": In(format.width),
                 "du": In(format.width),
-                "bit": In(1),
+                "bit_in": In(1),
                 "enter": In(1),
                 "opens": In(1),
                 "whole": In(1),
@@ -96,7 +96,7 @@ class GradLane(EmitOnce):
         control, width = self.control, self._format.width
         negative = 1 << (width - 1)
         pipe = Delays()
-        for signal in (self.u, self.bit, self.enter, self.opens, self.whole):
+        for signal in (self.u, self.bit_in, self.enter, self.opens, self.whole):
             pipe.made(signal, 0)
         for signal in (round_.o, round_.overflow, round_.invalid):
             pipe.made(signal, round_.latency)
@@ -120,7 +120,7 @@ class GradLane(EmitOnce):
                 with m.Case(Source.U):
                     m.d.comb += operand.eq(pipe.at(self.u, now))
                 with m.Case(Source.BITS):
-                    m.d.comb += operand.eq(Mux(pipe.at(self.bit, now), one(self._format), 0))
+                    m.d.comb += operand.eq(Mux(pipe.at(self.bit_in, now), one(self._format), 0))
                 with m.Case(Source.SCALAR):
                     m.d.comb += operand.eq(control.scalar)
                 with m.Case(Source.DU):
@@ -231,7 +231,7 @@ class GradLane(EmitOnce):
         m.d.comb += found_before.eq(found & ~opens)
         with m.If(pipe.at(self.enter, now)):
             m.d.sync += found.eq(found_before | s)
-        first = Mux(pipe.at(self.bit, now), s & ~found_before, opens)
+        first = Mux(pipe.at(self.bit_in, now), s & ~found_before, opens)
         return pipe.register("chosen", first & pipe.at(self.whole, now), now)
 
 

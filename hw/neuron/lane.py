@@ -62,7 +62,7 @@ class Delays:
 
     Cycles are counted from that of the operands; every value is delayed once, however many stages
     need it. Registers come to be in :meth:`build`, so that it does not matter that a stage asks for
-    a signal inside a conditional.
+    a signal inside a conditional. They have no reset: what is undefined never leaves a lane.
     """
 
     def __init__(self):
@@ -83,14 +83,16 @@ class Delays:
         if needed < 0:
             raise ValueError(f"{signal!r} is needed {-needed} cycles before it is made")
         while len(chain) <= needed:
-            after = Signal.like(chain[-1], name=f"{signal.name}_{len(chain)}", init=0)
+            after = Signal.like(
+                chain[-1], name=f"{signal.name}_{len(chain)}", init=0, reset_less=True
+            )
             self._registers.append((after, chain[-1]))
             chain.append(after)
         return chain[needed]
 
     def register(self, name: str, value: ValueLike, cycle: int) -> Signal:
         """A register that takes ``value`` in ``cycle``, so that it is valid in the one after."""
-        signal = Signal(Value.cast(value).shape(), name=name)
+        signal = Signal(Value.cast(value).shape(), name=name, reset_less=True)
         self._registers.append((signal, value))
         return self.made(signal, cycle + 1)
 

@@ -23,11 +23,11 @@ class SomaLane(EmitOnce):
     """One channel of soma, with one multiplier, one adder and two comparators. ::
 
         conv16  = RN(psum * 2**(lsb - scale))
-        carried = t_acc and not bit ? RN(alpha * u) : +0
+        carried = t_acc and not bit_in ? RN(alpha * u) : +0
         value   = RN(carried + conv16)
         bit_out = value >= th_f
 
-    A vector operation is RN(x + y), RN(x - y) or RN(x * y) of any two of conv16, u, bit and scalar,
+    A vector operation is RN(x + y), RN(x - y) or RN(x * y) of two of conv16, u, bit_in and scalar,
     or ``bit_out = low <= x <= high``. Throughput is one a cycle; results come ``latency`` cycles
     after their operands.
 
@@ -42,7 +42,7 @@ class SomaLane(EmitOnce):
     Members
     -------
     control : In(lane_control)
-    psum : In(signed(format.psum_bits)), u : In(format.width), bit : In(1)
+    psum : In(signed(format.psum_bits)), u : In(format.width), bit_in : In(1)
     value : Out(format.width), bit_out : Out(1), overflow, invalid : Out(1)
     """
 
@@ -58,7 +58,7 @@ class SomaLane(EmitOnce):
                 "control": In(lane_control(format)),
                 "psum": In(signed(format.psum_bits)),
                 "u": In(format.width),
-                "bit": In(1),
+                "bit_in": In(1),
                 "value": Out(format.width),
                 "bit_out": Out(1),
                 "overflow": Out(1),
@@ -82,12 +82,12 @@ class SomaLane(EmitOnce):
         control, width = self.control, self._format.width
         pipe = Delays()
         pipe.made(self.u, 0)
-        pipe.made(self.bit, 0)
+        pipe.made(self.bit_in, 0)
 
         # Operands.
         now = round_.latency
         m.d.comb += [round_.i.eq(self.psum), round_.scale.eq(control.scale)]
-        u, bit = pipe.at(self.u, now), pipe.at(self.bit, now)
+        u, bit = pipe.at(self.u, now), pipe.at(self.bit_in, now)
         operands = []
         for name, source in (("x", control.x), ("y", control.y)):
             operand = Signal(width, name=f"{name}_source")
@@ -119,7 +119,7 @@ class SomaLane(EmitOnce):
         now += 1
         m.d.comb += [multiply.a.eq(x), multiply.b.eq(y)]
         now += multiply.latency
-        carried = control.t_acc & ~pipe.at(self.bit, now)
+        carried = control.t_acc & ~pipe.at(self.bit_in, now)
         product_used = Mux(control.step, carried, control.multiply)
         augend = Signal(width)
         with m.If(product_used):

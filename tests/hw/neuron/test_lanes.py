@@ -102,18 +102,18 @@ def test_soma_step(t_acc, alpha, th_f, scale):
     psums = some_psums(rng, count, FP16.psum_bits, FP16.lsb)
     # A third of the sums end exactly at the threshold, or next to it.
     rows = [
-        {"psum": psum, "u": u, "bit": rng.getrandbits(1)}
+        {"psum": psum, "u": u, "bit_in": rng.getrandbits(1)}
         for psum, u in zip(psums, some_values(rng, count), strict=True)
     ]
     for row in rng.sample(rows, count // 3):
         row |= {"psum": int(np.float64(1) * 2 ** (24 + scale)) + rng.choice((-1, 0, 1)) * 2**14}
-        row |= {"bit": 1}
+        row |= {"bit_in": 1}
     expected = []
     for row in rows:
         raised = Raised()
         conv = reference.read_psum(row["psum"], FP16.psum_bits, FP16.lsb - scale, raised)
         u, s = reference.soma(
-            conv, value(row["u"]), row["bit"], t_acc=t_acc, alpha=alpha, th_f=th_f, raised=raised
+            conv, value(row["u"]), row["bit_in"], t_acc=t_acc, alpha=alpha, th_f=th_f, raised=raised
         )
         expected.append((u, s, raised))
     control = step_control(
@@ -134,7 +134,7 @@ def windows(rng, count):
         for pixel in range(size):
             u = rng.choice((0x3400, 0x3C00, 0x3BFF, 0x4000, 0xB800, rng.choice(CORNERS)))
             row = {"enter": 1, "opens": pixel == 0, "whole": whole, "psum": psum, "u": u}
-            rows.append({**row, "bit": spiked and size > 1, "du": some_values(rng, 1)[0]})
+            rows.append({**row, "bit_in": spiked and size > 1, "du": some_values(rng, 1)[0]})
             if rng.random() < 0.2:
                 rows.append({**rows[-1], "enter": 0, "u": 0x4000, "opens": rng.getrandbits(1)})
     return rows
@@ -163,7 +163,7 @@ def test_grad_step(t_acc, alpha, th_f, th_l, th_r):
             continue
         u = value(row["u"])
         found &= not row["opens"]
-        chosen = (u >= th_f and not found) if row["bit"] else row["opens"]
+        chosen = (u >= th_f and not found) if row["bit_in"] else row["opens"]
         found |= bool(u >= th_f)
         conv = np.float16(0)
         if row["whole"]:
@@ -205,7 +205,7 @@ def test_vector_operations(operation, lane_class):
             continue
         count = 40
         rows = [
-            {"psum": psum, "u": u, "bit": rng.getrandbits(1)}
+            {"psum": psum, "u": u, "bit_in": rng.getrandbits(1)}
             | ({"du": du, "enter": 1, "opens": 1, "whole": 1} if has_du else {})
             for psum, u, du in zip(
                 some_psums(rng, count, bits, lsb),
@@ -226,7 +226,7 @@ def test_vector_operations(operation, lane_class):
                     Source.CONV: lambda r, row=row: reference.read_psum(row["psum"], bits, lsb, r),
                     Source.U: lambda _, row=row: value(row["u"]),
                     Source.DU: lambda _, row=row: value(row["du"]),
-                    Source.BITS: lambda _, row=row: np.float16(row["bit"]),
+                    Source.BITS: lambda _, row=row: np.float16(row["bit_in"]),
                     Source.SCALAR: lambda _, scalar=scalar: scalar,
                 },
                 low,
