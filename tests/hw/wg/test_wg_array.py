@@ -1,0 +1,178 @@
+"""Without these, a sum could be off, or a NaN lost, in ways that random layers seldom show."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from amaranth.sim import Simulator
+
+from hw.arith.format import FP16, Float
+from hw.wg.array import WgArray, WgColumn
+from hw.wg.engine import WgEngine
+from hw.wg.readout import WgReadout, WgRounder
+from sim.model import Status, add_dw, psum_nan, read_wg
+
+SEED = 7
+
+
+def simulate(component, bench):
+    simulator = Simulator(component)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(bench)
+    simulator.run()
+
+
+def read_sums(ctx, column):
+    """The selected sum, and whether a special value took part."""
+    parts = [ctx.get(part.as_value()) for part in column.o]
+    code = int(np.bitwise_or.reduce(np.array(parts, object)))
+    bits = FP16.psum_bits
+    value = code & ((1 << bits) - 1)
+    return value - (1 << bits if value >> (bits - 1) else 0), bool(code >> bits)
+
+
+@pytest.mark.parametrize("lanes", [2, 4, 16])
+def test_column_sums_exactly_and_holds_what_it_captured(lanes):
+    random = np.random.default_rng(SEED)
+    column = WgColumn(format=FP16, lanes=lanes)
+    largest = 1 << (FP16.fixed_bits - 1)
+
+    async def bench(ctx):
+        for _ in range(3):
+            ctx.set(column.clear, 1)
+            ctx.set(column.take, 1)  # loses to clear
+            await ctx.tick()
+            ctx.set(column.clear, 0)
+            sums, special = [0] * lanes, [False] * lanes
+            for _ in range(20):
+                take = int(random.random() < 0.6)
+                odd = random.random(lanes) < 0.03
+                # Mostly of one sign, so that the sums leave the range of a single term.
+                du = [int(v) for v in random.integers(-largest // 4, largest, lanes)]
+                ctx.set(column.take, take)
+                ctx.set(column.special, int(sum(1 << i for i in range(lanes) if odd[i])))
+                for row in range(lanes):
+                    ctx.set(column.du[row], du[row])
+                    if take:
+                        sums[row] += du[row]
+                        special[row] |= bool(odd[row])
+                await ctx.tick()
+            ctx.set(column.take, 0)
+            ctx.set(column.capture, 1)
+            ctx.set(column.clear, 1)
+            await ctx.tick()
+            ctx.set(column.capture, 0)
+            ctx.set(column.clear, 0)
+            # The next sum grows meanwhile.
+            ctx.set(column.take, 1)
+            for row in range(lanes):
+                ctx.set(column.select, 1)
+                ctx.set(column.row, row)
+                await ctx.tick()
+                assert read_sums(ctx, column) == (sums[row], special[row]), (SEED, row)
+            ctx.set(column.select, 0)
+            await ctx.tick()
+            assert read_sums(ctx, column) == (0, False)
+
+    simulate(column, bench)
+
+
+def test_array_adds_where_there_is_a_spike():
+    lanes, dw_lanes = 4, 2
+    array = WgArray(format=FP16, lanes=lanes, dw_lanes=dw_lanes)
+    random = np.random.default_rng(SEED)
+    du = np.float16(random.standard_normal((30, lanes)) * 100)
+    du[random.random(du.shape) < 0.02] = np.nan
+    du[3, 2] = -np.inf
+    spikes = random.random((30, lanes)) < 0.4
+    enter = random.random(30) < 0.8
+    got = {}
+
+    async def bench(ctx):
+        ctx.set(array.clear, 1)
+        await ctx.tick()
+        ctx.set(array.clear, 0)
+        for values, spiking, enters in zip(du, spikes, enter, strict=True):
+            ctx.set(array.enter, int(enters))
+            ctx.set(array.du, int.from_bytes(values.tobytes(), "little"))
+            ctx.set(array.spikes, int(sum(1 << i for i in range(lanes) if spiking[i])))
+            await ctx.tick()
+        ctx.set(array.enter, 0)
+        await ctx.tick()
+        ctx.set(array.capture, 1)
+        await ctx.tick()
+        ctx.set(array.capture, 0)
+        for row in range(lanes):
+            for group in range(lanes // dw_lanes):
+                ctx.set(array.load, 1)
+                ctx.set(array.row, row)
+                ctx.set(array.group, group)
+                await ctx.tick()
+                ctx.set(array.load, 0)
+                await ctx.tick().repeat(2)
+                for lane in range(dw_lanes):
+                    got[row, group * dw_lanes + lane] = ctx.get(array.sums[lane])
+
+    simulate(array, bench)
+    for (row, column), value in got.items():
+        taking = enter & spikes[:, column]
+        terms = du[taking, row].astype(np.float64)
+        if not np.isfinite(terms).all():
+            assert value == psum_nan(FP16.psum_bits)
+        else:
+            assert value == int(np.ldexp(terms, -FP16.lsb).sum())
+
+
+def test_rounder_equals_model():
+    rounder = WgRounder(format=FP16, dw_lanes=1)
+    random = np.random.default_rng(SEED)
+    bits = FP16.psum_bits
+    sums = [psum_nan(bits), 0, 0, 1, -1, (1 << 24) + 1, -(1 << 24) - 1, (1 << (bits - 1)) - 1]
+    sums += [
+        int(v) >> int(s)
+        for v, s in zip(
+            random.integers(-(1 << (bits - 1)) + 1, 1 << (bits - 1), 400),
+            random.integers(0, bits, 400),
+            strict=True,
+        )
+    ]
+    old = np.exp2(random.uniform(-40, 40, len(sums))) * random.choice([-1, 1], len(sums))
+    old = old.astype(np.float32)
+    old[:16] = [1, -0.0, 0.0, np.nan, np.inf, -np.inf, 3.4e38, -3.4e38, *[-0.0] * 8]
+    planes = random.integers(0, 16, len(sums))
+    flags, got = [], []
+
+    async def bench(ctx):
+        for cycle in range(len(sums) + rounder.latency):
+            if cycle < len(sums):
+                ctx.set(rounder.sums[0], sums[cycle])
+            # The old value joins the new one after it has been rounded.
+            late = cycle - rounder.round_latency
+            if 0 <= late < len(sums):
+                ctx.set(rounder.old[0], int(old[late].view(np.uint32)))
+            if cycle < len(sums):
+                ctx.set(rounder.plane, int(planes[cycle]))
+            if cycle >= rounder.latency:
+                got.append(ctx.get(rounder.o[0]))
+                flags.append((ctx.get(rounder.overflow), ctx.get(rounder.invalid)))
+            await ctx.tick()
+
+    simulate(rounder, bench)
+    for i, psum in enumerate(sums):
+        status = Status()
+        new = read_wg(np.array([psum]), plane=int(planes[i]), status=status)
+        want = add_dw(old[i : i + 1], new, status=status)
+        code = 0x7FC00000 if np.isnan(want[0]) else int(want.view(np.uint32)[0])
+        assert got[i] == code, (i, psum, old[i], planes[i])
+        assert flags[i] == (status.overflow, status.invalid), (i, psum, old[i])
+
+
+@pytest.mark.parametrize("dw_lanes", [0, 3, 8])
+def test_readout_refuses_dw_lanes(dw_lanes):
+    with pytest.raises(ValueError, match=rf"^dw_lanes must divide the 4 lanes, not {dw_lanes}$"):
+        WgReadout(format=FP16, lanes=4, dw_lanes=dw_lanes)
+
+
+def test_engine_refuses_formats_whose_sums_do_not_fit():
+    with pytest.raises(ValueError, match="an array sums at most 64 bits"):
+        WgEngine(format=Float(6, 9), lanes=4, pixels=8, dw_lanes=2)

@@ -1,0 +1,66 @@
+"""Without these, a command that the hardware cannot hold would run and give a wrong gradient."""
+
+from __future__ import annotations
+
+import pytest
+from amaranth.lib import data
+
+from hw.conv.lowering import ConvLayer, Place
+from hw.wg.command import WgCommand, wg_pass
+
+SETTINGS = {
+    "lanes": 4,
+    "pixels": 8,
+    "spikes": Place(base=100, tile=20, row=2, step=80, sample=160),
+    "du": Place(base=7, tile=100, row=10, step=200, sample=400),
+    "dw": 5,
+}
+
+
+def test_fields_fit_and_are_all_given():
+    layer = ConvLayer(h=10, w=9, kernel=(3, 2), stride=2, padding=(1, 0, 1, 2), c_tiles=3)
+    fields = wg_pass(layer, **SETTINGS, plane=3, dw_acc=True)
+    layout = data.Layout.cast(WgCommand)
+    assert {name for name, _ in layout} == set(fields)
+    for name, field in layout:
+        assert 0 <= fields[name] < 1 << field.width, name
+
+
+def test_addresses_count_from_the_padding():
+    layer = ConvLayer(h=10, w=9, kernel=(3, 3), stride=2, padding=(2, 0, 3, 0))
+    fields = wg_pass(layer, **SETTINGS)
+    assert fields["spike_base"] == 100 - 2 * 2
+    assert fields["spike_out_row"] == 2 * 2
+    assert (fields["pad_left_outs"], fields["pad_left_rest"]) == (1, 1)
+
+
+@pytest.mark.parametrize(("w", "stride", "words"), [(16, 1, 2), (17, 1, 3), (17, 2, 3), (18, 7, 2)])
+def test_words_that_no_window_reaches_are_not_walked(w, stride, words):
+    layer = ConvLayer(h=1, w=w, stride=stride)
+    assert wg_pass(layer, **SETTINGS)["row_words"] == words
+
+
+def test_order_of_dw_is_that_of_the_weights():
+    fields = wg_pass(ConvLayer(h=9, w=9, kernel=(3, 2), c_tiles=5, m_tiles=2), **SETTINGS)
+    tile = SETTINGS["lanes"]
+    assert fields["dw_col"] == tile
+    assert fields["dw_row"] == 2 * tile
+    assert fields["dw_in_tile"] == 3 * 2 * tile
+    assert fields["dw_out_tile"] == 5 * 3 * 2 * tile
+
+
+def test_as_many_terms_as_fit():
+    layer = ConvLayer(h=64, w=64, samples=8, steps=4)
+    assert wg_pass(layer, **SETTINGS)["samples"] == 8
+
+
+def test_refuses_too_many_terms():
+    layer = ConvLayer(h=64, w=64, samples=11, steps=3)
+    with pytest.raises(ValueError, match=r"^WG sums have at most 131072 terms, not 135168$"):
+        wg_pass(layer, **SETTINGS)
+
+
+@pytest.mark.parametrize("plane", [-1, 16])
+def test_refuses_planes(plane):
+    with pytest.raises(ValueError, match=rf"^plane must be from 0 to 15, not {plane}$"):
+        wg_pass(ConvLayer(h=4, w=4), **SETTINGS, plane=plane)

@@ -1,0 +1,161 @@
+"""Without these, a stride, a padding or a word boundary could pair the wrong pixels."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from amaranth.sim import Simulator
+
+from hw.conv.lowering import ConvLayer, Place
+from hw.wg.command import wg_pass
+from hw.wg.scanner import WgPicker, WgSteps
+
+SEED = 11
+SPIKES = Place(base=300, tile=1000, row=9, step=3000, sample=7000)
+DU = Place(base=50, tile=2000, row=40, step=5000, sample=9000)
+
+
+def layers(count):
+    """Random layers; every stride from 1 to 7 comes up."""
+    random = np.random.default_rng(SEED)
+    for index in range(count):
+        kernel = tuple(int(k) for k in random.integers(1, 8, 2))
+        padding = tuple(int(p) for p in random.integers(0, 8, 4))
+        yield ConvLayer(
+            h=int(random.integers(max(1, kernel[0] - padding[0] - padding[1]), 11)),
+            w=int(random.integers(max(1, kernel[1] - padding[2] - padding[3]), 30)),
+            kernel=kernel,
+            stride=1 + index % 7,
+            padding=padding,
+            c_tiles=int(random.integers(1, 3)),
+            m_tiles=int(random.integers(1, 3)),
+            samples=int(random.integers(1, 3)),
+            steps=int(random.integers(1, 3)),
+        )
+
+
+def positions(layer):
+    """(m tile, c tile, r, s) in order, each with its (spike word address, pixel, du address)."""
+    for m in range(layer.m_tiles):
+        for c in range(layer.c_tiles):
+            for r in range(layer.kernel[0]):
+                for s in range(layer.kernel[1]):
+                    yield (m, c, r, s), _vectors(layer, m, c, r, s)
+
+
+def _vectors(layer, m, c, r, s):
+    top, _, left, _ = layer.padding
+    found = []
+    for n in range(layer.samples):
+        for t in range(layer.steps):
+            for oy in range(layer.e):
+                y = oy * layer.stride + r - top
+                for ox in range(layer.f if 0 <= y < layer.h else 0):
+                    x = ox * layer.stride + s - left
+                    if 0 <= x < layer.w:
+                        spike = c * SPIKES.tile + n * SPIKES.sample + t * SPIKES.step
+                        du = m * DU.tile + n * DU.sample + t * DU.step + oy * DU.row + ox
+                        row = (SPIKES.base + spike + y * SPIKES.row) % (1 << 16)
+                        found.append((row, x, (DU.base + du) % (1 << 16)))
+    return found
+
+
+@pytest.mark.parametrize("pixels", [4, 8, 16])
+def test_words_and_pixels_are_those_under_a_window(pixels):
+    random = np.random.default_rng(SEED)
+    for layer in layers(14):
+        steps, got = WgSteps(pixels=pixels), []
+        fields = wg_pass(layer, lanes=4, pixels=pixels, spikes=SPIKES, du=DU, dw=0)
+        expected = list(positions(layer))
+
+        async def bench(ctx, steps=steps, got=got, fields=fields, expected=expected):
+            ctx.set(steps.command, fields)
+            ctx.set(steps.start, 1)
+            await ctx.tick()
+            ctx.set(steps.start, 0)
+            current = []
+            for _ in range(60_000):
+                ready = int(random.random() < 0.8)
+                ctx.set(steps.o_ready, ready)
+                if ctx.get(steps.o_valid) and ready:
+                    place = ctx.get(steps.o_place)
+                    addr, pending = ctx.get(steps.o_addr), place["pending"]
+                    for p in range(pixels):
+                        if pending >> p & 1:
+                            outs = (place["rest"] + p) // fields["stride"]
+                            du = (place["du_addr"] + outs) % (1 << 16)
+                            current.append((addr, p, du))
+                    if place["last"]:
+                        got.append(current)
+                        current = []
+                        if len(got) == len(expected):
+                            return
+                await ctx.tick()
+
+        simulator = Simulator(steps)
+        simulator.add_clock(1e-6)
+        simulator.add_testbench(bench)
+        simulator.run()
+        assert len(got) == len(expected), (SEED, layer)
+        for (position, vectors), found in zip(expected, got, strict=True):
+            words = [((row + x // pixels) % (1 << 16), x % pixels, du) for row, x, du in vectors]
+            assert found == words, (SEED, layer, position)
+
+
+def test_picker_takes_every_pending_pixel_once_and_in_order():
+    lanes, pixels, stride = 4, 8, 3
+    picker = WgPicker(lanes=lanes, pixels=pixels)
+    random = np.random.default_rng(SEED)
+    words = []
+    for index in range(40):
+        last = int(index % 5 == 4)
+        pending = int(random.integers(0 if last else 1, 1 << pixels))
+        words.append(
+            {
+                "place": {
+                    "pending": 0 if index == 9 else pending,
+                    "rest": int(random.integers(0, stride)),
+                    "du_addr": int(random.integers(0, 1 << 16)),
+                    "last": last,
+                },
+                "spikes": [int(v) for v in random.integers(0, 1 << lanes, pixels)],
+            }
+        )
+    expected = []
+    for word in words:
+        place = word["place"]
+        pixels_taken = [p for p in range(pixels) if place["pending"] >> p & 1]
+        for p in pixels_taken:
+            addr = (place["du_addr"] + (place["rest"] + p) // stride) % (1 << 16)
+            ends = int(place["last"] and p == pixels_taken[-1])
+            expected.append((1, addr, word["spikes"][p], ends))
+        if not pixels_taken:
+            expected.append((0, None, 0, 1))
+    got = []
+
+    async def feed(ctx):
+        for word in words:
+            while random.random() < 0.3:
+                await ctx.tick()
+            ctx.set(picker.i, word)
+            ctx.set(picker.i_valid, 1)
+            await ctx.tick().until(picker.i_ready)
+            ctx.set(picker.i_valid, 0)
+
+    async def take(ctx):
+        ctx.set(picker.stride, stride)
+        for _ in range(2000):
+            ready = int(random.random() < 0.7)
+            ctx.set(picker.o_ready, ready)
+            if ctx.get(picker.o_valid) and ready:
+                read = ctx.get(picker.o_read)
+                addr = ctx.get(picker.o_addr) if read else None
+                got.append((read, addr, ctx.get(picker.o_spikes), ctx.get(picker.o_last)))
+            await ctx.tick()
+
+    simulator = Simulator(picker)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(feed)
+    simulator.add_testbench(take)
+    simulator.run()
+    assert got == expected, SEED
