@@ -165,7 +165,12 @@ class Training:
 
     def describe(self) -> dict[str, object]:
         """What has to be equal for a checkpoint to fit."""
-        return {"format": str(self.network.format), **dataclasses.asdict(self.settings)}
+        network = self.network
+        return {
+            "format": str(network.format),
+            "wg_samples": network.wg_samples,
+            **dataclasses.asdict(self.settings),
+        }
 
     def save(self, path: Path) -> None:
         """Write a checkpoint, all or nothing."""
@@ -350,7 +355,8 @@ def run(args: argparse.Namespace) -> int:
     try:
         names = [each.name for each in dataclasses.fields(TrainingSettings)]
         settings = TrainingSettings(**{name: getattr(args, name) for name in names})
-        training = Training.start(load(args.config), settings)
+        config = load(args.config)
+        training = Training.start(config, settings)
         if args.resume:
             training.resume(args.out / "checkpoint.npz")
     except ValueError as error:
@@ -358,7 +364,7 @@ def run(args: argparse.Namespace) -> int:
         return 2
     began = time.perf_counter()
     args.out.mkdir(parents=True, exist_ok=True)
-    builder = Builder(training.config) if args.replay else None
+    builder = Builder(config) if args.replay else None
     train(training, args.out)
     skipped = sum(not row[4] for row in training.steps)
     print(
@@ -370,4 +376,4 @@ def run(args: argparse.Namespace) -> int:
         return 0
     builder.wait()
     records = {name: StepRecord.load(args.out / f"{name}.npz") for name in ("first", "last")}
-    return 0 if replay(training.config, training.network, records, args.out) else 1
+    return 0 if replay(config, training.network, records, args.out) else 1

@@ -20,7 +20,7 @@ def few_digits(monkeypatch):
 
 
 def start(*arguments):
-    return cli.main(["train", *arguments])
+    return cli.main(["train", "--no-replay", *arguments])
 
 
 def files(folder):

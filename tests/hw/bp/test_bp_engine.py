@@ -19,6 +19,8 @@ DEPTHS = {"nonzero": 1024, "du": 4096, "w": 8192, "fire": 4096, "conv": 8192}
         (FP16, 2, 16, 2, 70, 2),
         (Float(5, 2), 4, 8, 2, 35, 3),
         (Float(4, 3), 4, 8, 1, 35, 4),
+        # Full size.
+        (FP16, 16, 16, 1, 5, 5),
     ],
 )
 def test_equals_model(format, lanes, pixels, weight_words, cases, seed):

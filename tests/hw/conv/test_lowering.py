@@ -1,0 +1,64 @@
+"""Lowering: without these, an impossible layer would reach the hardware instead of its author."""
+
+import pytest
+
+from hw.conv.lowering import ConvLayer, EngineShape, Place, bp_passes, fp_pass
+
+SHAPE = EngineShape(lanes=16, pixels=16, rows=8, entries=18, weight_words=1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"h": 0, "w": 4}, "h must be from 1 to 4095, not 0"),
+        ({"h": 4, "w": 5000}, "w must be from 1 to 4095, not 5000"),
+        ({"h": 4, "w": 4, "stride": 8}, "stride must be from 1 to 7, not 8"),
+        ({"h": 9, "w": 9, "kernel": (8, 8)}, "kernel sizes must be from 1 to 7, not 8"),
+        ({"h": 4, "w": 4, "padding": (0, 0, 9, 0)}, "padding must be from 0 to 7, not 9"),
+        ({"h": 2, "w": 4, "kernel": (3, 3)}, "a kernel of .* must fit the padded map"),
+    ],
+)
+def test_layers_that_do_not_fit_are_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        ConvLayer(**arguments)
+
+
+def test_sums_of_too_many_terms_are_refused():
+    layer = ConvLayer(h=8, w=8, kernel=(7, 7), c_tiles=256, m_tiles=64)
+    place = {"spikes": Place(), "weights": 0, "psums": Place()}
+    with pytest.raises(ValueError, match="FP sums have at most 131072 terms, not 200704"):
+        fp_pass(layer, SHAPE, **place)
+    with pytest.raises(ValueError, match="BP sums have at most 32768 terms, not 50176"):
+        list(bp_passes(layer, SHAPE, du=Place(), weights=0, psums=Place()))
+    small = ConvLayer(h=8, w=8, kernel=(3, 3), c_tiles=8)
+    fp_pass(small, SHAPE, plane=0, plane_top=6, **place)
+    with pytest.raises(ValueError, match="terms"):
+        fp_pass(small, SHAPE, plane=0, plane_top=7, **place)
+    with pytest.raises(ValueError, match="plane must be from 0 to plane_top"):
+        fp_pass(small, SHAPE, plane=3, plane_top=2, **place)
+
+
+@pytest.mark.parametrize("kernel", range(1, 8))
+@pytest.mark.parametrize("tiles", [1, 2, 3, 7, 32])
+def test_groups_cover_all_tiles_and_fit_the_hardware(kernel, tiles):
+    layer = ConvLayer(h=9, w=9, kernel=(kernel, kernel), c_tiles=tiles)
+    fields = fp_pass(layer, SHAPE, spikes=Place(), weights=0, psums=Place())
+    rows = fields["group_tiles"] * fields["group_rows"]
+    assert rows <= SHAPE.rows
+    assert rows * fields["kernel_w"] <= SHAPE.entries
+    covered = (fields["in_groups"] - 1) * fields["group_tiles"] + fields["last_tiles"]
+    assert covered == tiles
+    covered = (fields["row_groups"] - 1) * fields["group_rows"] + fields["last_rows"]
+    assert covered == kernel
+    assert 1 <= fields["last_tiles"] <= fields["group_tiles"]
+    assert 1 <= fields["last_rows"] <= fields["group_rows"]
+
+
+@pytest.mark.parametrize("stride", [1, 2, 3])
+def test_every_kernel_position_is_in_one_pass_of_bp(stride):
+    layer = ConvLayer(h=9, w=9, kernel=(5, 5), stride=stride)
+    taps = 0
+    for fields in bp_passes(layer, SHAPE, du=Place(row=9), weights=0, psums=Place(row=9)):
+        rows = (fields["row_groups"] - 1) * fields["group_rows"] + fields["last_rows"]
+        taps += rows * fields["kernel_w"]
+    assert taps == 25
