@@ -18,18 +18,19 @@ def test_sums_are_exact_and_come_after_the_latency(format, lanes):
     weights = random.integers(-top, top, (16, lanes), endpoint=True)
     special = random.random((16, lanes)) < 0.02
     reserved = -1 << (format.psum_bits - 1)
-    # Pixels of a few steps each: (first, takes, slots), and what is added to.
+    # Pixels of a few steps each: (first, read, old, takes, slots).
     steps, results = [], {}
     shift = 3
     for _ in range(30):
         old = int(random.integers(-top, top)) if random.random() < 0.9 else reserved
-        total, nan = old, old == reserved
+        read = bool(random.random() < 0.7)
+        total, nan = (old, old == reserved) if read else (0, False)
         for number in range(int(random.integers(1, 5))):
             takes = random.random(lanes) < 0.6
             slots = random.integers(0, 16, lanes)
             total += sum(int(weights[s, i]) << shift for i, s in enumerate(slots) if takes[i])
             nan |= bool((special[slots, np.arange(lanes)] & takes).any())
-            steps.append((number == 0, old, takes, slots))
+            steps.append((number == 0, read, old, takes, slots))
         results[len(steps) - 1] = reserved if nan else total
 
     async def testbench(ctx):
@@ -46,15 +47,15 @@ def test_sums_are_exact_and_come_after_the_latency(format, lanes):
         for cycle in range(len(steps) + latency):
             ctx.set(row.take, 0)
             if cycle < len(steps):
-                _, _, takes, slots = steps[cycle]
+                _, _, _, takes, slots = steps[cycle]
                 ctx.set(row.take, int(takes @ (1 << np.arange(lanes))))
                 for lane in range(lanes):
                     ctx.set(row.slots[lane], int(slots[lane]))
             adding = cycle - (latency - 1)
             ctx.set(row.accumulate, 0 <= adding < len(steps))
             if 0 <= adding < len(steps):
-                ctx.set(row.first, steps[adding][0])
-                ctx.set(row.old, steps[adding][1])
+                for port, value in zip((row.first, row.read, row.old), steps[adding], strict=False):
+                    ctx.set(port, value)
             if cycle - latency in results:
                 assert ctx.get(row.psum) == results[cycle - latency], cycle
             await ctx.tick()

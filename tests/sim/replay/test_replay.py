@@ -1,4 +1,4 @@
-"""The replay: without these, a step that the hardware does not repeat could pass for one it does."""
+"""The replay: without these, a step that the hardware does not repeat could pass unnoticed."""
 
 import numpy as np
 import pytest
