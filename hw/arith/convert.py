@@ -47,7 +47,7 @@ class FloatConvert(EmitOnce):
             width=self._width,
             twos_complement=False,
             limit_max=limit_max,
-            longest_shift=min(limit_max, self._below + source.mantissa),
+            longest_shift=self._below + source.mantissa,
         )
         super().__init__(
             {

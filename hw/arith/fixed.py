@@ -112,7 +112,7 @@ class RoundFixed(EmitOnce):
             width=width - 1,
             twos_complement=True,
             limit_max=self._limit,
-            longest_shift=min(self._limit, width - 1),
+            longest_shift=width - 1,
         )
         ports = {
             "i": In(signed(width)),

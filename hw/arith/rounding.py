@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from amaranth import Cat, Const, Module, Mux, Signal, Value, signed
+from amaranth import Cat, Const, Module, Mux, Signal, Value
 from amaranth.utils import bits_for
 
 from hw.arith.format import Float
@@ -71,7 +71,7 @@ class Rounding:
     limit_max : int
         The largest ``limit``; the least is 0.
     longest_shift : int
-        No value but zero is ever to be shifted farther.
+        No value but zero is ever to be shifted farther, whatever the limit.
     """
 
     format: Float
@@ -81,9 +81,14 @@ class Rounding:
     longest_shift: int
 
     @property
+    def shift_bits(self) -> int:
+        """Bits of the shift."""
+        return bits_for(min(self.longest_shift, self.limit_max))
+
+    @property
     def shift_stages(self) -> int:
         """Stages of the shifter."""
-        return -(-bits_for(self.longest_shift) // DIGIT_BITS)
+        return -(-self.shift_bits // DIGIT_BITS)
 
     @property
     def latency(self) -> int:
@@ -114,10 +119,10 @@ class Rounding:
             What the result is instead; an infinity that is given is no overflow.
         """
         stored_value = Signal(self.width + self.twos_complement, name="round_value")
-        stored_limit = Signal(range(self.limit_max + 1), name="round_limit")
+        stored_limit = Signal(bits_for(self.limit_max), name="round_limit")
         m.d.comb += [stored_value.eq(value), stored_limit.eq(limit)]
         state = _State(value=stored_value, limit=stored_limit)
-        high = bits_for(self.longest_shift)
+        high = self.shift_bits
         for _ in range(self.shift_stages):
             low = (high - 1) // DIGIT_BITS * DIGIT_BITS
             state = self._registered(m, self._find_shift(m, state, low, high), low)
@@ -198,11 +203,14 @@ class Rounding:
         up = guard & (sticky | odd)
         if self.twos_complement:
             up = Mux(sign, ~guard | (~sticky & odd), up)
-        exponent = Signal(signed(max(fmt.exponent, len(state.limit)) + 2), name="exponent")
+        # Not below 0, since no shift exceeds the limit.
+        exponent = Signal(max(fmt.exponent, len(state.limit)), name="exponent")
         m.d.comb += exponent.eq(state.limit - Cat(state.shifts))
         special = nan | infinite
         if self.limit_max >= top - 1:
-            special = special | (leading & (exponent >= top - 1))
+            # From top - 1 on, whose bits are all set but the lowest.
+            beyond = exponent[fmt.exponent :].any() | exponent[1 : fmt.exponent].all()
+            special = special | (leading & beyond)
 
         rounded = {
             "up": up,

@@ -35,6 +35,11 @@ PSUMS = [
     *((format.psum_bits, format.lsb, format, SCALE_BITS) for format in (FP16, *FP8)),
     *((format.product_psum_bits, format.product_lsb, format, 0) for format in (FP16, *FP8)),
     (FP16.psum_bits, FP16.lsb, FP32, SCALE_BITS),
+    # As narrow as can be, so that most results are subnormal; and so that none is.
+    (13, FP16.lsb, FP16, 0),
+    (28, FP16.lsb, FP16, SCALE_BITS),
+    (24, -28, FP8[1], 0),
+    (16, 0, FP16, 0),
 ]
 
 

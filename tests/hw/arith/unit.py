@@ -11,6 +11,8 @@ from tests.hw.arith.reference import Reference, unlike
 
 FP16, FP32 = Float(5, 10), Float(8, 23)
 FP8 = (Float(5, 2), Float(4, 3))
+NARROW = (Float(2, 1), Float(2, 5))
+"""Formats in which the exponent is the shorter of the things that limit a shift."""
 FEW = 300
 """Operands for Amaranth's simulator, which takes a millisecond for each."""
 
