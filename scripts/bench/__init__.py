@@ -1,0 +1,92 @@
+"""``backspike bench``: measures the figures, prints them, and writes ``build/bench.json``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from scripts.bench.figures import FIGURES, Figure, NotMeasured
+
+__all__ = ["add_arguments", "run"]
+
+OUT = Path("build/bench.json")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of ``backspike bench``."""
+    parser.add_argument("--only", metavar="NAME", help="measure this figure alone")
+    parser.add_argument(
+        "--out", type=Path, default=OUT, help=f"file for the results (default: {OUT})"
+    )
+
+
+def record(figure: Figure, value: float | None) -> dict[str, Any]:
+    """The object that stands for a figure in the file."""
+    return {
+        "name": figure.name,
+        "value": value,
+        "unit": figure.unit,
+        "relation": figure.relation,
+        "target": figure.target,
+        "command": figure.command,
+    }
+
+
+def merge(path: Path, measured: dict[str, dict[str, Any]]) -> None:
+    """Put results into a file beside those it has of other figures, all or nothing."""
+    kept = dict[str, dict[str, Any]]()
+    if path.exists():
+        try:
+            kept = {each["name"]: each for each in json.loads(path.read_text(encoding="utf-8"))}
+        except (ValueError, TypeError, KeyError):
+            print(f"{path} is no list of figures and is written anew", file=sys.stderr)
+    together = kept | measured
+    ordered = [together[name] for name in FIGURES if name in together]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(path.name + ".part")
+    scratch.write_text(json.dumps(ordered, indent=2) + "\n", encoding="utf-8")
+    scratch.replace(path)
+
+
+def line(figure: Figure, value: float | None, why: str = "") -> str:
+    """What is printed of a figure."""
+    mark = " " if figure.target is None else "✓" if figure.holds(value) else "✗"
+    shown = "not measured" if value is None else f"{value:.4g} {figure.unit}"
+    wanted = "" if figure.target is None else f"{figure.relation} {figure.target:.4g}"
+    return f"{mark} {figure.name:28} {shown:>22}  {wanted:10} {why or figure.what}"
+
+
+def run(args: argparse.Namespace) -> int:
+    """``backspike bench``: 0, also where a target is missed; 2 if there is no such figure."""
+    if args.only is not None and args.only not in FIGURES:
+        print(
+            f"backspike bench: the figure must be one of {', '.join(FIGURES)}, not {args.only!r}",
+            file=sys.stderr,
+        )
+        return 2
+    chosen = [FIGURES[args.only]] if args.only else list(FIGURES.values())
+    began = time.perf_counter()
+    missed = []
+    for number, figure in enumerate(chosen, 1):
+        if sys.stdout.isatty():
+            print(f"  [{number}/{len(chosen)}] {figure.name} ...", end="\r", flush=True)
+        value, why = None, ""
+        try:
+            value = figure.measure()
+        except NotMeasured as reason:
+            why = str(reason)
+        print(line(figure, value, why), flush=True)
+        # After each, so that an interrupted run keeps what it has.
+        merge(args.out, {figure.name: record(figure, value)})
+        if not figure.holds(value):
+            missed.append(figure.name)
+    print(f"{len(chosen)} figures in {time.perf_counter() - began:.0f} s; see {args.out}")
+    if missed:
+        print(f"✗ {len(missed)} missed: {', '.join(missed)}")
+    elif any(figure.target is not None for figure in chosen):
+        print("✓ every target is met")
+    return 0

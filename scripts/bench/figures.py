@@ -1,0 +1,343 @@
+"""The figures: what each is called, how it is measured, and what it has to be."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from hw.arith.fixed import RoundFixed
+from hw.bp.row import BpRow
+from hw.component import EmitOnce
+from hw.emit import Emission, emit
+from hw.fp.row import SHIFT_BITS, FpRow
+from hw.neuron.grad import GradLane
+from hw.neuron.soma import SomaLane
+from hw.wg.array import WgColumn
+from scripts.bench.simulation import CONFIG, engine_of, engine_runs
+from scripts.bench.synthesis import Area, fmax, total_area
+
+__all__ = ["FIGURES", "Figure", "NotMeasured"]
+
+TRAINED = Path("build/train/epochs.csv")
+"""Where ``make train`` leaves the accuracy of every epoch."""
+REPLAYED = Path("build/train/replay.json")
+"""Where it leaves what the replay of training steps through the engines counted."""
+LANES = CONFIG.array.lanes
+
+BESIDE = {
+    "fp": ("conv_front", "weight_loader", "counters"),
+    "bp": ("conv_front", "weight_loader", "counters"),
+    "wg": ("wg_scanner", "counters"),
+}
+"""Modules of an engine that are no part of its array: address generators, row buffers, counters."""
+
+
+class NotMeasured(Exception):
+    """A figure that needs something that is not there; the text is one sentence."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """One figure. ``relation`` and ``target`` are None for what is only reported."""
+
+    name: str
+    what: str
+    unit: str
+    measure: Callable[[], float]
+    relation: str | None = None
+    target: float | None = None
+    make: str = ""
+    """The command that measures it, if that is not ``make bench ONLY=<name>``."""
+
+    @property
+    def command(self) -> str:
+        """How to get this figure alone."""
+        return self.make or f"make bench ONLY={self.name}"
+
+    def holds(self, value: float | None) -> bool:
+        """Whether ``value`` is what it has to be."""
+        if self.target is None:
+            return True
+        if value is None:
+            return False
+        return value >= self.target if self.relation == ">=" else value <= self.target
+
+
+def _busy_percent(engine: str, run: str) -> float:
+    measured = engine_runs(engine)[run]
+    return 100 * measured["counters"]["busy"] / measured["cycles"]
+
+
+def _speed(engine: str) -> float:
+    return engine_runs(engine)["dense"]["hertz"] / 1000
+
+
+def _speedup(percent: int) -> float:
+    runs = engine_runs("fp")
+    return runs["dense"]["cycles"] / runs[f"sparse_{percent}"]["cycles"]
+
+
+def _over(engine: str, percent: int, ideal: str) -> float:
+    run = engine_runs(engine)[f"sparse_{percent}"]
+    return run["cycles"] / run[ideal]
+
+
+def _psum_accesses(port: str) -> float:
+    run = engine_runs("fp")["dense"]
+    return run["counters"][port] / run["tile_visits"]
+
+
+def _emission(engine: str) -> Emission:
+    if engine not in _EMISSIONS:
+        _EMISSIONS[engine] = emit(engine_of(engine))
+    return _EMISSIONS[engine]
+
+
+_EMISSIONS: dict[str, Emission] = {}
+
+
+def array_area(engine: str) -> Area:
+    """The array: its engine without what is beside it, but with the walker and psum queues."""
+    emission = _emission(engine)
+    area = total_area(emission, emission.top, without=BESIDE[engine])
+    for name in emission.modules:
+        if name.startswith("walker"):
+            area += total_area(emission, name)
+    return area
+
+
+def engine_area(engine: str) -> Area:
+    """The whole engine, without its SRAMs."""
+    emission = _emission(engine)
+    return total_area(emission, emission.top)
+
+
+def _per_pe(area: Callable[[str], Area], engine: str, what: str) -> float:
+    return getattr(area(engine), what) / LANES**2
+
+
+def _fmax(make: Callable[[], EmitOnce]) -> Callable[[], float]:
+    return lambda: fmax(emit(make())).mhz
+
+
+def _bits_differ() -> float:
+    found = sum(
+        run["bits_differ"] for engine in ("fp", "bp", "wg") for run in engine_runs(engine).values()
+    )
+    if REPLAYED.exists():
+        found += sum(row["differ"] for row in _replay())
+    return found
+
+
+def _training_step() -> float:
+    # Imported here, since it takes a while and most figures do without.
+    from scripts.train import measure_training_step
+
+    return measure_training_step()
+
+
+def _accuracy() -> float:
+    if not TRAINED.exists():
+        raise NotMeasured(f"there is no {TRAINED}: run `make train` first")
+    with TRAINED.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    if not rows:
+        raise NotMeasured(f"{TRAINED} has no finished epoch: run `make train` first")
+    return 100 * float(rows[-1]["test_accuracy"])
+
+
+def _replay() -> Any:
+    if not REPLAYED.exists():
+        raise NotMeasured(f"there is no {REPLAYED}: run `make train` first")
+    return json.loads(REPLAYED.read_text(encoding="utf-8"))
+
+
+def _digits_speedup(engine: str, layer: int) -> Callable[[], float]:
+    def measure() -> float:
+        rows = [row for row in _replay() if (row["stage"], row["layer"]) == (engine, layer)]
+        if not rows:
+            raise NotMeasured(f"{REPLAYED} has nothing of {engine} in layer {layer}")
+        return sum(row["dense_cycles"] for row in rows) / sum(row["cycles"] for row in rows)
+
+    return measure
+
+
+def _figures() -> list[Figure]:
+    def share(engine: str, run: str, target: float, what: str) -> Figure:
+        suffix = "fc_busy_share" if run == "fc" else "busy_share"
+        return Figure(
+            name=f"{engine}_{suffix}",
+            what=f"{engine.upper()}, cycles in which an operand enters, {what}",
+            unit="%",
+            measure=partial(_busy_percent, engine, run),
+            relation=">=",
+            target=target,
+        )
+
+    dense, fully = "3x3 64->64 32x32 dense", "FC 512->512, 4 steps of 8 samples"
+    figures = [
+        share("fp", "dense", 95, dense),
+        share("bp", "dense", 95, dense),
+        share("wg", "dense", 90, dense),
+        share("fp", "fc", 60, fully),
+        share("bp", "fc", 60, fully),
+    ]
+    for percent, target in ((80, 2.0), (90, 3.0), (95, 4.4)):
+        figures.append(
+            Figure(
+                name=f"fp_speedup_{percent}",
+                what=f"FP, dense cycles / cycles at {percent} % random sparsity",
+                unit="x",
+                measure=partial(_speedup, percent),
+                relation=">=",
+                target=target,
+            )
+        )
+    for engine, ideal, kind, percents in (
+        ("fp", "needed", "cycles needed", (80, 90, 95)),
+        ("wg", "vectors", "non-zero vectors", (90, 95, 98)),
+    ):
+        for percent in percents:
+            figures.append(
+                Figure(
+                    name=f"{engine}_cycles_over_{ideal}_{percent}",
+                    what=f"{engine.upper()}, cycles / {kind} at {percent} % random sparsity",
+                    unit="x",
+                    measure=partial(_over, engine, percent, ideal),
+                    relation="<=",
+                    target=1.05,
+                )
+            )
+    for access in ("reads", "writes"):
+        figures.append(
+            Figure(
+                name=f"fp_psum_{access}",
+                what=f"FP, psum SRAM {access} per pixel, tile pair and kernel position, {dense}",
+                unit="per tile visit",
+                measure=partial(_psum_accesses, f"conv_{access}"),
+                relation="<=",
+                target=1 / 9,
+            )
+        )
+    for engine, luts, dsps in (("fp", 105, 0), ("wg", 95, 0), ("bp", 280, 1)):
+        figures += [
+            Figure(
+                name=f"{engine}_array_lut_per_pe",
+                what=f"{engine.upper()} array, LUTs of xcup",
+                unit="LUT/PE",
+                measure=partial(_per_pe, array_area, engine, "luts"),
+                relation="<=",
+                target=luts,
+            ),
+            Figure(
+                name=f"{engine}_array_dsp_per_pe",
+                what=f"{engine.upper()} array, DSP48E2",
+                unit="DSP/PE",
+                measure=partial(_per_pe, array_area, engine, "dsps"),
+                relation="<=",
+                target=dsps,
+            ),
+            Figure(
+                name=f"{engine}_engine_lut_per_pe",
+                what=f"{engine.upper()} engine with address generators, buffers, counters",
+                unit="LUT/PE",
+                measure=partial(_per_pe, engine_area, engine, "luts"),
+            ),
+        ]
+    format, array = CONFIG.format, CONFIG.array
+    units: dict[str, tuple[str, Callable[[], EmitOnce]]] = {
+        "fp_row": (
+            "a row of the FP array",
+            lambda: FpRow(format=format, lanes=LANES, depth=array.ring_depth),
+        ),
+        "bp_row": (
+            "a row of the BP array",
+            lambda: BpRow(
+                format=format,
+                lanes=LANES,
+                depth=array.ring_depth,
+                weight_words=array.weight_words,
+            ),
+        ),
+        "wg_column": ("a column of the WG array", lambda: WgColumn(format=format, lanes=LANES)),
+        "rounding": (
+            "rounding of a psum",
+            lambda: RoundFixed(
+                width=format.psum_bits, lsb=format.lsb, format=format, scale_bits=SHIFT_BITS
+            ),
+        ),
+        "soma_lane": ("a soma lane", lambda: SomaLane(format=format)),
+        "grad_lane": ("a grad lane", lambda: GradLane(format=format)),
+    }
+    for name, (what, make) in units.items():
+        figures.append(
+            Figure(
+                name=f"fmax_{name}",
+                what=f"clock of {what}, ECP5 85k speed 8, placed and routed",
+                unit="MHz",
+                measure=_fmax(make),
+                relation=">=",
+                target=140,
+            )
+        )
+    for engine in ("fp", "bp", "wg"):
+        figures.append(
+            Figure(
+                name=f"sim_speed_{engine}",
+                what=f"Verilated {engine.upper()} engine, one thread, {dense}",
+                unit="kHz",
+                measure=partial(_speed, engine),
+                relation=">=",
+                target=100,
+            )
+        )
+    figures += [
+        Figure(
+            name="bits_differ",
+            what="bits that differ between RTL and model in all of these runs, and in the replay",
+            unit="bits",
+            measure=_bits_differ,
+            relation="<=",
+            target=0,
+        ),
+        Figure(
+            name="training_step_seconds",
+            what="a training step of the model, batch 32",
+            unit="s",
+            measure=_training_step,
+            relation="<=",
+            target=0.25,
+        ),
+        Figure(
+            name="digits_accuracy",
+            what="test accuracy of the last `make train` (FP32 in PyTorch: 97.6)",
+            unit="%",
+            measure=_accuracy,
+            relation=">=",
+            target=96.6,
+            make="make train",
+        ),
+    ]
+    for layer in range(3):
+        for engine in ("fp", "bp", "wg"):
+            # The gradient of the input is wanted by nobody.
+            if (engine, layer) != ("bp", 0):
+                figures.append(
+                    Figure(
+                        name=f"digits_speedup_{engine}_{layer}",
+                        what=f"{engine.upper()}, dense cycles / cycles, digits, layer {layer}",
+                        unit="x",
+                        measure=_digits_speedup(engine, layer),
+                        make="make train",
+                    )
+                )
+    return figures
+
+
+FIGURES: dict[str, Figure] = {figure.name: figure for figure in _figures()}
+"""Every figure by name, in the order in which they are printed."""

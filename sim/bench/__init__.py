@@ -1,0 +1,1 @@
+"""Benches of whole engines at full size: cycles, accesses, speed, and every bit compared."""
