@@ -12,6 +12,7 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 JOBS ?= auto
 
 # A preset (paper, vcu128, tiny) or a TOML file, and single settings: SET="array.lanes=8 fp.w=8192"
+CHOSEN := $(CONFIG)
 CONFIG ?= paper
 SET ?=
 # WAVES=1 leaves an FST of each simulation; ONLY=name runs one bench; ARGS go to the command as is.
@@ -45,7 +46,7 @@ sim: $(VENV)/.ready ## run the cocotb test benches: WAVES=1
 	$(BACKSPIKE) sim $(if $(WAVES),--waves) $(ARGS)
 
 train: $(VENV)/.ready ## train on real data, then replay training steps through the Verilog
-	$(BACKSPIKE) train $(ARGS)
+	$(BACKSPIKE) train $(if $(CHOSEN),--config $(CHOSEN)) $(ARGS)
 
 test: $(VENV)/.ready ## run the tests, but for the slow ones
 	$(PYTEST) -n $(JOBS) -m "not slow" $(ARGS)

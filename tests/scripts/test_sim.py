@@ -1,0 +1,28 @@
+"""`make sim`: without this, a bench that was moved or misspelt could be left out unnoticed."""
+
+import pytest
+
+from scripts import cli
+from scripts.sim import BENCHES, ROOT
+
+
+def test_every_file_that_runs_a_bench_is_listed():
+    launching = {
+        str(path.relative_to(ROOT))
+        for path in (ROOT / "tests").rglob("test_*.py")
+        if "sim.harness.cosim" in path.read_text() or "scripts.replay import" in path.read_text()
+    }
+    launching.discard("tests/scripts/test_sim.py")
+    assert launching == set(BENCHES.values())
+
+
+def test_an_unknown_bench_is_one_sentence(capsys):
+    assert cli.main(["sim", "fpp"]) == 2
+    assert capsys.readouterr().err == (
+        f"backspike sim: a bench must be one of {', '.join(BENCHES)}, not 'fpp'\n"
+    )
+
+
+@pytest.mark.parametrize("file", BENCHES.values())
+def test_listed_files_exist(file):
+    assert (ROOT / file).is_file()
