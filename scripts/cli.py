@@ -64,7 +64,7 @@ def _run(arguments: list[str], asked: str | None) -> int:
     warnings.filterwarnings("ignore", message="<.*> created but never used")
     run = None
     for verb, what in VERBS.items():
-        verb_parser = verbs.add_parser(verb, help=what, description=f"{what.capitalize()}.")
+        verb_parser = verbs.add_parser(verb, help=what, description=f"{what[0].upper()}{what[1:]}.")
         if verb == asked:
             module = importlib.import_module(f"scripts.{verb}")
             module.add_arguments(verb_parser)
