@@ -29,9 +29,9 @@ help: ## say what there is
 setup: $(VENV)/.ready ## install everything into .venv
 
 $(VENV)/.ready: pyproject.toml constraints.txt
-	@if [ -z "$(PYTHON)" ]; then \
-		echo "Backspike needs Python 3.11 or newer, not $$(python3 --version 2>&1 || true)" >&2; \
-		exit 1; fi
+	@$(or $(PYTHON),python3) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "Backspike needs Python 3.11 or newer, not" \
+			"$$($(or $(PYTHON),python3) --version 2>&1)" >&2; exit 1; }
 	@for tool in g++ make git; do command -v $$tool >/dev/null || { \
 		echo "Backspike needs $$tool, which is not installed" >&2; exit 1; }; done
 	$(PYTHON) -m venv $(VENV)
