@@ -15,11 +15,10 @@ from hw.config import (
     BpSrams,
     ChipConfig,
     Clocks,
-    ConfigError,
     FpSrams,
     MeshConfig,
-    Whole,
 )
+from hw.setting import ConfigError, Whole
 
 __all__ = ["PRESETS", "load"]
 
