@@ -133,8 +133,7 @@ class FloatAdd(EmitOnce):
                         m.d.comb += moved.eq(kept)
             value = moved
         aligned = Signal(width)
-        with m.If(distance[bits:].any()):
-            m.d.comb += aligned.eq(small.any())
-        with m.Else():
+        # Farther down, it is less than half of what would change the larger even at a power of two.
+        with m.If(~distance[bits:].any()):
             m.d.comb += aligned.eq(value)
         return aligned
