@@ -46,13 +46,13 @@ def operand_of(m: Module, format: Float, code: Value, name: str) -> data.View:
 class BpRow(EmitOnce):
     """Multiplies, each cycle, the du of every lane that takes part by that lane's weight, and adds.
 
-    psum = (first ? old : psum) + sum over lanes of T(du * w)
+    psum = (first ? (read ? old : 0) : psum) + sum over lanes of T(du * w)
 
     T truncates the exact product toward zero to a multiple of 2**format.product_lsb. Products of
     lanes that take no part are 0, and their multipliers do not toggle.
 
     Throughput is one step a cycle; ``psum`` holds the sum ``latency`` cycles after ``take``. The
-    accumulator's inputs (``accumulate``, ``first``, ``old``) are wanted a cycle before that.
+    accumulator's inputs (``accumulate`` to ``old``) are wanted a cycle before that.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ class BpRow(EmitOnce):
     load : In(lanes), load_slot : In, load_weights : In(weight_words x Operand)
         Lanes whose weight is written: lane m takes ``load_weights[m % weight_words]``.
     take : In(lanes), slot : In, du : In(lanes x Operand)
-    accumulate, first : In(1), old : In(signed(product_psum_bits))
+    accumulate, first, read : In(1), old : In(signed(product_psum_bits))
     special, overflow : Out(1)
         A NaN or infinity, or a product of 2**format.top or more, is about to be added; with
         ``accumulate``.
@@ -94,6 +94,7 @@ class BpRow(EmitOnce):
                 "du": In(data.ArrayLayout(operand, lanes)),
                 "accumulate": In(1),
                 "first": In(1),
+                "read": In(1),
                 "old": In(psum),
                 "special": Out(1),
                 "overflow": Out(1),
@@ -134,6 +135,7 @@ class BpRow(EmitOnce):
         m.d.comb += [
             accumulator.accumulate.eq(self.accumulate),
             accumulator.first.eq(self.first),
+            accumulator.read.eq(self.read),
             accumulator.old.eq(self.old),
             accumulator.term.eq(total),
             accumulator.carry.eq(carry),

@@ -53,7 +53,8 @@ def adder_tree(
 class Accumulator(EmitOnce):
     """Keeps the psum of the output pixel at hand.
 
-    psum = (first ? old : psum) + term, unless one of them is NaN: then NaN, until the next first.
+    psum = (first ? (read ? old : 0) : psum) + term, unless one of them is NaN: then NaN, until the
+    next first.
 
     Latency one cycle, throughput one term a cycle.
 
@@ -68,7 +69,7 @@ class Accumulator(EmitOnce):
 
     Members
     -------
-    accumulate, first : In(1)
+    accumulate, first, read : In(1)
     old : In(signed(width)), term : In(signed(term_bits)), carry : In
     nan : In(1)
         The term contains something that makes the sum NaN.
@@ -82,6 +83,7 @@ class Accumulator(EmitOnce):
             {
                 "accumulate": In(1),
                 "first": In(1),
+                "read": In(1),
                 "old": In(signed(width)),
                 "term": In(signed(term_bits)),
                 "carry": In(int(carry)),
@@ -101,10 +103,12 @@ class Accumulator(EmitOnce):
         result = Signal(signed(self._width))
         is_nan, old_is_nan = Signal(), Signal()
         m.d.comb += [
-            base.eq(Mux(self.first, self.old, total)),
-            old_is_nan.eq(self.old == reserved),
+            base.eq(Mux(self.first, Mux(self.read, self.old, 0), total)),
+            old_is_nan.eq(self.read & (self.old == reserved)),
+            # The term comes first: the other operand of an adder is free to be a function of
+            # several signals, in the same LUT.
             result.eq(
-                add_with_carry(m, base, self.term, self.carry) if self._carry else base + self.term
+                add_with_carry(m, self.term, base, self.carry) if self._carry else self.term + base
             ),
             self.psum.eq(Mux(is_nan, reserved, total)),
         ]

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 from hw.arith.format import BP_TERMS_BITS, FP_TERMS_BITS
 from hw.conv.command import TAP_BITS
+from hw.conv.shape import EngineShape
 from hw.memory.loops import COUNT_BITS
 from hw.memory.port import ADDRESS_BITS
 
-__all__ = ["ConvLayer", "EngineShape", "Place", "bp_passes", "fp_pass"]
+__all__ = ["ConvLayer", "Place", "bp_passes", "fp_pass"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,22 +23,6 @@ class Place:
     row: int = 0
     sample: int = 0
     step: int = 0
-
-
-@dataclass(frozen=True, kw_only=True)
-class EngineShape:
-    """What the engine that runs the command is made of; see :class:`hw.fp.engine.FpEngine`."""
-
-    lanes: int
-    pixels: int
-    rows: int
-    entries: int
-    weight_words: int
-
-    @property
-    def tile_words(self) -> int:
-        """SRAM words of a tile of weights."""
-        return self.lanes // self.weight_words
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -130,7 +130,8 @@ class FpArray(EmitOnce):
                 row.shift.eq(self.shift),
                 row.accumulate.eq(control.adds),
                 row.first.eq(control.adds_first),
-                row.old.eq(Mux(control.adds_read, self.old[channel][:psum_bits], 0)),
+                row.read.eq(control.adds_read),
+                row.old.eq(self.old[channel][:psum_bits]),
                 special[channel].eq(row.special),
                 self.new[channel].eq(row.psum),
             ]

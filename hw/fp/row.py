@@ -22,10 +22,10 @@ SHIFT_BITS = 4
 class FpRow(EmitOnce):
     """Selects, each cycle, one weight in every lane that takes part, and adds them up exactly.
 
-    psum = (first ? old : psum) + 2**shift * sum of the lanes' weights
+    psum = (first ? (read ? old : 0) : psum) + 2**shift * sum of the lanes' weights
 
     Throughput is one step a cycle; ``psum`` holds the sum ``latency`` cycles after ``take``. The
-    accumulator's inputs (``accumulate``, ``first``, ``old``) are wanted a cycle before that, with
+    accumulator's inputs (``accumulate`` to ``old``) are wanted a cycle before that, with
     the step they belong to. A lane that takes no part does not toggle the tree.
 
     Parameters
@@ -44,7 +44,7 @@ class FpRow(EmitOnce):
     take : In(lanes), slots : In(lanes x log2(depth))
         The lanes that take part and the weight each takes.
     shift : In(4)
-    accumulate, first : In(1), old : In(signed(psum_bits))
+    accumulate, first, read : In(1), old : In(signed(psum_bits))
     special : Out(1)
         A NaN or infinity is about to be added, in the cycle of ``accumulate``.
     psum : Out(signed(psum_bits))
@@ -66,6 +66,7 @@ class FpRow(EmitOnce):
                 "shift": In(SHIFT_BITS),
                 "accumulate": In(1),
                 "first": In(1),
+                "read": In(1),
                 "old": In(signed(format.psum_bits)),
                 "special": Out(1),
                 "psum": Out(signed(format.psum_bits)),
@@ -120,6 +121,7 @@ class FpRow(EmitOnce):
         m.d.comb += [
             accumulator.accumulate.eq(self.accumulate),
             accumulator.first.eq(self.first),
+            accumulator.read.eq(self.read),
             accumulator.old.eq(self.old),
             accumulator.term.eq(shifted),
             accumulator.nan.eq(self.special),

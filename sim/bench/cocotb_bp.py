@@ -9,6 +9,7 @@ import numpy as np
 
 from hw.bp.engine import BpEngine
 from hw.conv.lowering import bp_passes
+from hw.conv.shape import EngineShape
 from sim.bench.work import (
     CHANNELS,
     CONFIG,
@@ -17,7 +18,6 @@ from sim.bench.work import (
     FC_CHANNELS,
     SEED,
     differing_bits,
-    engine_shape,
     measure,
     values,
     write_results,
@@ -53,7 +53,12 @@ async def figures(dut: Any) -> None:
         driver.load("nonzero", everywhere)
         driver.load("w", weights.reshape(-1, lanes * CONFIG.array.weight_words))
         commands = bp_passes(
-            layer, engine_shape(), du=place(du_words), weights=0, psums=place(want), skip=False
+            layer,
+            EngineShape.from_config(CONFIG),
+            du=place(du_words),
+            weights=0,
+            psums=place(want),
+            skip=False,
         )
         run = await measure(driver, commands, speed=name == "dense")
         got = driver.fetch("conv", 0, want[..., 0].size, np.int64)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hw.conv.lowering import ConvLayer, fp_pass
+from hw.conv.shape import EngineShape
 from hw.fp.engine import FpEngine
 from sim.bench.work import (
     CHANNELS,
@@ -18,7 +19,6 @@ from sim.bench.work import (
     FC_CHANNELS,
     SEED,
     differing_bits,
-    engine_shape,
     measure,
     sparse_spikes,
     values,
@@ -77,7 +77,7 @@ async def figures(dut: Any) -> None:
         driver.load("w", weights.reshape(-1, lanes * CONFIG.array.weight_words))
         command = fp_pass(
             layer,
-            engine_shape(),
+            EngineShape.from_config(CONFIG),
             spikes=place(spike_words),
             weights=0,
             psums=place(want),

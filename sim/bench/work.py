@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from hw.component import EmitOnce
 from hw.config import ChipConfig
-from hw.conv.lowering import ConvLayer, EngineShape
+from hw.conv.lowering import ConvLayer
 from hw.presets import PRESETS
 from sim.harness.driver import EngineDriver
 from sim.model import round_values
@@ -27,7 +27,6 @@ __all__ = [
     "RESULT",
     "SEED",
     "differing_bits",
-    "engine_shape",
     "measure",
     "sparse_spikes",
     "values",
@@ -57,18 +56,6 @@ CONV = ConvLayer(
 """3x3, 64 -> 64 channels, 32x32 pixels, one step."""
 FC = ConvLayer(h=1, w=32, c_tiles=FC_CHANNELS // _LANES, m_tiles=FC_CHANNELS // _LANES)
 """Fully connected, 512 -> 512: four steps of eight samples are the columns of a map of one row."""
-
-
-def engine_shape() -> EngineShape:
-    """The shape of FP and BP engine for their commands."""
-    array = CONFIG.array
-    return EngineShape(
-        lanes=array.lanes,
-        pixels=array.spike_pixels,
-        rows=array.group_rows,
-        entries=array.group_tiles,
-        weight_words=array.weight_words,
-    )
 
 
 def values(random: np.random.Generator, shape: tuple[int, ...], scale: float) -> NDArray:

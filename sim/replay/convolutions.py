@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from hw.conv.lowering import ConvLayer, EngineShape, Place, bp_passes, fp_pass
+from hw.conv.lowering import ConvLayer, Place, bp_passes, fp_pass
+from hw.conv.shape import EngineShape
 from hw.wg.command import wg_pass
 from sim.harness.layout import (
     codes_dtype,
@@ -22,17 +23,6 @@ from sim.model.network import Layer
 from sim.replay.job import Job, Scene, parts
 
 __all__ = ["bp_jobs", "fp_jobs", "wg_jobs"]
-
-
-def _shape(scene: Scene) -> EngineShape:
-    array = scene.config.array
-    return EngineShape(
-        lanes=array.lanes,
-        pixels=array.spike_pixels,
-        rows=array.group_rows,
-        entries=array.group_tiles,
-        weight_words=array.weight_words,
-    )
 
 
 def _cut(layer: Layer, part: slice) -> tuple[slice, slice, slice]:
@@ -95,7 +85,7 @@ def fp_jobs(scene: Scene) -> Iterator[Job]:
                 skip: [
                     fp_pass(
                         geometry,
-                        _shape(scene),
+                        EngineShape.from_config(scene.config),
                         spikes=place(spikes[b][:, None], b * size),
                         weights=0,
                         psums=place(out),
@@ -163,7 +153,7 @@ def bp_jobs(scene: Scene) -> Iterator[Job]:
                 skip: list(
                     bp_passes(
                         geometry,
-                        _shape(scene),
+                        EngineShape.from_config(scene.config),
                         du=place(words),
                         weights=0,
                         psums=place(out),

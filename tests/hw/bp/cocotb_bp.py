@@ -14,29 +14,18 @@ from tests.hw.bp.test_bp_engine import DEPTHS
 from tests.hw.conv.cases import (
     bench_settings,
     case_layer,
-    engine_shape,
     random_values,
 )
 
 
 @cocotb.test()
 async def engine_equals_model(dut):
-    settings = bench_settings()
-    lanes, pixels, format = settings["lanes"], settings["pixels"], settings["format"]
-    random = np.random.default_rng(settings["seed"])
-    shape = engine_shape(settings)
-    engine = BpEngine(
-        format=format,
-        lanes=lanes,
-        pixels=pixels,
-        rows=8,
-        entries=18,
-        depth=32,
-        weight_words=settings["weight_words"],
-    )
-    driver = EngineDriver(dut, engine, DEPTHS)
+    shape, seed, cases = bench_settings()
+    lanes, pixels, format = shape.lanes, shape.pixels, shape.format
+    random = np.random.default_rng(seed)
+    driver = EngineDriver(dut, BpEngine(shape), DEPTHS)
     await driver.reset()
-    for index in range(settings["cases"]):
+    for index in range(cases):
         case = case_layer(random, index, lanes)
         layer = case.layer
         dut.stall.value = (0, 0, 100, 200)[index % 4]
@@ -87,7 +76,7 @@ async def engine_equals_model(dut):
         driver.load("conv", guard)
         driver.load("conv", psum_words.reshape(-1, lanes), psum_base)
         driver.load("fire", fire_words.reshape(-1, fire_words.shape[-1]), fire_base)
-        driver.load("w", weights.reshape(-1, lanes * settings["weight_words"]), w_base)
+        driver.load("w", weights.reshape(-1, lanes * shape.weight_words), w_base)
 
         status = Status()
         expected = psum_bp(
@@ -118,7 +107,7 @@ async def engine_equals_model(dut):
             want = tile_maps(expected, lanes)
             channels = tile_maps(np.ones_like(expected), lanes) != 0
             wrong = np.argwhere((got != want) & channels)
-            where = f"case {index} seed {settings['seed']} {case} skip {skip} acc {acc}"
+            where = f"case {index} seed {seed} {case} skip {skip} acc {acc}"
             assert not len(wrong), (
                 f"{where}: {len(wrong)} of {want.size} differ, first at {wrong[0]}: "
                 f"{got[tuple(wrong[0])]} for {want[tuple(wrong[0])]}"

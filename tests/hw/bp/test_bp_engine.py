@@ -6,8 +6,10 @@ import pytest
 
 from hw.arith.format import FP16, Float
 from hw.bp.engine import BpEngine
+from hw.conv.shape import EngineShape
 from sim.harness.bench import EngineBench
 from sim.harness.cosim import run
+from tests.hw.conv.cases import bench_environment
 
 DEPTHS = {"nonzero": 1024, "du": 4096, "w": 8192, "fire": 4096, "conv": 8192}
 
@@ -24,25 +26,10 @@ DEPTHS = {"nonzero": 1024, "du": 4096, "w": 8192, "fire": 4096, "conv": 8192}
     ],
 )
 def test_equals_model(format, lanes, pixels, weight_words, cases, seed):
-    engine = BpEngine(
-        format=format,
-        lanes=lanes,
-        pixels=pixels,
-        rows=8,
-        entries=18,
-        depth=32,
-        weight_words=weight_words,
-    )
+    shape = EngineShape(format=format, lanes=lanes, pixels=pixels, weight_words=weight_words)
     print(f"seed {seed}")
     run(
-        EngineBench(engine, DEPTHS),
+        EngineBench(BpEngine(shape), DEPTHS),
         "tests.hw.bp.cocotb_bp",
-        environment={
-            "BENCH_LANES": str(lanes),
-            "BENCH_PIXELS": str(pixels),
-            "BENCH_WEIGHT_WORDS": str(weight_words),
-            "BENCH_FORMAT": f"{format.exponent},{format.mantissa}",
-            "BENCH_SEED": str(seed),
-            "BENCH_CASES": str(cases),
-        },
+        environment=bench_environment(shape, seed=seed, cases=cases),
     )

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
+import pickle
 from dataclasses import dataclass
 
 import numpy as np
 
-from hw.arith.format import Float
-from hw.conv.lowering import ConvLayer, EngineShape
+from hw.conv.lowering import ConvLayer
+from hw.conv.shape import EngineShape
 from sim.model import round_values
 
-__all__ = ["CaseSize", "bench_settings", "case_layer", "engine_shape", "random_values"]
+__all__ = ["CaseSize", "bench_environment", "bench_settings", "case_layer", "random_values"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,16 +24,14 @@ class CaseSize:
     channels_out: int
 
 
-def bench_settings() -> dict:
-    """What the launching test has put into the environment for a bench."""
-    return {
-        "lanes": int(os.environ["BENCH_LANES"]),
-        "pixels": int(os.environ["BENCH_PIXELS"]),
-        "weight_words": int(os.environ["BENCH_WEIGHT_WORDS"]),
-        "format": Float(*map(int, os.environ["BENCH_FORMAT"].split(","))),
-        "seed": int(os.environ["BENCH_SEED"]),
-        "cases": int(os.environ["BENCH_CASES"]),
-    }
+def bench_environment(shape: EngineShape, *, seed: int, cases: int) -> dict[str, str]:
+    """What a launching test tells its bench."""
+    return {"BENCH_TASK": pickle.dumps((shape, seed, cases)).hex()}
+
+
+def bench_settings() -> tuple[EngineShape, int, int]:
+    """Shape, seed and number of cases that :func:`bench_environment` has put there."""
+    return pickle.loads(bytes.fromhex(os.environ["BENCH_TASK"]))
 
 
 def case_layer(random: np.random.Generator, index: int, lanes: int) -> CaseSize:
@@ -60,17 +59,6 @@ def case_layer(random: np.random.Generator, index: int, lanes: int) -> CaseSize:
         steps=int(random.integers(1, 3)),
     )
     return CaseSize(layer=layer, channels_in=channels_in, channels_out=channels_out)
-
-
-def engine_shape(settings: dict, rows: int = 8, entries: int = 18) -> EngineShape:
-    """The shape of the bench's engine."""
-    return EngineShape(
-        lanes=settings["lanes"],
-        pixels=settings["pixels"],
-        rows=rows,
-        entries=entries,
-        weight_words=settings["weight_words"],
-    )
 
 
 def random_values(random, shape, format, *, sparsity=0.0, special=0.0, large=False):

@@ -2,9 +2,10 @@
 
 import pytest
 
-from hw.conv.lowering import ConvLayer, EngineShape, Place, bp_passes, fp_pass
+from hw.conv.lowering import ConvLayer, Place, bp_passes, fp_pass
+from hw.conv.shape import EngineShape
 
-SHAPE = EngineShape(lanes=16, pixels=16, rows=8, entries=18, weight_words=1)
+SHAPE = EngineShape(lanes=16, pixels=16)
 
 
 @pytest.mark.parametrize(

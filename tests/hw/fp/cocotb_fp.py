@@ -13,7 +13,6 @@ from sim.model import Status, psum_fp
 from tests.hw.conv.cases import (
     bench_settings,
     case_layer,
-    engine_shape,
     random_values,
 )
 from tests.hw.fp.test_fp_engine import DEPTHS
@@ -41,22 +40,12 @@ def needed_cycles(x, layer, command, lanes):
 
 @cocotb.test()
 async def engine_equals_model(dut):
-    settings = bench_settings()
-    lanes, pixels, format = settings["lanes"], settings["pixels"], settings["format"]
-    random = np.random.default_rng(settings["seed"])
-    shape = engine_shape(settings)
-    engine = FpEngine(
-        format=format,
-        lanes=lanes,
-        pixels=pixels,
-        rows=8,
-        entries=18,
-        depth=32,
-        weight_words=settings["weight_words"],
-    )
-    driver = EngineDriver(dut, engine, DEPTHS)
+    shape, seed, cases = bench_settings()
+    lanes, pixels, format = shape.lanes, shape.pixels, shape.format
+    random = np.random.default_rng(seed)
+    driver = EngineDriver(dut, FpEngine(shape), DEPTHS)
     await driver.reset()
-    for index in range(settings["cases"]):
+    for index in range(cases):
         case = case_layer(random, index, lanes)
         layer = case.layer
         dut.stall.value = (0, 0, 100, 200)[index % 4]
@@ -87,7 +76,7 @@ async def engine_equals_model(dut):
         guard = random.integers(-(1 << 62), 1 << 62, (DEPTHS["conv"], lanes))
         driver.load("conv", guard)
         driver.load("s_in", spike_words.reshape(-1, spike_words.shape[-1]), s_base)
-        driver.load("w", weights.reshape(-1, lanes * settings["weight_words"]), w_base)
+        driver.load("w", weights.reshape(-1, lanes * shape.weight_words), w_base)
 
         status = Status()
         expected = psum_fp(
@@ -113,7 +102,7 @@ async def engine_equals_model(dut):
                 plane_top=plane_top,
             )
             await driver.run(command)
-            where = f"case {index} seed {settings['seed']} {case} skip {skip} acc {acc}"
+            where = f"case {index} seed {seed} {case} skip {skip} acc {acc}"
             count = psum_words[..., 0].size
             got = driver.fetch("conv", psum_base, count, np.int64).reshape(psum_words.shape)
             want = tile_maps(expected, lanes)
