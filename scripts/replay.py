@@ -74,7 +74,7 @@ def replay(
     with ThreadPoolExecutor(JOBS) as pool:
         results = list(
             tqdm(
-                pool.map(lambda task: _replay_stage(*task, folder), tasks),
+                pool.map(lambda task: _replay_stage(*task, folder=folder), tasks),
                 desc="replaying through the RTL",
                 total=len(tasks),
                 unit="stage",
@@ -111,7 +111,7 @@ def replay(
     return good and compared > 0 and not differ
 
 
-def _replay_stage(step: str, name: str, scene: Scene, folder: Path) -> StageResult:
+def _replay_stage(step: str, name: str, scene: Scene, *, folder: Path) -> StageResult:
     out = folder / f"replay-{step}-{name}.json"
     _in_process("replay", (name, scene, str(out.resolve())))
     found = json.loads(out.read_text())

@@ -17,6 +17,7 @@ POOLING_MAX = 4
 """Largest side of a pooling window."""
 
 Fields = dict[str, Any]
+# Members of Amaranth's enumerations look like plain numbers to a type checker: ``operation: Any``.
 
 
 def _check(name: str, value: int, low: int, high: int) -> int:
@@ -144,7 +145,7 @@ class Passes:
     def soma_vector(
         self,
         area: Area,
-        operation: Operation,
+        operation: Any,
         *,
         conv: At | None = None,
         u: At | None = None,
@@ -165,7 +166,7 @@ class Passes:
     def grad_vector(
         self,
         area: Area,
-        operation: Operation,
+        operation: Any,
         *,
         conv: At | None = None,
         u: At | None = None,
@@ -185,7 +186,7 @@ class Passes:
         bits_memory: str,
         reads: Mapping[Source, At | None],
         area: Area,
-        operation: Operation,
+        operation: Any,
         *,
         x: Source,
         y: Source | None = None,
@@ -235,7 +236,7 @@ class Passes:
             fields["write"] = self._words("write", write, area)
         return fields
 
-    def _settings(self, operation: Operation, **values: int) -> Fields:
+    def _settings(self, operation: Any, **values: int) -> Fields:
         for name in ("alpha", "scalar", "th_f", "th_l", "th_r"):
             if name in values:
                 _check(name, values[name], 0, (1 << self.format.width) - 1)

@@ -41,7 +41,7 @@ class _Runner(Verilator):
     Its own ``--public-flat-rw`` opens every signal, which keeps Verilator from optimising any.
     """
 
-    def _build_command(self):
+    def _build_command(self) -> list[list[str]]:
         commands = super()._build_command()
         commands[0].remove("--public-flat-rw")
         return commands
@@ -94,7 +94,6 @@ def build(top: EngineBench, *, waves: bool = False) -> tuple[_Runner, str, Path]
             done.touch()
         else:
             runner.build_dir = folder
-            runner.sources = runner.build_args = ()
     return runner, emission.top, folder
 
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 import ctypes
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import cocotb
 import numpy as np
 from amaranth.lib import data
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, First, RisingEdge, Timer
+from numpy.typing import DTypeLike
+
+from hw.component import EmitOnce
 
 __all__ = ["EngineDriver"]
 
@@ -33,7 +37,7 @@ class EngineDriver:
         Words of each memory, as given to the bench.
     """
 
-    def __init__(self, dut, engine, depths: Mapping[str, int]):
+    def __init__(self, dut: Any, engine: EmitOnce, depths: Mapping[str, int]):
         self._dut = dut
         self._depths = depths
         self._members = engine.signature.members
@@ -57,16 +61,16 @@ class EngineDriver:
             size = next((n for n in (1, 2, 4, 8) if width <= 8 * n), 4 * -(-width // 32))
             total = self._depths[memory] * size
             raw = (ctypes.c_uint8 * total).from_address(address)
-            self._words[memory] = np.frombuffer(raw, np.uint8).reshape(-1, size)
+            self._words[memory] = np.ctypeslib.as_array(raw).reshape(-1, size)
         return self._words[memory]
 
     def load(self, memory: str, words: np.ndarray, first: int = 0) -> None:
-        """Writes ``words`` (words x elements, little-endian, a word each) from word ``first`` on."""
+        """Writes ``words`` (words x elements, little-endian, a row each) from word ``first``."""
         words = np.ascontiguousarray(words)
         raw = words.view(np.uint8).reshape(len(words), -1)
         self.words(memory)[first : first + len(raw), : raw.shape[1]] = raw
 
-    def fetch(self, memory: str, first: int, count: int, dtype) -> np.ndarray:
+    def fetch(self, memory: str, first: int, count: int, dtype: DTypeLike) -> np.ndarray:
         """Copies ``count`` words from word ``first`` on, as elements of ``dtype``."""
         width = self._width(memory)
         raw = np.ascontiguousarray(self.words(memory)[first : first + count, : -(-width // 8)])

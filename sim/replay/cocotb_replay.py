@@ -7,6 +7,7 @@ import os
 import pickle
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 import cocotb
 import numpy as np
@@ -16,13 +17,15 @@ from sim.replay.stages import STAGES
 
 
 @cocotb.test()
-async def replay(dut):
+async def replay(dut: Any) -> None:
     with open(os.environ["REPLAY_TASK"], "rb") as file:
         name, scene, out = pickle.load(file)
     stage = STAGES[name]
     driver = EngineDriver(dut, stage.engine.from_config(scene.config), stage.depths(scene.config))
     await driver.reset()
-    layers = defaultdict(lambda: dict.fromkeys(("compared", "differ", "cycles", "dense_cycles"), 0))
+    layers: dict[int, dict[str, int]] = defaultdict(
+        lambda: dict.fromkeys(("compared", "differ", "cycles", "dense_cycles"), 0)
+    )
     statuses = dict.fromkeys(("overflow", "invalid"), False)
     for job in stage.jobs(scene):
         counts = layers[job.layer]

@@ -19,7 +19,7 @@ from sim.harness.layout import (
     tiles_of,
 )
 from sim.model import encode
-from sim.model.network import Layer
+from sim.model.network import Layer, LayerRecord
 from sim.replay.job import Job, Scene, parts
 
 __all__ = ["bp_jobs", "fp_jobs", "wg_jobs"]
@@ -176,7 +176,7 @@ def bp_jobs(scene: Scene) -> Iterator[Job]:
 def _nonzero_bits(scene: Scene, words: NDArray) -> NDArray:
     """The contents of the map that follows du: a bit per word, P to a word."""
     magnitude = (1 << (scene.network.format.width - 1)) - 1
-    bits = (words & magnitude).any(axis=1)
+    bits: NDArray = (words & magnitude != 0).max(axis=1)
     bits = np.pad(bits, (0, -len(bits) % scene.pixels)).reshape(-1, scene.pixels)
     return np.packbits(bits, axis=1, bitorder="little")
 
@@ -208,7 +208,9 @@ def wg_jobs(scene: Scene) -> Iterator[Job]:
                     yield _wg_job(index, skip, *last, dw[m, part].reshape(-1, lanes))
 
 
-def _wg_job(layer, skip, command, loads, expected=None) -> Job:
+def _wg_job(
+    layer: int, skip: bool, command: dict, loads: list, expected: NDArray | None = None
+) -> Job:
     return Job(
         layer=layer,
         commands=[command] if skip else [],
@@ -218,7 +220,15 @@ def _wg_job(layer, skip, command, loads, expected=None) -> Job:
     )
 
 
-def _wg_chain(scene, layer, record, planes, m, part, skip) -> Iterator[tuple[dict, list]]:
+def _wg_chain(
+    scene: Scene,
+    layer: Layer,
+    record: LayerRecord,
+    planes: int,
+    m: int,
+    part: slice,
+    skip: bool,
+) -> Iterator[tuple[dict, list]]:
     """Commands and loads that add up dw of output tile ``m`` and the input tiles in ``part``."""
     lanes, group_size = scene.lanes, scene.network.wg_samples
     channels = slice(part.start * lanes, part.stop * lanes)
