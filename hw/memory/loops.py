@@ -22,9 +22,8 @@ class LoopNest(EmitOnce):
     2**16, without a multiplier: an address, or a coordinate, which is outside a map of size n just
     when, as an unsigned number, it is n or more.
 
-    The state moves by one iteration in each cycle with ``step``; outputs are valid while ``active``.
-    A ``start`` (also with the last ``step``) restarts it; the outputs are valid from the next cycle.
-    Latency one cycle, throughput one iteration a cycle.
+    The state moves by one iteration in each cycle with ``step``; outputs are valid while
+    ``active``, from the cycle after ``start``. Latency one cycle, throughput one iteration a cycle.
 
     Parameters
     ----------

@@ -68,9 +68,7 @@ class ReadStream(EmitOnce):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.words = words = SyncFIFO(
-            width=self._width + self._tag_bits, depth=self._depth
-        )
+        m.submodules.words = words = SyncFIFO(width=self._width + self._tag_bits, depth=self._depth)
         room = Signal()
         taken = Signal()
         arriving = Signal()
