@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from amaranth.sim import Simulator
 
-from hw.arith.format import FP16, FP32
+from hw.arith.format import FP16
 from hw.neuron.command import Operation, Source
 from hw.neuron.grad import GradLane
 from hw.neuron.soma import SomaLane
@@ -20,19 +20,24 @@ from tests.hw.neuron.reference import CORNERS, Raised, code, value
 SEED = 20412
 
 
-def drive(lane, held, rows, outputs=("value", "bit_out", "overflow", "invalid")):
-    """Feeds one row of inputs a cycle to a lane; returns the outputs for each of them."""
+def drive(lane, segments, outputs=("value", "bit_out", "overflow", "invalid")):
+    """Feeds a lane one row of inputs a cycle, segment by segment of (what is held, rows).
+
+    Returns the outputs for every row, by segment.
+    """
     results = []
 
     async def bench(ctx):
-        for name, number in held.items():
-            ctx.set(getattr(lane, name), number)
-        for cycle in range(len(rows) + lane.latency):
-            for name, number in (rows[cycle] if cycle < len(rows) else {}).items():
+        for held, rows in segments:
+            results.append([])
+            for name, number in held.items():
                 ctx.set(getattr(lane, name), number)
-            if cycle >= lane.latency:
-                results.append(tuple(ctx.get(getattr(lane, name)) for name in outputs))
-            await ctx.tick()
+            for cycle in range(len(rows) + lane.latency):
+                for name, number in (rows[cycle] if cycle < len(rows) else {}).items():
+                    ctx.set(getattr(lane, name), number)
+                if cycle >= lane.latency:
+                    results[-1].append(tuple(ctx.get(getattr(lane, name)) for name in outputs))
+                await ctx.tick()
 
     simulator = Simulator(lane)
     simulator.add_clock(1e-6)
@@ -119,7 +124,8 @@ def test_soma_step(t_acc, alpha, th_f, scale):
     control = step_control(
         t_acc=t_acc, y=Source.SCALAR, scalar=code(alpha), scale=scale, low=code(th_f), high=0
     )
-    same(drive(lane, {"control": control}, rows), expected, rows)
+    (results,) = drive(lane, [({"control": control}, rows)])
+    same(results, expected, rows)
     assert any(raised.overflow for *_, raised in expected)
     assert any(raised.invalid for *_, raised in expected)
 
@@ -130,11 +136,18 @@ def windows(rng, count):
     psums = some_psums(rng, count, FP16.product_psum_bits, FP16.product_lsb)
     while len(rows) < count:
         size, whole, psum = rng.choice((1, 4, 9)), rng.random() < 0.9, psums[len(rows)]
+        large = rng.random() < 0.3
+        if large:
+            psum = rng.choice((1, -1)) * rng.randrange(30_000, 65_504) << -FP16.product_lsb
         spiked = rng.random() < 0.7
         for pixel in range(size):
             u = rng.choice((0x3400, 0x3C00, 0x3BFF, 0x4000, 0xB800, rng.choice(CORNERS)))
+            du = some_values(rng, 1)[0]
+            if large:  # each of the operations overflows now and then, whether it is used or not
+                u = code(rng.choice((-2.0, -1.25, 0.5, 1.25, 1.75, 2.5)))
+                du = code(rng.choice((1, -1)) * rng.randrange(20_000, 65_504))
             row = {"enter": 1, "opens": pixel == 0, "whole": whole, "psum": psum, "u": u}
-            rows.append({**row, "bit_in": spiked and size > 1, "du": some_values(rng, 1)[0]})
+            rows.append({**row, "bit_in": spiked and size > 1, "du": du})
             if rng.random() < 0.2:
                 rows.append({**rows[-1], "enter": 0, "u": 0x4000, "opens": rng.getrandbits(1)})
     return rows
@@ -148,6 +161,7 @@ def windows(rng, count):
         (1, -1.5, 0.25, -np.inf, np.inf),
         (1, 1.0, 1.0, 1.0, 1.0),
         (1, 2.0, np.inf, 2.0, -2.0),
+        (1, 2.0, 0.5, 0.0, 1.5),
     ],
 )
 def test_grad_step(t_acc, alpha, th_f, th_l, th_r):
@@ -183,7 +197,7 @@ def test_grad_step(t_acc, alpha, th_f, th_l, th_r):
         low=code(th_l),
         high=code(th_r),
     )
-    results = drive(lane, {"control": control}, rows)
+    (results,) = drive(lane, [({"control": control}, rows)])
     kept = [i for i, row in enumerate(rows) if row["enter"]]
     same([results[i] for i in kept], [expected[i] for i in kept], [rows[i] for i in kept])
 
@@ -200,6 +214,7 @@ def test_vector_operations(operation, lane_class):
     bits, lsb, sources = LANES[lane_class]
     rng = random.Random(f"{SEED}{operation}{lane_class.__name__}")
     has_du = Source.DU in sources
+    segments, wanted = [], []
     for x, y in itertools.product(sources, repeat=2):
         if operation is Operation.COMPARE and x is not y:
             continue
@@ -237,7 +252,11 @@ def test_vector_operations(operation, lane_class):
         control = vector_control(
             operation, x, y, scalar=code(scalar), low=code(low), high=code(high)
         )
-        results = drive(lane_class(format=FP16), {"control": control}, rows)
+        segments.append(({"control": control}, rows))
+        wanted.append(expected)
+    for results, expected, (_, rows) in zip(
+        drive(lane_class(format=FP16), segments), wanted, segments, strict=True
+    ):
         if operation is not Operation.COMPARE:
             results = [(number, False, *statuses) for number, _, *statuses in results]
         same(results, expected, rows)
@@ -275,12 +294,8 @@ def test_update():
             stored = np.float16(w)
         raised.note(float(w), 0.0, stored)
         expected.append((f32(w), f32(v), code(stored), raised.overflow, raised.invalid))
-    results = drive(
-        lane,
-        {name: f32(number) for name, number in held.items()},
-        rows,
-        ("w_out", "v_out", "stored", "overflow", "invalid"),
-    )
+    held = {name: f32(number) for name, number in held.items()}
+    outputs = ("w_out", "v_out", "stored", "overflow", "invalid")
+    (results,) = drive(lane, [(held, rows)], outputs)
     for row, result, wanted in zip(rows, results, expected, strict=True):
         assert result == wanted, f"{row}: {result} is not {wanted}"
-    assert FP32.width == 32
