@@ -98,23 +98,23 @@ class Accumulator(EmitOnce):
     def elaborate(self, platform):
         m = Module()
         reserved = -1 << (self._width - 1)
-        total = Signal(signed(self._width))
+        # Neither needs a reset: the first step of a pixel sets both.
+        total = Signal(signed(self._width), reset_less=True)
+        is_nan = Signal(reset_less=True)
         base = Signal(signed(self._width))
         result = Signal(signed(self._width))
-        is_nan, old_is_nan = Signal(), Signal()
+        becomes_nan = Signal()
         m.d.comb += [
             base.eq(Mux(self.first, Mux(self.read, self.old, 0), total)),
-            old_is_nan.eq(self.read & (self.old == reserved)),
-            # The term comes first: the other operand of an adder is free to be a function of
-            # several signals, in the same LUT.
             result.eq(
-                add_with_carry(m, self.term, base, self.carry) if self._carry else self.term + base
+                add_with_carry(m, base, self.term, self.carry) if self._carry else base + self.term
             ),
-            self.psum.eq(Mux(is_nan, reserved, total)),
+            becomes_nan.eq(Mux(self.first, self.read & (self.old == reserved), is_nan) | self.nan),
+            self.psum.eq(total),
         ]
         with m.If(self.accumulate):
-            m.d.sync += [
-                total.eq(result),
-                is_nan.eq(Mux(self.first, old_is_nan, is_nan) | self.nan),
-            ]
+            m.d.sync += [total.eq(result), is_nan.eq(becomes_nan)]
+            # As a synchronous reset, it costs no gate.
+            with m.If(becomes_nan):
+                m.d.sync += total.eq(reserved)
         return m

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hw.arith.format import BP_TERMS_BITS, FP_TERMS_BITS
 from hw.conv.command import TAP_BITS
@@ -84,6 +84,41 @@ class ConvLayer:
     def f(self) -> int:
         """Columns of the output map."""
         return (self.w + self.padding[2] + self.padding[3] - self.kernel[1]) // self.stride + 1
+
+    def fp_strip(self, first: int, last: int) -> tuple[ConvLayer, int]:
+        """Output rows ``first`` to ``last - 1`` as a layer, and the input row its map begins with.
+
+        Raises
+        ------
+        ValueError
+            If the strip sees nothing but padding.
+        """
+        top = first * self.stride - self.padding[0]
+        bottom = (last - 1) * self.stride - self.padding[0] + self.kernel[0]
+        begin, end = max(0, top), min(self.h, bottom)
+        if begin >= end:
+            raise ValueError(
+                f"output rows {first} to {last - 1} must see a row of the map of {self.h}"
+            )
+        padding = (begin - top, bottom - end, *self.padding[2:])
+        return replace(self, h=end - begin, padding=padding), begin
+
+    def bp_strip(self, first: int, last: int) -> tuple[ConvLayer, int]:
+        """Input rows ``first`` to ``last - 1`` as a layer, and the du row its map begins with.
+
+        Raises
+        ------
+        ValueError
+            If no output row reaches the strip, or reaches it from too far outside.
+        """
+        kh = self.kernel[0]
+        begin = max(0, -(-(first + self.padding[0] - kh + 1) // self.stride))
+        end = min(self.e, (last - 1 + self.padding[0]) // self.stride + 1)
+        if begin >= end:
+            raise ValueError(f"input rows {first} to {last - 1} must be reached by an output row")
+        top = self.padding[0] + first - begin * self.stride
+        bottom = max(0, (end - begin - 1) * self.stride + kh - (last - first) - top)
+        return replace(self, h=last - first, padding=(top, bottom, *self.padding[2:])), begin
 
 
 def fp_pass(

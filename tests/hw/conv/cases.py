@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -12,7 +13,14 @@ from hw.conv.lowering import ConvLayer
 from hw.conv.shape import EngineShape
 from sim.model import round_values
 
-__all__ = ["CaseSize", "bench_environment", "bench_settings", "case_layer", "random_values"]
+__all__ = [
+    "CaseSize",
+    "bench_environment",
+    "bench_settings",
+    "case_layer",
+    "random_values",
+    "strips",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,11 +52,13 @@ def case_layer(random: np.random.Generator, index: int, lanes: int) -> CaseSize:
     padding = tuple(int(p) for p in random.integers(0, max(kh, kw), 4))
     if index % 9 == 8:
         padding = (int(kh), 0, int(kw) % 8, 7)
+    if index % 11 == 10:  # fully connected: one row, a column for each sample and time step
+        kh, kw, padding = 1, 1, (0, 0, 0, 0)
     low_h, low_w = max(1, kh - padding[0] - padding[1]), max(1, kw - padding[2] - padding[3])
     channels_in = int(random.integers(1, 4 * lanes + 1))
     channels_out = int(random.integers(1, 2 * lanes + 1))
     layer = ConvLayer(
-        h=int(random.integers(low_h, low_h + 7)),
+        h=1 if index % 11 == 10 else int(random.integers(low_h, low_h + 7)),
         w=int(random.integers(low_w, low_w + (23 if index % 3 == 0 else 7))),
         kernel=(kh, kw),
         stride=stride,
@@ -59,6 +69,12 @@ def case_layer(random: np.random.Generator, index: int, lanes: int) -> CaseSize:
         steps=int(random.integers(1, 3)),
     )
     return CaseSize(layer=layer, channels_in=channels_in, channels_out=channels_out)
+
+
+def strips(random: np.random.Generator, rows: int) -> list[tuple[int, int]]:
+    """Rows cut into up to three strips."""
+    cuts = sorted({0, rows, *(int(cut) for cut in random.integers(0, rows + 1, 2))})
+    return list(pairwise(cuts))
 
 
 def random_values(random, shape, format, *, sparsity=0.0, special=0.0, large=False):
