@@ -34,10 +34,10 @@ def launch(test: str, *, format: Float, lanes: int, pixels: int, dw_lanes: int, 
 @pytest.mark.parametrize(
     ("format", "lanes", "pixels", "dw_lanes", "cases", "seed"),
     [
-        (FP16, 4, 8, 2, 140, 1),
-        (FP16, 2, 16, 1, 70, 2),
-        (FP16, 4, 4, 4, 70, 3),
-        (Float(5, 2), 4, 8, 2, 35, 4),
+        # Readouts of four steps a row, of one, and of two.
+        (FP16, 4, 8, 1, 140, 1),
+        (FP16, 2, 16, 2, 70, 2),
+        (Float(5, 2), 4, 4, 2, 70, 3),
     ],
 )
 def test_equals_model(format, lanes, pixels, dw_lanes, cases, seed):
