@@ -92,7 +92,11 @@ class EngineBench(EmitOnce):
         for name in self.signature.members:
             if name != "stall":
                 here, there = getattr(self, name), getattr(engine, name)
-                if self.signature.members[name].flow == In:
+                if name == "command":
+                    # Held from before the start; as an input it would be looked at every time the
+                    # clock changes, with all that depends on it.
+                    m.d.sync += there.eq(here)
+                elif self.signature.members[name].flow == In:
                     m.d.comb += there.eq(here)
                 else:
                     m.d.comb += here.eq(there)
