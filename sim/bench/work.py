@@ -76,15 +76,16 @@ async def measure(
 ) -> dict[str, object]:
     """Runs commands one after the other: cycles from start to done, counters and speed.
 
-    ``hertz`` is cycles per second of wall time of this process, waiting for the simulator only.
+    ``hertz`` is cycles per second that this process, in which the simulator is, was at work: wall
+    time of a machine that does nothing else.
     """
     cycles, seconds, counters = 0, 0.0, dict[str, int]()
     for command in commands:
         fastest = float("inf")
         for _ in range(SPEED_RUNS if speed else 1):
-            began = time.perf_counter()
+            began = time.process_time()
             count = await driver.run(command)
-            fastest = min(fastest, time.perf_counter() - began)
+            fastest = min(fastest, time.process_time() - began)
         cycles += count
         seconds += fastest
         for name, value in driver.counters().items():
