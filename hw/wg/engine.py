@@ -13,8 +13,9 @@ from hw.memory.port import ReadPort, WritePort
 from hw.memory.stream import ReadStream
 from hw.wg.array import WgArray
 from hw.wg.command import WgCommand
+from hw.wg.picker import WgPicker
 from hw.wg.readout import WgReadout
-from hw.wg.scanner import WgPicker, WgScanner, count_ones
+from hw.wg.scanner import WgScanner, count_ones
 
 __all__ = ["WgEngine"]
 
@@ -23,8 +24,9 @@ class WgEngine(EmitOnce):
     """Weight gradients: dw[m, c, r, s] from spikes and gradients of potentials.
 
     Takes one cycle per vector of spikes that is not silent (``skip``; else per pixel under a
-    window) and position, plus one cycle a position and some 20 in all; a position lasts at least as
-    long as its readout, L * L / dw_lanes + 1 cycles.
+    window) and position, one more a position, and another where the last row of a position lies in
+    the padding or is silent; at the end some 25 and the readout of the last position. A position
+    lasts at least as long as the readout of the one before, L * L / dw_lanes + 1 cycles.
 
     Parameters
     ----------

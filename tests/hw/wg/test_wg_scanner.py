@@ -8,7 +8,8 @@ from amaranth.sim import Simulator
 
 from hw.conv.lowering import ConvLayer, Place
 from hw.wg.command import wg_pass
-from hw.wg.scanner import WgPicker, WgSteps
+from hw.wg.picker import WgPicker
+from hw.wg.scanner import WgSteps
 
 SEED = 11
 SPIKES = Place(base=300, tile=1000, row=9, step=3000, sample=7000)

@@ -1,0 +1,131 @@
+"""From spike words to single vectors: which du is read, and who adds it."""
+
+from __future__ import annotations
+
+from amaranth import Module, Signal
+from amaranth.lib import data
+from amaranth.lib.wiring import In, Out
+
+from hw.component import EmitOnce
+from hw.conv.command import TAP_BITS
+from hw.memory.port import ADDRESS_BITS
+from hw.wg.scanner import STRIDES, SpikeWord
+
+__all__ = ["WgPicker"]
+
+
+class WgPicker(EmitOnce):
+    """Takes the pending pixels of spike words one after the other: the array's steps.
+
+    The last word of a position without a pending pixel gives one step that reads nothing.
+    Latency three cycles, throughput one step a cycle.
+
+    Parameters
+    ----------
+    lanes, pixels : int
+        Of a spike word.
+
+    Members
+    -------
+    stride : In(3)
+    i_valid, i_ready, i : In(SpikeWord)
+    o_valid, o_ready : Out, In
+    o_addr : Out(16)
+        Word of du.
+    o_read : Out(1)
+        There is such a word.
+    o_spikes : Out(lanes)
+    o_last : Out(1)
+        The step is the last of its position.
+    """
+
+    def __init__(self, *, lanes: int, pixels: int):
+        self._lanes = lanes
+        self._pixels = pixels
+        super().__init__(
+            {
+                "stride": In(TAP_BITS),
+                "i_valid": In(1),
+                "i_ready": Out(1),
+                "i": In(SpikeWord(lanes, pixels)),
+                "o_valid": Out(1),
+                "o_ready": In(1),
+                "o_addr": Out(ADDRESS_BITS),
+                "o_read": Out(1),
+                "o_spikes": Out(lanes),
+                "o_last": Out(1),
+            },
+            lanes=lanes,
+            pixels=pixels,
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        word, valid = Signal(SpikeWord(self._lanes, self._pixels)), Signal()
+        pending = word.place.pending
+        others = Signal(self._pixels)
+        advance, step, ends = Signal(), Signal(), Signal()
+        m.d.comb += [
+            advance.eq(~self.o_valid | self.o_ready),
+            others.eq(pending & (pending - 1)),
+            step.eq(valid & advance),
+            ends.eq(step & (others == 0)),
+            self.i_ready.eq(~valid | ends),
+        ]
+        with m.If(self.i_ready):
+            m.d.sync += valid.eq(self.i_valid)
+            with m.If(self.i_valid):
+                m.d.sync += word.eq(self.i)
+        with m.Elif(step):
+            m.d.sync += pending.eq(others)
+
+        # The first pending pixel, and how far it is from the word's du_addr: in pixels, ...
+        far = range(self._pixels + STRIDES[-1])
+        spikes, distance = Signal(self._lanes), Signal(far)
+        picked = data.StructLayout(
+            {
+                "read": 1,
+                "last": 1,
+                "spikes": self._lanes,
+                "distance": distance.shape(),
+                "du_addr": ADDRESS_BITS,
+            }
+        )
+        pick, picked_valid = Signal(picked), Signal()
+        for p in reversed(range(self._pixels)):
+            with m.If(pending[p]):
+                m.d.comb += [spikes.eq(word.spikes[p]), distance.eq(word.place.rest + p)]
+        with m.If(step):
+            m.d.sync += [
+                pick.read.eq(pending.any()),
+                pick.last.eq(word.place.last & ends),
+                pick.spikes.eq(spikes),
+                pick.distance.eq(distance),
+                pick.du_addr.eq(word.place.du_addr),
+            ]
+        # ... and a cycle later in output pixels.
+        outs = Signal(far)
+        with m.Switch(self.stride):
+            for stride in STRIDES:
+                with m.Case(stride):
+                    m.d.comb += outs.eq(self._quotient(m, pick.distance, stride))
+        with m.If(advance):
+            m.d.sync += [picked_valid.eq(valid), self.o_valid.eq(picked_valid)]
+            with m.If(picked_valid):
+                m.d.sync += [
+                    self.o_addr.eq(pick.du_addr + outs),
+                    self.o_read.eq(pick.read),
+                    self.o_spikes.eq(pick.spikes),
+                    self.o_last.eq(pick.last),
+                ]
+        return m
+
+    @staticmethod
+    def _quotient(m: Module, distance, stride: int) -> Signal:
+        """``distance // stride`` by a table."""
+        quotient = Signal(len(distance), name=f"outs_{stride}")
+        with m.Switch(distance):
+            for value in range(1 << len(distance)):
+                with m.Case(value):
+                    m.d.comb += quotient.eq(value // stride)
+        return quotient
