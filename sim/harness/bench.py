@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth import Module, Signal
+from amaranth import ClockDomain, ClockSignal, Module, ResetSignal, Signal
 from amaranth.lib.wiring import In, Out
 
 from hw.component import EmitOnce
@@ -65,7 +65,7 @@ class EngineBench(EmitOnce):
         self._engine = engine
         self._depths = depths
         self._ports = {}
-        members = {"stall": In(STALL_BITS)}
+        members = {"clk": In(1), "rst": In(1), "stall": In(STALL_BITS)}
         for name, member in engine.signature.members.items():
             if member.is_signature and isinstance(member.signature, (ReadPort, WritePort)):
                 self._ports[name] = member
@@ -89,17 +89,22 @@ class EngineBench(EmitOnce):
     def elaborate(self, platform):
         m = Module()
         m.submodules.engine = engine = self._engine
+        # What depends on an input is evaluated at every change of the clock, and nearly everything
+        # depends on the reset and on the command. Those come from registers, therefore.
+        m.domains.sync = ClockDomain()
+        reset = Signal(reset_less=True)
+        m.d.sync += reset.eq(self.rst)
+        m.d.comb += [ClockSignal().eq(self.clk), ResetSignal().eq(reset)]
         for name in self.signature.members:
-            if name != "stall":
-                here, there = getattr(self, name), getattr(engine, name)
-                if name == "command":
-                    # Held from before the start; as an input it would be looked at every time the
-                    # clock changes, with all that depends on it.
-                    m.d.sync += there.eq(here)
-                elif self.signature.members[name].flow == In:
-                    m.d.comb += there.eq(here)
-                else:
-                    m.d.comb += here.eq(there)
+            if name in ("clk", "rst", "stall"):
+                continue
+            here, there = getattr(self, name), getattr(engine, name)
+            if name == "command":
+                m.d.sync += there.eq(here)
+            elif self.signature.members[name].flow == In:
+                m.d.comb += there.eq(here)
+            else:
+                m.d.comb += here.eq(there)
         for memory, depth in self._depths.items():
             read = self._ports.get(f"{memory}_read")
             write = self._ports.get(f"{memory}_write")
