@@ -70,7 +70,8 @@ class ElementEngine(EmitOnce):
         self._format = format
         self._lanes = lanes
         psum_bits, psum_lsb = self.psum_grid(format)
-        self._latency = self.make_lane(format).latency
+        self._first_lane = self.make_lane(format)
+        self._latency = self._first_lane.latency
         common = {"kind": self.KIND, "format": format, "lanes": lanes, "pixels": pixels}
         self._fetch = Fetch(**common)
         self._store = Store(**common, psum_bits=psum_bits, psum_lsb=psum_lsb, latency=self._latency)
@@ -148,7 +149,8 @@ class ElementEngine(EmitOnce):
                     connect(m, getattr(part, name), flipped(getattr(self, name)))
 
         control = self._decode(m)
-        lanes = [self.make_lane(self._format) for _ in range(self._lanes)]
+        lanes = [self.make_lane(self._format) for _ in range(1, self._lanes)]
+        lanes.insert(0, self._first_lane)
         for number, lane in enumerate(lanes):
             m.submodules[f"lane_{number}"] = lane
             m.d.comb += lane.control.eq(control)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+from types import SimpleNamespace
+
 from amaranth import Module, Mux, Signal, signed
 from amaranth.lib.wiring import In, Out
 
@@ -55,13 +58,6 @@ class GradLane(EmitOnce):
 
     def __init__(self, *, format: Float):
         self._format = format
-        self._round = RoundFixed(
-            width=format.product_psum_bits, lsb=format.product_lsb, format=format, scale_bits=0
-        )
-        self._decay = FloatMultiply(format=format)
-        self._multiply = FloatMultiply(format=format)
-        self._subtract = FloatAdd(format=format)
-        self._add = FloatAdd(format=format)
         super().__init__(
             {
                 "control": In(lane_control(format)),
@@ -80,19 +76,34 @@ class GradLane(EmitOnce):
             format=format,
         )
 
+    @cached_property
+    def _units(self):
+        """Made when first needed: a lane that becomes an instance of another's module has none."""
+        format = self._format
+        return SimpleNamespace(
+            round=RoundFixed(
+                width=format.product_psum_bits, lsb=format.product_lsb, format=format, scale_bits=0
+            ),
+            decay=FloatMultiply(format=format),
+            multiply=FloatMultiply(format=format),
+            subtract=FloatAdd(format=format),
+            add=FloatAdd(format=format),
+        )
+
     @property
     def latency(self) -> int:
         """Cycles from operands to results."""
-        operands = max(self._round.latency, self._decay.latency)
-        return operands + self._multiply.latency + 2 * self._add.latency + 4
+        units = self._units
+        operands = max(units.round.latency, units.decay.latency)
+        return operands + units.multiply.latency + 2 * units.add.latency + 4
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.round = round_ = self._round
-        m.submodules.decay = decay = self._decay
-        m.submodules.multiply = multiply = self._multiply
-        m.submodules.subtract = subtract = self._subtract
-        m.submodules.add = add = self._add
+        m.submodules.round = round_ = self._units.round
+        m.submodules.decay = decay = self._units.decay
+        m.submodules.multiply = multiply = self._units.multiply
+        m.submodules.subtract = subtract = self._units.subtract
+        m.submodules.add = add = self._units.add
         control, width = self.control, self._format.width
         negative = 1 << (width - 1)
         pipe = Delays()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+from types import SimpleNamespace
+
 from amaranth import Module, Mux, Signal, signed
 from amaranth.lib.wiring import In, Out
 
@@ -48,11 +51,6 @@ class SomaLane(EmitOnce):
 
     def __init__(self, *, format: Float):
         self._format = format
-        self._round = RoundFixed(
-            width=format.psum_bits, lsb=format.lsb, format=format, scale_bits=SCALE_BITS
-        )
-        self._multiply = FloatMultiply(format=format)
-        self._add = FloatAdd(format=format)
         super().__init__(
             {
                 "control": In(lane_control(format)),
@@ -67,16 +65,29 @@ class SomaLane(EmitOnce):
             format=format,
         )
 
+    @cached_property
+    def _units(self):
+        """Made when first needed: a lane that becomes an instance of another's module has none."""
+        format = self._format
+        return SimpleNamespace(
+            round=RoundFixed(
+                width=format.psum_bits, lsb=format.lsb, format=format, scale_bits=SCALE_BITS
+            ),
+            multiply=FloatMultiply(format=format),
+            add=FloatAdd(format=format),
+        )
+
     @property
     def latency(self) -> int:
         """Cycles from operands to results."""
-        return self._round.latency + self._multiply.latency + self._add.latency + 3
+        units = self._units
+        return units.round.latency + units.multiply.latency + units.add.latency + 3
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.round = round_ = self._round
-        m.submodules.multiply = multiply = self._multiply
-        m.submodules.add = add = self._add
+        m.submodules.round = round_ = self._units.round
+        m.submodules.multiply = multiply = self._units.multiply
+        m.submodules.add = add = self._units.add
         m.submodules.low = low = FloatCompare(format=self._format)
         m.submodules.high = high = FloatCompare(format=self._format)
         control, width = self.control, self._format.width

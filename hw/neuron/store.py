@@ -171,10 +171,13 @@ class Store(EmitOnce):
         """The queue of values, before they are put on the grid of psums where that is asked for."""
         queue = WriteQueue(width=self._format.width * self._lanes, depth=self._depth)
         m.submodules.values = queue
-        to_conv = self.command.settings.destination == Destination.CONV
-        to_conv &= self.command.settings.operation != Operation.STEP
+        settings = self.command.settings
+        to_conv = Signal()
         conv, plain = self.conv_write, getattr(self, f"{self._kind.map_memory}_write")
         m.d.comb += [
+            to_conv.eq(
+                (settings.destination == Destination.CONV) & (settings.operation != Operation.STEP)
+            ),
             queue.reserve.eq(self.reserve & wanted),
             queue.push.eq(self.push & wanted),
             queue.addr.eq(address),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 from amaranth import Cat, Module
 from amaranth.lib.wiring import In, Out
 
@@ -40,11 +42,7 @@ class UpdateLane(EmitOnce):
     """
 
     def __init__(self, *, format: Float):
-        self._multiplies = {
-            name: FloatMultiply(format=FP32) for name in ("scale", "decay", "momentum", "rate")
-        }
-        self._adds = {name: FloatAdd(format=FP32) for name in ("gradient", "velocity", "descent")}
-        self._convert = FloatConvert(source=FP32, target=format)
+        self._format = format
         super().__init__(
             {
                 **dict.fromkeys(INPUTS, In(FP32.width)),
@@ -57,15 +55,27 @@ class UpdateLane(EmitOnce):
             format=format,
         )
 
+    @cached_property
+    def _units(self):
+        """Made when first needed: a lane that becomes an instance of another's module has none."""
+        multiplies = ("scale", "decay", "momentum", "rate")
+        adds = ("gradient", "velocity", "descent")
+        return {
+            **{name: FloatMultiply(format=FP32) for name in multiplies},
+            **{name: FloatAdd(format=FP32) for name in adds},
+            "convert": FloatConvert(source=FP32, target=self._format),
+        }
+
     @property
     def latency(self) -> int:
         """Cycles from operands to results."""
-        multiply, add = self._multiplies["scale"].latency, self._adds["gradient"].latency
-        return 2 * multiply + 3 * add + self._convert.latency
+        units = self._units
+        multiply, add = units["scale"].latency, units["gradient"].latency
+        return 2 * multiply + 3 * add + units["convert"].latency
 
     def elaborate(self, platform):
         m = Module()
-        units = {**self._multiplies, **self._adds, "convert": self._convert}
+        units = self._units
         pipe = Delays()
         for name in ("w", "v"):
             pipe.made(getattr(self, name), 0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import os
 from dataclasses import dataclass
 
@@ -13,6 +15,8 @@ from tests.hw.neuron.maps import WORDS
 
 ENGINES = {"soma": SomaEngine, "grad": GradEngine, "update": UpdateEngine}
 UPDATE_WORDS = 64
+"""Words of each memory of the update engine's bench."""
+VARIABLE = "BENCH_SETTINGS"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,9 +50,10 @@ class BenchSettings:
 
     def environment(self) -> dict[str, str]:
         """The settings for :func:`bench_settings`."""
-        return {"BACKSPIKE_BENCH": repr(self)}
+        return {VARIABLE: json.dumps(dataclasses.asdict(self))}
 
 
 def bench_settings() -> BenchSettings:
     """The settings that the test which launched this simulation made."""
-    return eval(os.environ["BACKSPIKE_BENCH"])
+    fields = json.loads(os.environ[VARIABLE])
+    return BenchSettings(**fields | {"format": Float(**fields["format"])})
