@@ -97,7 +97,8 @@ def replay(
         for status in ("overflow", "invalid"):
             found = any(result.statuses[status] for result in of_step)
             if found != getattr(record.status, status):
-                print(f"the {status} status of the {step} step is {found} in the RTL alone")
+                there = "the RTL" if found else "the model"
+                print(f"the status {status} of the {step} step is set in {there} alone")
                 good = False
     compared = sum(result.total("compared") for result in results)
     differ = sum(result.total("differ") for result in results)

@@ -80,9 +80,7 @@ class Float:
     @property
     def layout(self) -> data.StructLayout:
         """The fields of a stored value, least significant first."""
-        return data.StructLayout(
-            {"mantissa": self.mantissa, "exponent": self.exponent, "sign": 1}
-        )
+        return data.StructLayout({"mantissa": self.mantissa, "exponent": self.exponent, "sign": 1})
 
     @property
     def fixed_bits(self) -> int:

@@ -67,6 +67,7 @@ class BpEngine(ConvEngine):
         offset_in, offset_out = offsets.write_port(), offsets.read_port(domain="comb")
         step = data.StructLayout(
             {
+                "entry": 1,
                 "take": 1,
                 "slot": ceil_log2(shape.depth),
                 "first": 1,
@@ -84,6 +85,7 @@ class BpEngine(ConvEngine):
             offset_in.addr.eq(loader.slot),
             offset_in.data.eq(loader.offset),
             offset_out.addr.eq(front.slots[0]),
+            asked.entry.eq(front.entry),
             asked.take.eq(front.take),
             asked.slot.eq(front.slots[0]),
             asked.first.eq(front.first),
@@ -107,5 +109,5 @@ class BpEngine(ConvEngine):
             loader.release.eq(dus.o_valid & got.last & got.pixel.group_last),
             self.overflow.eq(array.overflow),
         ]
-        self.count(m, front, take=array.taking, entering=array.valid & got.take)
+        self.count(m, front, take=array.taking, entering=array.valid & got.entry)
         return m

@@ -62,7 +62,7 @@ class ConvFront(EmitOnce):
         Of the same.
     group_valid, group_base, next_group
         Of :class:`hw.conv.weights.WeightLoader`.
-    o_valid, o_ready, take, slots, first, last, pixel
+    o_valid, o_ready, entry, take, slots, first, last, pixel
         The steps (:class:`hw.conv.walker.Walker`).
     present : Out
         Entries of the window that is being handed on with ``window``; for the counters.
@@ -98,6 +98,7 @@ class ConvFront(EmitOnce):
             "next_group": Out(1),
             "o_valid": Out(1),
             "o_ready": In(1),
+            "entry": Out(1),
             "take": Out(bits),
             "slots": Out(data.ArrayLayout(slot_bits, bits)),
             "first": Out(1),
@@ -223,6 +224,7 @@ class ConvFront(EmitOnce):
             self.claim.eq(walker.i_valid & walker.i_ready & starts.read),
             self.o_valid.eq(walker.o_valid),
             walker.o_ready.eq(self.o_ready),
+            self.entry.eq(walker.entry),
             self.take.eq(walker.take),
             self.slots.eq(walker.slots),
             self.first.eq(walker.first),

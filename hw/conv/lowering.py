@@ -74,6 +74,10 @@ class ConvLayer:
                 f"a kernel of {self.kernel} must fit the padded map of "
                 f"{self.h} x {self.w}, padding {self.padding}, at least once"
             )
+        if max(self.e, self.f) > large:
+            raise ValueError(
+                f"output maps must be at most {large} high and wide, not {self.e} x {self.f}"
+            )
 
     @property
     def e(self) -> int:
@@ -109,13 +113,13 @@ class ConvLayer:
         Raises
         ------
         ValueError
-            If no output row reaches the strip, or reaches it from too far outside.
+            If the strip lies too far from any output row.
         """
         kh = self.kernel[0]
-        begin = max(0, -(-(first + self.padding[0] - kh + 1) // self.stride))
-        end = min(self.e, (last - 1 + self.padding[0]) // self.stride + 1)
-        if begin >= end:
-            raise ValueError(f"input rows {first} to {last - 1} must be reached by an output row")
+        # The first output row that reaches the strip, or one before it: it may not lie beyond.
+        reaching = max(0, -(-(first + self.padding[0] - kh + 1) // self.stride))
+        begin = min(reaching, (first + self.padding[0]) // self.stride, self.e - 1)
+        end = max(begin + 1, min(self.e, (last - 1 + self.padding[0]) // self.stride + 1))
         top = self.padding[0] + first - begin * self.stride
         bottom = max(0, (end - begin - 1) * self.stride + kh - (last - first) - top)
         return replace(self, h=last - first, padding=(top, bottom, *self.padding[2:])), begin
@@ -215,7 +219,8 @@ def bp_passes(
         Fire map of the layer's inputs; without one all lanes take part.
     """
     kh, kw = layer.kernel
-    _check_terms(layer.m_tiles * shape.lanes * kh * kw, BP_TERMS_BITS, "BP")
+    taps = -(-kh // layer.stride) * -(-kw // layer.stride)
+    _check_terms(layer.m_tiles * shape.lanes * taps, BP_TERMS_BITS, "BP")
     words = shape.tile_words
     for y0 in range(min(layer.stride, layer.h)):
         for x0 in range(min(layer.stride, layer.w)):

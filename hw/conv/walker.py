@@ -37,6 +37,8 @@ class Walker(EmitOnce):
         The pixels; ``i_base`` is the slot of entry 0.
     o_valid, o_ready
         A step.
+    entry : Out(1)
+        Some lane goes through an entry, with its bit set or (``skip`` off) not.
     take : Out(lanes)
         Lanes that take part.
     slots : Out(lanes x log2(depth))
@@ -64,6 +66,7 @@ class Walker(EmitOnce):
                 "i_payload": In(payload_bits),
                 "o_valid": Out(1),
                 "o_ready": In(1),
+                "entry": Out(1),
                 "take": Out(lanes),
                 "slots": Out(data.ArrayLayout(slot_bits, lanes)),
                 "first": Out(1),
@@ -84,7 +87,7 @@ class Walker(EmitOnce):
         base = Signal(ceil_log2(self._depth))
         payload = Signal.like(self.payload)
         first = Signal()
-        lane_last = Signal(self._lanes)
+        lane_last, lane_entry = Signal(self._lanes), Signal(self._lanes)
         moves = Signal()
         m.d.comb += [
             moves.eq(~self.o_valid | self.o_ready),
@@ -106,6 +109,7 @@ class Walker(EmitOnce):
                 self.o_valid.eq(active),
                 self.first.eq(first),
                 self.last.eq(lane_last.all()),
+                self.entry.eq(lane_entry.any()),
                 self.payload.eq(payload),
             ]
         for lane in range(self._lanes):
@@ -120,6 +124,7 @@ class Walker(EmitOnce):
                 rest.eq(pending & (pending - 1)),
                 lowest.eq(pending & ~rest),
                 lane_last[lane].eq(rest == 0),
+                lane_entry[lane].eq(pending.any()),
             ]
             # One-hot to binary.
             for bit in range(len(index)):

@@ -105,7 +105,7 @@ class SegmentFetch(EmitOnce):
             ]
         m.d.comb += [nest.base[0].eq(command.in_base), nest.base[1].eq(-command.pad_top)]
 
-        tag = data.StructLayout({"row": ceil_log2(self._rows), "present": 1, "last": 1})
+        tag = data.StructLayout({"row": max(1, ceil_log2(self._rows)), "present": 1, "last": 1})
         m.submodules.read = read = ReadStream(
             width=self._pixels * self._bits, tag_bits=tag.size, depth=4
         )
@@ -204,7 +204,8 @@ class WindowGenerator(EmitOnce):
         present = Signal(self._rows)
         left = Signal(range(self._pixels + 1))
         in_row = Signal()  # an output row is under way
-        x = Signal(COUNT_BITS)  # column that comes next; negative in the left padding
+        # The column that comes next; negative, and so larger than any map, in the left padding.
+        x = Signal(COUNT_BITS + 1)
         x_in_map = Signal()
         first = Signal()  # it is the first of an output row
         until = Signal(range(KERNEL_MAX + 1))  # columns before the one that completes a window

@@ -59,6 +59,6 @@ class FpEngine(ConvEngine):
             m,
             front,
             take=Mux(front.o_valid, front.take, 0),
-            entering=front.o_valid & front.take.any(),
+            entering=front.o_valid & front.entry,
         )
         return m

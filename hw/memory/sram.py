@@ -22,7 +22,7 @@ class Sram(EmitOnce):
     Parameters
     ----------
     depth : int
-        Words, from 2 to 2**16; accesses beyond them wrap around.
+        Words, from 2 to 2**16; what an access beyond them does is undefined.
     width : int
         Bits of a word.
     granules : int

@@ -9,6 +9,7 @@ import shutil
 import sys
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
+from unittest import mock
 
 from cocotb_tools.runner import Verilator
 
@@ -56,7 +57,7 @@ def build(top: EngineBench, *, waves: bool = False) -> tuple[_Runner, str, Path]
     # Nothing but ports: whatever depends on a signal that may be written from outside is evaluated
     # anew at every change of the clock, which took half of the time.
     public = [
-        f'public_flat_{"rw" if port.direction == "input" else "rd"} '
+        f"public_flat_{'rw' if port.direction == 'input' else 'rd'} "
         f'-module "{emission.top}" -var "{port.name}"'
         for port in emission.modules[emission.top].ports
     ]
@@ -138,9 +139,10 @@ def run(
     name = test_module.rpartition(".")[2]
     results = folder / f"results-{name}-{os.getpid()}.xml"
     log = folder / f"{name}-{os.getpid()}.log"
-    os.environ.update(environment or {})
+    # Simulations run side by side; numpy's threads would only get in their way.
+    settings = {"OPENBLAS_NUM_THREADS": "1", **(environment or {})}
     # The runner exits where it finds a failure; what failed is read from the results below.
-    with contextlib.suppress(SystemExit):
+    with contextlib.suppress(SystemExit), mock.patch.dict(os.environ, settings):
         runner.test(
             test_module=test_module,
             hdl_toplevel=name_of_top,

@@ -20,6 +20,11 @@ from sim.model.update import F32, UpdateRule, update
 
 __all__ = ["Layer", "LayerRecord", "Network", "StepRecord", "Weights", "loss_gradient"]
 
+STEP_MAX = 7
+"""Largest stride and padding of the chip's engines."""
+POOL_MAX = 4
+"""Largest pooling window of the chip's pipelines."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Layer:
@@ -155,6 +160,15 @@ class Network:
                 raise ValueError(
                     f"the kernel of layer {index} must be at most {kernel_max} high and wide "
                     f"(array.kernel_max), not {layer.kernel}"
+                )
+            if layer.stride[0] != layer.stride[1] or max(layer.stride + layer.padding) > STEP_MAX:
+                raise ValueError(
+                    f"stride and padding of layer {index} must be at most {STEP_MAX}, and the "
+                    f"stride the same both ways, not {layer.stride} and {layer.padding}"
+                )
+            if layer.pool > POOL_MAX:
+                raise ValueError(
+                    f"pool of layer {index} must be at most {POOL_MAX}, not {layer.pool}"
                 )
         if network.planes >= 1 << plane_bits:
             raise ValueError(

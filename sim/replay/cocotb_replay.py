@@ -30,6 +30,8 @@ async def replay(dut: Any) -> None:
     for job in stage.jobs(scene):
         counts = layers[job.layer]
         for commands, cycles in ((job.dense, "dense_cycles"), (job.commands, "cycles")):
+            for memory, first, words in job.guard:
+                driver.load(memory, ~words.view(np.uint8).reshape(len(words), -1), first)
             for memory, first, words in job.loads:
                 driver.load(memory, words, first)
             for command in commands:

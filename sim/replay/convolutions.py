@@ -203,8 +203,8 @@ def wg_jobs(scene: Scene) -> Iterator[Job]:
             for part in parts(c_tiles, capacity, f"WG of layer {index}"):
                 for skip in (False, True):
                     *chain, last = _wg_chain(scene, layer, record, planes, m, part, skip)
-                    for commands, loads in chain:
-                        yield _wg_job(index, skip, commands, loads)
+                    for command, loads in chain:
+                        yield _wg_job(index, skip, command, loads)
                     yield _wg_job(index, skip, *last, dw[m, part].reshape(-1, lanes))
 
 
@@ -217,6 +217,7 @@ def _wg_job(
         dense=[] if skip else [command],
         loads=loads,
         expected=[] if expected is None else [("dw", 0, expected)],
+        adds=bool(command["dw_acc"]),
     )
 
 

@@ -19,7 +19,8 @@ class Job:
     """Commands for one engine, with the memories before and after them.
 
     ``loads`` and ``expected`` hold (memory, first word, words). Where ``dense`` is given, the job
-    is run again with these commands, which do the same without skipping.
+    is run again with these commands, which do the same without skipping. What is expected must
+    come from the commands: its place is filled with the complement first, unless it is added to.
     """
 
     layer: int
@@ -27,6 +28,12 @@ class Job:
     loads: list[tuple[str, int, NDArray]]
     expected: list[tuple[str, int, NDArray]] = field(default_factory=list)
     dense: list[dict[str, Any]] = field(default_factory=list)
+    adds: bool = False
+
+    @property
+    def guard(self) -> list[tuple[str, int, NDArray]]:
+        """What must not be in the memories before the job."""
+        return [] if self.adds else self.expected
 
 
 @dataclass(frozen=True, kw_only=True)

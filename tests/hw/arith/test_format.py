@@ -26,6 +26,18 @@ def test_bad_fields(exponent, mantissa, message):
 def test_properties_of_the_contract():
     assert (FP16.lsb, FP16.top, FP16.fixed_bits, FP16.psum_bits) == (-24, 16, 41, 58)
     assert (FP16.product_lsb, FP16.product_bits, FP16.product_psum_bits) == (-32, 49, 64)
+
+
+@pytest.mark.parametrize(
+    ("format", "sums", "products"),
+    [
+        (Float(5, 2), (-16, 16, 33, 50), (-24, 41, 56)),
+        (Float(4, 3), (-9, 8, 18, 35), (-17, 26, 41)),
+    ],
+)
+def test_grids_of_eight_bits(format, sums, products):
+    assert (format.lsb, format.top, format.fixed_bits, format.psum_bits) == sums
+    assert (format.product_lsb, format.product_bits, format.product_psum_bits) == products
     assert (FP16.nan, FP16.infinity) == (0x7E00, 0x7C00)
     assert (FP32.nan, FP32.infinity) == (0x7FC00000, 0x7F800000)
 

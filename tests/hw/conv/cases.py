@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import pickle
+from collections import Counter
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import combinations, pairwise
 
 import numpy as np
 
@@ -14,22 +15,69 @@ from hw.conv.shape import EngineShape
 from sim.model import round_values
 
 __all__ = [
-    "CaseSize",
+    "Case",
+    "Seen",
     "bench_environment",
     "bench_settings",
-    "case_layer",
+    "draw_case",
     "random_values",
-    "strips",
 ]
 
 
 @dataclass(frozen=True, kw_only=True)
-class CaseSize:
-    """Channels of a case, on top of its geometry."""
+class Case:
+    """What a case tries, each drawn apart from the others."""
 
     layer: ConvLayer
     channels_in: int
     channels_out: int
+    sparsity: float
+    stall: int
+    acc: bool
+    special: float
+    large: bool
+    strips: list[tuple[int, int]] | None
+
+
+class Seen:
+    """Counts what has been tried, so that a bench can tell that it tried what it says."""
+
+    def __init__(self) -> None:
+        self._pairs: Counter = Counter()
+        self._cases = 0
+
+    def add(self, case: Case, **more: object) -> None:
+        """A case that was run, with whatever else distinguishes it."""
+        facts = {
+            "kernel": case.layer.kernel[0],
+            "stride": case.layer.stride,
+            "sparsity": case.sparsity,
+            "stalled": case.stall > 0,
+            "acc": case.acc,
+            "special": case.special > 0,
+            "large": case.large,
+            "strips": case.strips is not None,
+            **more,
+        }
+        self._cases += 1
+        self._pairs.update(combinations(sorted(facts.items()), 2))
+
+    def check(self) -> None:
+        """In a long run, every two values of different factors must have met."""
+        if self._cases < 100:
+            return
+        values: dict[str, set] = {}
+        for pair in self._pairs:
+            for name, value in pair:
+                values.setdefault(name, set()).add(value)
+        common, frequent = {"kernel", "stride"}, {"acc", "sparsity", "stalled"}
+        for one, other in combinations(sorted(values), 2):
+            for a in values[one]:
+                for b in values[other]:
+                    # Kernel and stride take turns; rarer things need not meet every one of them.
+                    if {one, other} & common and {one, other} - common - frequent:
+                        continue
+                    assert self._pairs[(one, a), (other, b)], f"{one} {a} never met {other} {b}"
 
 
 def bench_environment(shape: EngineShape, *, seed: int, cases: int) -> dict[str, str]:
@@ -42,24 +90,28 @@ def bench_settings() -> tuple[EngineShape, int, int]:
     return pickle.loads(bytes.fromhex(os.environ["BENCH_TASK"]))
 
 
-def case_layer(random: np.random.Generator, index: int, lanes: int) -> CaseSize:
-    """A random layer; kernels and strides take turns so that every pair of them comes up."""
+def draw_case(random: np.random.Generator, index: int, lanes: int, *, rows: str) -> Case:
+    """A random case; kernels, strides and sparsities take turns, so that all of them meet.
+
+    ``rows`` says which rows strips are cut from: "e" (output rows, FP) or "h" (input rows, BP).
+    """
     kernel = (1, 2, 3, 5, 7, 4, 6)[index % 7]
     stride = (1, 2, 3, 1, 2)[index // 7 % 5]
     kh, kw = kernel, kernel
-    if index % 4 == 3:
+    if random.random() < 0.2:
         kw = int(random.integers(1, 8))
     padding = tuple(int(p) for p in random.integers(0, max(kh, kw), 4))
-    if index % 9 == 8:
+    if random.random() < 0.1:
         padding = (int(kh), 0, int(kw) % 8, 7)
-    if index % 11 == 10:  # fully connected: one row, a column for each sample and time step
-        kh, kw, padding = 1, 1, (0, 0, 0, 0)
+    connected = kernel == 1 and random.random() < 0.4
+    if connected:  # fully connected: one row, a column for each sample and time step
+        kw, padding = 1, (0, 0, 0, 0)
     low_h, low_w = max(1, kh - padding[0] - padding[1]), max(1, kw - padding[2] - padding[3])
     channels_in = int(random.integers(1, 4 * lanes + 1))
     channels_out = int(random.integers(1, 2 * lanes + 1))
     layer = ConvLayer(
-        h=1 if index % 11 == 10 else int(random.integers(low_h, low_h + 7)),
-        w=int(random.integers(low_w, low_w + (23 if index % 3 == 0 else 7))),
+        h=1 if connected else int(random.integers(low_h, low_h + 7)),
+        w=int(random.integers(low_w, low_w + (23 if random.random() < 0.3 else 7))),
         kernel=(kh, kw),
         stride=stride,
         padding=padding,
@@ -68,13 +120,34 @@ def case_layer(random: np.random.Generator, index: int, lanes: int) -> CaseSize:
         samples=int(random.integers(1, 3)),
         steps=int(random.integers(1, 3)),
     )
-    return CaseSize(layer=layer, channels_in=channels_in, channels_out=channels_out)
+    cut = random.random() < 0.4
+    return Case(
+        layer=layer,
+        channels_in=channels_in,
+        channels_out=channels_out,
+        sparsity=(0.0, 0.5, 0.9, 0.99, 1.0)[(index + index // 35) % 5],
+        stall=int(random.choice([0, 0, 100, 200])),
+        acc=bool(random.random() < 0.5),
+        special=float(random.choice([0.0, 0.0, 0.02])),
+        large=bool(random.random() < 0.25),
+        strips=_strips(random, layer, rows) if cut else None,
+    )
 
 
-def strips(random: np.random.Generator, rows: int) -> list[tuple[int, int]]:
-    """Rows cut into up to three strips."""
-    cuts = sorted({0, rows, *(int(cut) for cut in random.integers(0, rows + 1, 2))})
-    return list(pairwise(cuts))
+def _strips(
+    random: np.random.Generator, layer: ConvLayer, rows: str
+) -> list[tuple[int, int]] | None:
+    """The layer's rows in two or three strips; None if one of them would see only padding."""
+    count = getattr(layer, rows)
+    cuts = sorted({0, count, *(int(cut) for cut in random.integers(0, count + 1, 2))})
+    found = list(pairwise(cuts))
+    strip = layer.fp_strip if rows == "e" else layer.bp_strip
+    try:
+        for first, last in found:
+            strip(first, last)
+    except ValueError:
+        return None
+    return found if len(found) > 1 else None
 
 
 def random_values(random, shape, format, *, sparsity=0.0, special=0.0, large=False):

@@ -17,6 +17,10 @@ SHAPE = EngineShape(lanes=16, pixels=16)
         ({"h": 9, "w": 9, "kernel": (8, 8)}, "kernel sizes must be from 1 to 7, not 8"),
         ({"h": 4, "w": 4, "padding": (0, 0, 9, 0)}, "padding must be from 0 to 7, not 9"),
         ({"h": 2, "w": 4, "kernel": (3, 3)}, "a kernel of .* must fit the padded map"),
+        (
+            {"h": 4, "w": 4095, "padding": (0, 0, 7, 7)},
+            "output maps must be at most 4095 high and wide, not 4 x 4109",
+        ),
     ],
 )
 def test_layers_that_do_not_fit_are_refused(arguments, message):
@@ -31,6 +35,9 @@ def test_sums_of_too_many_terms_are_refused():
         fp_pass(layer, SHAPE, **place)
     with pytest.raises(ValueError, match="BP sums have at most 32768 terms, not 50176"):
         list(bp_passes(layer, SHAPE, du=Place(), weights=0, psums=Place()))
+    # Under a stride a sum has the taps of one residue, not of the whole kernel.
+    strided = ConvLayer(h=8, w=8, kernel=(7, 7), stride=2, m_tiles=64)
+    list(bp_passes(strided, SHAPE, du=Place(), weights=0, psums=Place()))
     small = ConvLayer(h=8, w=8, kernel=(3, 3), c_tiles=8)
     fp_pass(small, SHAPE, plane=0, plane_top=6, **place)
     with pytest.raises(ValueError, match="terms"):
@@ -63,3 +70,34 @@ def test_every_kernel_position_is_in_one_pass_of_bp(stride):
         rows = (fields["row_groups"] - 1) * fields["group_rows"] + fields["last_rows"]
         taps += rows * fields["kernel_w"]
     assert taps == 25
+
+
+@pytest.mark.parametrize("kernel", [1, 2, 3, 7])
+@pytest.mark.parametrize("stride", [1, 2, 3])
+@pytest.mark.parametrize("pad", [0, 1])
+def test_strips_see_the_rows_that_they_need(kernel, stride, pad):
+    layer = ConvLayer(h=11, w=11, kernel=(kernel, kernel), stride=stride, padding=(pad, pad, 0, 0))
+    for first in range(layer.e):
+        for last in range(first + 1, layer.e + 1):
+            seen = range(first * stride - pad, (last - 1) * stride - pad + kernel)
+            if not any(0 <= row < layer.h for row in seen):
+                with pytest.raises(ValueError, match="must see a row of the map of 11"):
+                    layer.fp_strip(first, last)
+                continue
+            part, begin = layer.fp_strip(first, last)
+            assert part.e == last - first
+            assert begin - part.padding[0] == first * stride - pad
+            assert begin + part.h <= layer.h
+    for first in range(layer.h):
+        for last in range(first + 1, layer.h + 1):
+            part, begin = layer.bp_strip(first, last)
+            assert part.h == last - first
+            # du row `begin` lies as far above the strip as in the whole layer; all are there.
+            assert part.padding[0] - first == pad - begin * stride
+            assert begin + part.e <= layer.e
+            reached = [
+                row
+                for row in range(layer.e)
+                if row * stride - pad < last and row * stride - pad + kernel > first
+            ]
+            assert not reached or (begin <= reached[0] and reached[-1] < begin + part.e)

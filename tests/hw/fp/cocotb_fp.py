@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections import Counter
 from dataclasses import replace
 
 import cocotb
@@ -14,32 +14,49 @@ from sim.harness.driver import EngineDriver
 from sim.harness.layout import pack_spikes, place, tile_maps, tile_weights
 from sim.model import Status, psum_fp
 from tests.hw.conv.cases import (
+    Seen,
     bench_settings,
-    case_layer,
+    draw_case,
     random_values,
-    strips,
 )
 from tests.hw.fp.test_fp_engine import DEPTHS
 
 
-def needed_cycles(x, layer, command, lanes):
-    """Sum over output tiles, groups and pixels of the busiest lane's spikes in the group."""
+def group_scans(x, layer, command, lanes):
+    """For each group: at each output pixel, spikes of the busiest lane, and entries in the map."""
     spikes = tile_maps(x, lanes).astype(np.int64)
+    inside = np.ones(spikes.shape[3:5], np.int64)
     top, bottom, left, right = layer.padding
     spikes = np.pad(spikes, [(0, 0)] * 3 + [(top, bottom), (left, right), (0, 0)])
+    inside = np.pad(inside, [(top, bottom), (left, right)])
     kh, kw = layer.kernel
-    total = 0
     for tile in range(0, layer.c_tiles, command["group_tiles"]):
+        tiles = range(tile, min(tile + command["group_tiles"], layer.c_tiles))
         for row in range(0, kh, command["group_rows"]):
             count = np.zeros((*spikes.shape[:2], layer.e, layer.f, lanes), np.int64)
-            for c in range(tile, min(tile + command["group_tiles"], layer.c_tiles)):
-                for r in range(row, min(row + command["group_rows"], kh)):
-                    for s in range(kw):
-                        rows = slice(r, r + (layer.e - 1) * layer.stride + 1, layer.stride)
-                        columns = slice(s, s + (layer.f - 1) * layer.stride + 1, layer.stride)
+            present = np.zeros((layer.e, layer.f), np.int64)
+            for r in range(row, min(row + command["group_rows"], kh)):
+                for s in range(kw):
+                    rows = slice(r, r + (layer.e - 1) * layer.stride + 1, layer.stride)
+                    columns = slice(s, s + (layer.f - 1) * layer.stride + 1, layer.stride)
+                    present += len(tiles) * inside[rows, columns]
+                    for c in tiles:
                         count += spikes[:, :, c, rows, columns]
-            total += int(count.max(axis=-1).sum())
-    return layer.m_tiles * total
+            yield count, np.broadcast_to(present, count.shape[:-1])
+
+
+def expected_counts(x, layer, command, lanes):
+    """What the counters must say, from the data alone."""
+    counts = dict.fromkeys(("busy", "skipped", "lanes", "conv_reads", "conv_writes"), 0)
+    for group, (spikes, present) in enumerate(group_scans(x, layer, command, lanes)):
+        cycles = spikes.max(axis=-1) if command["skip"] else present
+        from_zero = group == 0 and not command["psum_acc"]
+        counts["busy"] += cycles.sum()
+        counts["skipped"] += (present - cycles).sum()
+        counts["lanes"] += spikes.sum()
+        counts["conv_reads"] += 0 if from_zero else (cycles > 0).sum()
+        counts["conv_writes"] += ((cycles > 0) | from_zero).sum()
+    return {name: layer.m_tiles * int(count) for name, count in counts.items()}
 
 
 @cocotb.test()
@@ -47,25 +64,24 @@ async def engine_equals_model(dut):
     shape, seed, cases = bench_settings()
     lanes, pixels, format = shape.lanes, shape.pixels, shape.format
     random = np.random.default_rng(seed)
+    seen = Seen()
     driver = EngineDriver(dut, FpEngine(shape), DEPTHS)
     await driver.reset()
     for index in range(cases):
-        case = case_layer(random, index, lanes)
-        layer = case.layer
-        dut.stall.value = (0, 0, 100, 200)[index % 4]
+        case = draw_case(random, index, lanes, rows="e")
+        layer, acc = case.layer, case.acc
+        dut.stall.value = case.stall
         maps = (layer.samples, layer.steps)
-        sparsity = (0.0, 0.5, 0.9, 0.99, 1.0)[index % 5]
-        x = random.random((*maps, layer.h, layer.w, case.channels_in)) >= sparsity
+        x = random.random((*maps, layer.h, layer.w, case.channels_in)) >= case.sparsity
         w = random_values(
             random,
             (case.channels_out, case.channels_in, *layer.kernel),
             format,
             sparsity=0.1,
-            special=0.02 if index % 3 == 2 else 0.0,
-            large=index % 4 == 3,
+            special=case.special,
+            large=case.large,
         )
         out_shape = (*maps, layer.e, layer.f, case.channels_out)
-        acc = bool(index & 2)
         plane_top = int(random.integers(0, 3))
         plane = int(random.integers(0, plane_top + 1))
         bits = format.psum_bits
@@ -94,14 +110,12 @@ async def engine_equals_model(dut):
         )
         # The layer as a whole, or in strips of its rows.
         parts = [(layer, 0, 0)]
-        if index % 3 == 1:
-            with suppress(ValueError):
-                parts = [
-                    (*layer.fp_strip(first, last), first) for first, last in strips(random, layer.e)
-                ]
+        if case.strips:
+            parts = [(*layer.fp_strip(first, last), first) for first, last in case.strips]
+        seen.add(case, plane=plane)
         for skip in (True, False):
             driver.load("conv", psum_words.reshape(-1, lanes), psum_base)
-            totals = dict.fromkeys(("busy", "skipped"), 0)
+            totals = Counter()
             invalid = False
             for part, begin, first in parts:
                 spikes = place(spike_words, s_base)
@@ -120,8 +134,7 @@ async def engine_equals_model(dut):
                 await driver.run(command)
                 assert not driver.statuses["overflow"]
                 invalid |= driver.statuses["invalid"]
-                for name in totals:
-                    totals[name] += driver.counters()[name]
+                totals.update(driver.counters())
             where = f"case {index} seed {seed} {case} skip {skip} acc {acc}"
             count = psum_words[..., 0].size
             got = driver.fetch("conv", psum_base, count, np.int64).reshape(psum_words.shape)
@@ -137,9 +150,6 @@ async def engine_equals_model(dut):
             outside = np.ones(len(rest), bool)
             outside[psum_base : psum_base + count] = False
             assert (rest[outside] == guard[outside]).all(), f"{where}: wrote outside its psums"
-            if skip:
-                assert totals["busy"] == needed_cycles(x, layer, command, lanes), where
-                dense = totals["busy"] + totals["skipped"]
-            else:
-                # Dense cycles that are spent, and those in which no lane has a spike.
-                assert totals["busy"] + totals["skipped"] == dense, where
+            for name, due in expected_counts(x, layer, command, lanes).items():
+                assert totals[name] == due, f"{where}: {name} {totals[name]}, not {due}"
+    seen.check()

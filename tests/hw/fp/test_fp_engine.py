@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hw.arith.format import FP16, Float
+from hw.arith.format import Float
 from hw.conv.shape import EngineShape
 from hw.fp.engine import FpEngine
 from sim.harness.bench import EngineBench
@@ -13,20 +13,26 @@ from tests.hw.conv.cases import bench_environment
 
 DEPTHS = {"s_in": 4096, "w": 8192, "conv": 8192}
 
+SMALL_GROUPS = EngineShape(
+    format=Float(5, 2), lanes=4, pixels=8, rows=1, entries=7, depth=16, weight_words=2
+)
+FULL_RING = EngineShape(format=Float(4, 3), lanes=4, pixels=4, rows=16, entries=16, depth=16)
+
 
 @pytest.mark.parametrize(
-    ("format", "lanes", "pixels", "weight_words", "cases", "seed"),
+    ("shape", "cases", "seed"),
     [
-        (FP16, 4, 8, 1, 140, 1),
-        (FP16, 2, 16, 2, 70, 2),
-        (Float(5, 2), 4, 8, 2, 35, 3),
-        (Float(4, 3), 4, 8, 1, 35, 4),
+        (EngineShape(lanes=4, pixels=8), 175, 1),
+        (EngineShape(lanes=2, pixels=16, weight_words=2), 35, 2),
+        # The smallest groups and ring there are, in an 8-bit format.
+        (SMALL_GROUPS, 70, 3),
+        # A ring that one group fills.
+        (FULL_RING, 35, 4),
         # Full size.
-        (FP16, 16, 16, 1, 5, 5),
+        (EngineShape(lanes=16, pixels=16), 7, 5),
     ],
 )
-def test_equals_model(format, lanes, pixels, weight_words, cases, seed):
-    shape = EngineShape(format=format, lanes=lanes, pixels=pixels, weight_words=weight_words)
+def test_equals_model(shape, cases, seed):
     print(f"seed {seed}")
     run(
         EngineBench(FpEngine(shape), DEPTHS),
