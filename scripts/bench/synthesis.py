@@ -47,14 +47,15 @@ LUTS = {
 }
 """LUTs that each primitive of UltraScale+ occupies; memory and shift registers are LUTs, too."""
 MAP_LUTS = (
-    "opt_expr -mux_undef -noclkinv; abc -luts 2:2,3,6:5,10,20; clean; "
+    "opt_expr -mux_undef -noclkinv; abc -luts 2:2,3,6:5; clean; "
     "xilinx_srl -fixed -minlen 3; techmap -map +/xilinx/lut_map.v -map +/xilinx/cells_map.v "
     "-D LUT_WIDTH=6; xilinx_dffopt; opt_lut_ins -tech xilinx"
 )
 """``map_luts`` of ``synth_xilinx`` with ``abc`` where that has ``abc9``: which of the two takes
-fewer LUTs differs from module to module, by up to a factor of two."""
-FREE = {"BUFG", "BUFGCE", "CARRY4", "CARRY8", "FDCE", "FDPE", "FDRE", "FDSE", "MUXF7", "MUXF8"}
-"""Primitives beside the LUTs of a slice: flip-flops, carry chains, multiplexers, clock buffers."""
+fewer LUTs differs from module to module."""
+FREE = {"BUFG", "BUFGCE", "CARRY4", "CARRY8", "FDCE", "FDPE", "FDRE", "FDSE"}
+"""Primitives beside the LUTs of a slice: flip-flops, carry chains, clock buffers. MUXF7 and MUXF8 are
+not among them: a constant at an input of theirs takes a LUT, too, which no count would show."""
 
 
 class ToolError(Exception):
@@ -121,7 +122,7 @@ def _cells(emission: Emission, module: EmittedModule) -> dict[str, int]:
     read = "".join(f"read_verilog -sv {file}; blackbox {file[:-2]}; " for file in files)
     read += "read_verilog -sv top.v; "
     stat = f"tee -q -o stat.json stat -json -top {module.name}"
-    synth = f"synth_xilinx -family xcup -noiopad -flatten -top {module.name}"
+    synth = f"synth_xilinx -family xcup -noiopad -nowidelut -flatten -top {module.name}"
     scripts = (
         f"{read}{synth}; {stat}",
         f"{read}{synth} -run begin:map_luts; {MAP_LUTS}; {synth} -run finalize:check; {stat}",

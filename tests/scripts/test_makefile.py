@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -15,7 +16,9 @@ ROOT = Path(__file__).parents[2]
 
 def make(*arguments, cwd=ROOT):
     command = ["make", "--file", str(ROOT / "Makefile"), *arguments]
-    return subprocess.run(command, cwd=cwd, capture_output=True, encoding="utf-8")
+    # The tests themselves may run under make, which leaves its flags in the environment.
+    environment = {"PATH": os.environ["PATH"]}
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, encoding="utf-8")
 
 
 def test_help_names_every_target():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,7 +17,7 @@ from sim.model import Status, add_dw, encode, psum_wg, read_wg
 
 __all__ = ["DEPTHS", "WgCase", "tile_dw"]
 
-DEPTHS = {"spike": 8192, "du": 32768, "dw": 4096}
+DEPTHS = {"spike": 8192, "du": 32768, "dw": 8192}
 """Words of the bench's memories."""
 
 
@@ -41,24 +43,42 @@ class WgCase:
     du: NDArray
     old: NDArray | None = None
     plane: int = 0
+    strips: list[tuple[int, int]] | None = None
+    """Output rows of the commands, one after the other; one for all rows if None."""
     bases: tuple[int, int, int] = (0, 0, 0)
 
-    def fields(self, *, skip: bool) -> dict[str, int]:
-        """Of the command."""
+    @property
+    def direct(self) -> bool:
+        """Whether the input is the same at every step, and there is more than one."""
+        return self.spikes.shape[1] != self.layer.steps
+
+    @property
+    def parts(self) -> list[tuple[ConvLayer, slice, slice]]:
+        """The convolution of each command, the input rows it sees, and its output rows."""
+        parts = []
+        for first, last in self.strips or [(0, self.layer.e)]:
+            part, begin = self.layer.fp_strip(first, last) if self.strips else (self.layer, 0)
+            parts.append((part, slice(begin, begin + part.h), slice(first, last)))
+        return parts
+
+    def commands(self, *, skip: bool) -> Iterator[dict[str, int]]:
+        """Fields of the commands; from the second on, they add to what is there."""
         spikes = place(self.spike_words, self.bases[0])
-        if self.spikes.shape[1] != self.layer.steps:
+        if self.direct:
             spikes = replace(spikes, step=0)
-        return wg_pass(
-            self.layer,
-            lanes=self.lanes,
-            pixels=self.pixels,
-            spikes=spikes,
-            du=place(self.du_words, self.bases[1]),
-            dw=self.bases[2],
-            plane=self.plane,
-            dw_acc=self.old is not None,
-            skip=skip,
-        )
+        du = place(self.du_words, self.bases[1])
+        for index, (part, seen, rows) in enumerate(self.parts):
+            yield wg_pass(
+                part,
+                lanes=self.lanes,
+                pixels=self.pixels,
+                spikes=replace(spikes, base=spikes.base + seen.start * spikes.row),
+                du=replace(du, base=du.base + rows.start * du.row),
+                dw=self.bases[2],
+                plane=self.plane,
+                dw_acc=self.old is not None or index > 0,
+                skip=skip,
+            )
 
     @property
     def spike_words(self) -> NDArray:
@@ -71,50 +91,57 @@ class WgCase:
 
     def expected(self, status: Status) -> NDArray:
         """The words of dw that the model says are written."""
-        layer = self.layer
-        psum = psum_wg(
-            self.spikes,
-            self.du,
-            kernel=layer.kernel,
-            stride=layer.stride,
-            padding=layer.padding,
-            status=status,
-            format=self.format,
-        )
-        dw = read_wg(psum, plane=self.plane, status=status, format=self.format)
-        if self.old is not None:
-            dw = add_dw(self.old, dw, status=status)
+        dw = self.old
+        for part, seen, rows in self.parts:
+            psum = psum_wg(
+                self.spikes[:, :, seen],
+                self.du[:, :, rows],
+                kernel=part.kernel,
+                stride=part.stride,
+                padding=part.padding,
+                status=status,
+                format=self.format,
+            )
+            more = read_wg(psum, plane=self.plane, status=status, format=self.format)
+            dw = more if dw is None else add_dw(dw, more, status=status)
         return tile_dw(dw, self.lanes)
 
-    def counts(self, *, skip: bool) -> dict[str, int]:
+    def counts(self, *, skip: bool) -> Counter:
         """What the counters must hold."""
         layer, lanes = self.layer, self.lanes
-        spikes = np.broadcast_to(self.spikes, (*self.du.shape[:2], *self.spikes.shape[2:])).astype(
-            np.int64
-        )
-        vectors = spikes.reshape(*spikes.shape[:4], layer.c_tiles, lanes)
-        silent = ~vectors.any(axis=-1)
-        top, _, left, _ = layer.padding
-        maps = layer.samples * layer.steps * layer.m_tiles * layer.c_tiles
-        seen = skipped = adding = words = 0
-        for r in range(layer.kernel[0]):
-            y = np.arange(layer.e) * layer.stride + r - top
-            y = y[(y >= 0) & (y < layer.h)]
-            for s in range(layer.kernel[1]):
-                x = np.arange(layer.f) * layer.stride + s - left
-                x = x[(x >= 0) & (x < layer.w)]
-                seen += maps * len(y) * len(x)
-                skipped += int(silent[:, :, y][:, :, :, x].sum()) * layer.m_tiles
-                adding += int(vectors[:, :, y][:, :, :, x].sum()) * layer.m_tiles
-                words += maps * len(y) * len(np.unique(x // self.pixels))
-        skipped = skipped if skip else 0
-        rows = layer.m_tiles * layer.c_tiles * layer.kernel[0] * layer.kernel[1] * lanes
-        return {
-            "busy": seen - skipped,
-            "skipped": skipped,
-            "lanes": adding,
-            "spike_reads": words,
-            "du_reads": seen - skipped,
-            "dw_reads": rows if self.old is not None else 0,
-            "dw_writes": rows,
-        }
+        shape = (*self.du.shape[:2], *self.spikes.shape[2:])
+        spikes = np.broadcast_to(self.spikes, shape).astype(np.int64)
+        counts: Counter = Counter()
+        for index, (part, rows, _) in enumerate(self.parts):
+            vectors = spikes[:, :, rows].reshape(*shape[:2], part.h, part.w, layer.c_tiles, lanes)
+            counts.update(_walked(vectors, part, self.pixels, skip=skip))
+            words = layer.m_tiles * layer.c_tiles * layer.kernel[0] * layer.kernel[1] * lanes
+            counts["dw_writes"] += words
+            counts["dw_reads"] += words if self.old is not None or index else 0
+        return counts
+
+
+def _walked(vectors: NDArray, layer: ConvLayer, pixels: int, *, skip: bool) -> dict[str, int]:
+    """Counters of the walk over spikes (sample, step, h, w, tile, lane)."""
+    silent = ~vectors.any(axis=-1)
+    top, _, left, _ = layer.padding
+    maps = layer.samples * layer.steps * layer.m_tiles * layer.c_tiles
+    under = skipped = adding = words = 0
+    for r in range(layer.kernel[0]):
+        y = np.arange(layer.e) * layer.stride + r - top
+        y = y[(y >= 0) & (y < layer.h)]
+        for s in range(layer.kernel[1]):
+            x = np.arange(layer.f) * layer.stride + s - left
+            x = x[(x >= 0) & (x < layer.w)]
+            under += maps * len(y) * len(x)
+            skipped += int(silent[:, :, y][:, :, :, x].sum()) * layer.m_tiles
+            adding += int(vectors[:, :, y][:, :, :, x].sum()) * layer.m_tiles
+            words += maps * len(y) * len(np.unique(x // pixels))
+    skipped = skipped if skip else 0
+    return {
+        "busy": under - skipped,
+        "skipped": skipped,
+        "lanes": adding,
+        "spike_reads": words,
+        "du_reads": under - skipped,
+    }
