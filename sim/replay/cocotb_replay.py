@@ -31,7 +31,7 @@ async def replay(dut: Any) -> None:
         counts = layers[job.layer]
         for commands, cycles in ((job.dense, "dense_cycles"), (job.commands, "cycles")):
             for memory, first, words in job.guard:
-                driver.load(memory, ~words.view(np.uint8).reshape(len(words), -1), first)
+                driver.load(memory, words, first)
             for memory, first, words in job.loads:
                 driver.load(memory, words, first)
             for command in commands:

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from hw.neuron.command import Destination, Operation, Source
 from hw.neuron.passes import Area, At, Passes
 from hw.neuron.update import update_fields
-from sim.harness.layout import codes_dtype, pack_spikes, tile_maps, tile_weights
-from sim.model import encode
+from sim.harness.layout import codes_dtype, pack_spikes, spike_mask, tile_maps, tile_weights
+from sim.model import encode, round_values
+from sim.model.number import Values
 from sim.replay.job import Job, Scene, parts
 
 __all__ = ["DRAM_WORDS", "grad_jobs", "soma_jobs", "update_jobs"]
@@ -39,7 +40,12 @@ def _bits(scene: Scene, maps: NDArray) -> NDArray:
     return words.reshape(-1, words.shape[-1])
 
 
-def _code(scene: Scene, value: float) -> int:
+def _mask(scene: Scene, maps: NDArray) -> NDArray:
+    words = spike_mask(maps, scene.lanes, scene.pixels)
+    return words.reshape(-1, words.shape[-1])
+
+
+def _code(scene: Scene, value: float | Values) -> int:
     return int(encode(np.float64(value), scene.network.format))
 
 
@@ -96,6 +102,10 @@ def soma_jobs(scene: Scene) -> Iterator[Job]:
                     ("spike", len(spikes), spikes),
                     ("s_out", 0, _bits(scene, record.s_out[t, part])),
                 ],
+                written={
+                    "spike": _mask(scene, record.s[t, part]),
+                    "s_out": _mask(scene, record.s_out[t, part]),
+                },
             )
 
 
@@ -183,7 +193,7 @@ def _loss_jobs(scene: Scene) -> Iterator[Job]:
             Operation.MULTIPLY,
             x=Source.DU,
             y=Source.SCALAR,
-            scalar=_code(scene, 1 / steps),
+            scalar=_code(scene, round_values(1 / steps, scene.network.format)),
             du=here,
             write=here,
         )

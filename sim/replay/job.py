@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from hw.config import ChipConfig
@@ -21,6 +22,8 @@ class Job:
     ``loads`` and ``expected`` hold (memory, first word, words). Where ``dense`` is given, the job
     is run again with these commands, which do the same without skipping. What is expected must
     come from the commands: its place is filled with the complement first, unless it is added to.
+    ``written`` tells, by memory, which bits of what is expected there the commands write; all, if
+    the memory is not named.
     """
 
     layer: int
@@ -28,12 +31,21 @@ class Job:
     loads: list[tuple[str, int, NDArray]]
     expected: list[tuple[str, int, NDArray]] = field(default_factory=list)
     dense: list[dict[str, Any]] = field(default_factory=list)
+    written: dict[str, NDArray] = field(default_factory=dict)
     adds: bool = False
 
     @property
     def guard(self) -> list[tuple[str, int, NDArray]]:
-        """What must not be in the memories before the job."""
-        return [] if self.adds else self.expected
+        """What is in the memories before the job: wrong in each bit that has to be written."""
+        if self.adds:
+            return []
+        return [
+            (memory, first, words ^ self.written[memory] if memory in self.written else ~words)
+            for memory, first, words in (
+                (memory, first, np.ascontiguousarray(words).view(np.uint8).reshape(len(words), -1))
+                for memory, first, words in self.expected
+            )
+        ]
 
 
 @dataclass(frozen=True, kw_only=True)

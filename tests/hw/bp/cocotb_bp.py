@@ -11,13 +11,14 @@ import numpy as np
 from hw.bp.engine import BpEngine
 from hw.conv.lowering import bp_passes
 from sim.harness.driver import EngineDriver
-from sim.harness.layout import codes_dtype, pack_spikes, place, tile_maps, tile_weights
+from sim.harness.layout import codes_dtype, place, tile_maps, tile_weights
 from sim.model import Status, encode, psum_bp
 from tests.hw.bp.test_bp_engine import DEPTHS
 from tests.hw.conv.cases import (
     Seen,
     bench_settings,
     draw_case,
+    littered,
     random_values,
 )
 
@@ -93,7 +94,7 @@ async def engine_equals_model(dut):
         du_words = encode(tile_maps(du, lanes), format)
         du_words = du_words.astype(codes_dtype(format))
         psum_words = tile_maps(old, lanes)
-        fire_words = pack_spikes(mask, lanes, pixels)
+        fire_words = littered(random, mask, lanes, pixels)
         weights = tile_weights(w, lanes, format)
         # Away from 0, so that addresses relative to a base are seen to be.
         du_base, psum_base, fire_base, w_base = (int(b) for b in random.integers(0, 40, 4))

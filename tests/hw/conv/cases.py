@@ -12,6 +12,7 @@ import numpy as np
 
 from hw.conv.lowering import ConvLayer
 from hw.conv.shape import EngineShape
+from sim.harness.layout import pack_spikes, spike_mask
 from sim.model import round_values
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "bench_environment",
     "bench_settings",
     "draw_case",
+    "littered",
     "random_values",
 ]
 
@@ -148,6 +150,13 @@ def _strips(
     except ValueError:
         return None
     return found if len(found) > 1 else None
+
+
+def littered(random: np.random.Generator, spikes, lanes: int, pixels: int):
+    """Words of a spike map, with anything in the pixels behind the last one of a row."""
+    words = pack_spikes(spikes, lanes, pixels)
+    litter = random.integers(0, 256, words.shape, dtype=np.uint8)
+    return words | litter & ~spike_mask(spikes, lanes, pixels)
 
 
 def random_values(random, shape, format, *, sparsity=0.0, special=0.0, large=False):

@@ -11,12 +11,13 @@ import numpy as np
 from hw.conv.lowering import fp_pass
 from hw.fp.engine import FpEngine
 from sim.harness.driver import EngineDriver
-from sim.harness.layout import pack_spikes, place, tile_maps, tile_weights
+from sim.harness.layout import place, tile_maps, tile_weights
 from sim.model import Status, psum_fp
 from tests.hw.conv.cases import (
     Seen,
     bench_settings,
     draw_case,
+    littered,
     random_values,
 )
 from tests.hw.fp.test_fp_engine import DEPTHS
@@ -89,7 +90,7 @@ async def engine_equals_model(dut):
         old[random.random(out_shape) < 0.02] = -1 << (bits - 1)
 
         psum_words = tile_maps(old, lanes)
-        spike_words = pack_spikes(x, lanes, pixels)
+        spike_words = littered(random, x, lanes, pixels)
         weights = tile_weights(w, lanes, format)
         # Away from 0, so that addresses relative to a base are seen to be.
         s_base, psum_base, w_base = (int(b) for b in random.integers(0, 40, 3))
