@@ -40,11 +40,6 @@ class ArrayConfig(Section):
 
     section: ClassVar[str] = "array"
 
-    kernel_max: ClassVar[int] = 7
-    """Largest kernel height and width, in pixels: the same in every chip."""
-    plane_bits: ClassVar[int] = 4
-    """Bits of the number of a bit plane of a direct input: the same in every chip."""
-
     lanes: int = setting(
         16,
         PowerOfTwo(2, 64),

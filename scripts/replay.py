@@ -20,7 +20,10 @@ from sim.model.network import Network, StepRecord
 from sim.replay.job import Scene
 from sim.replay.stages import STAGES
 
-__all__ = ["Builder", "replay"]
+__all__ = ["REPLAYED", "Builder", "replay"]
+
+REPLAYED = "replay.json"
+"""File in the output folder: counts of every step, stage and layer."""
 
 JOBS = 2
 """Simulations, and builds, side by side."""
@@ -64,7 +67,7 @@ def replay(
     """Run recorded steps through the engines of a core of ``config``; True if no value differs.
 
     Prints a table of values compared, values that differ, and cycles with and without skipping;
-    leaves it as ``replay.json`` in ``folder``.
+    leaves it as :data:`REPLAYED` in ``folder``.
     """
     tasks = [
         (step, name, Scene(config=config, network=network, record=record))
@@ -108,7 +111,7 @@ def replay(
         for result in results
         for layer, counts in result.layers.items()
     ]
-    (folder / "replay.json").write_text(json.dumps(rows, indent=1))
+    (folder / REPLAYED).write_text(json.dumps(rows, indent=1))
     return good and compared > 0 and not differ
 
 

@@ -29,7 +29,7 @@ from tqdm import tqdm
 from hw.config import ChipConfig
 from hw.presets import load
 from hw.wg.schedule import samples_that_fit
-from scripts.replay import Builder, replay
+from scripts.replay import REPLAYED, Builder, replay
 from sim.model import Status, UpdateRule, round_values
 from sim.model.network import Layer, Network, Weights
 from sim.model.record import StepRecord, load_arrays, save_arrays
@@ -364,6 +364,7 @@ def run(args: argparse.Namespace) -> int:
         return 2
     began = time.perf_counter()
     args.out.mkdir(parents=True, exist_ok=True)
+    (args.out / REPLAYED).unlink(missing_ok=True)  # what is there is of another run
     builder = Builder(config) if args.replay else None
     train(training, args.out)
     skipped = sum(not row[4] for row in training.steps)

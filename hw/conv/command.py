@@ -14,13 +14,12 @@ that residue, last one first, so that no inserted zero is ever visited (:mod:`hw
 
 from amaranth.lib import data
 
+from hw.limits import PLANE_BITS, TAP_BITS
 from hw.memory.loops import COUNT_BITS
 from hw.memory.port import ADDRESS_BITS
 
-__all__ = ["TAP_BITS", "ConvCommand"]
+__all__ = ["ConvCommand"]
 
-TAP_BITS = 3
-"""Bits of a kernel size, a stride or a padding: up to 7."""
 TILE_BITS = 5
 """Bits of the tiles or rows in a group: up to 31."""
 
@@ -93,5 +92,5 @@ class ConvCommand(data.Struct):
     # Modes.
     psum_acc: 1  # add to the psums that are there
     skip: 1  # leave out what takes no part
-    shift: 4  # plane_top - plane: terms of this pass count 2**shift (FP only)
+    shift: PLANE_BITS  # plane_top - plane: terms of this pass count 2**shift (FP only)
     mask: 1  # lanes without fire take no part (BP only)

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from hw.arith.format import BP_TERMS_BITS, FP_TERMS_BITS
-from hw.conv.command import TAP_BITS
 from hw.conv.shape import EngineShape
+from hw.limits import TAP_MAX
 from hw.memory.loops import COUNT_BITS
 from hw.memory.port import ADDRESS_BITS
 
@@ -49,12 +49,11 @@ class ConvLayer:
     steps: int = 1
 
     def __post_init__(self) -> None:
-        small = (1 << TAP_BITS) - 1
         large = (1 << COUNT_BITS) - 1
         for name, low, high in (
             ("h", 1, large),
             ("w", 1, large),
-            ("stride", 1, small),
+            ("stride", 1, TAP_MAX),
             ("c_tiles", 1, large),
             ("m_tiles", 1, large),
             ("samples", 1, large),
@@ -64,11 +63,11 @@ class ConvLayer:
             if not low <= value <= high:
                 raise ValueError(f"{name} must be from {low} to {high}, not {value!r}")
         for value in self.kernel:
-            if not 1 <= value <= small:
-                raise ValueError(f"kernel sizes must be from 1 to {small}, not {value!r}")
+            if not 1 <= value <= TAP_MAX:
+                raise ValueError(f"kernel sizes must be from 1 to {TAP_MAX}, not {value!r}")
         for value in self.padding:
-            if not 0 <= value <= small:
-                raise ValueError(f"padding must be from 0 to {small}, not {value!r}")
+            if not 0 <= value <= TAP_MAX:
+                raise ValueError(f"padding must be from 0 to {TAP_MAX}, not {value!r}")
         if self.e < 1 or self.f < 1:
             raise ValueError(
                 f"a kernel of {self.kernel} must fit the padded map of "

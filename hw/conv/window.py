@@ -9,14 +9,12 @@ from amaranth.utils import ceil_log2
 
 from hw.component import EmitOnce
 from hw.conv.command import ConvCommand
+from hw.limits import TAP_MAX
 from hw.memory.loops import COUNT_BITS, LoopNest
 from hw.memory.port import ReadPort
 from hw.memory.stream import ReadStream
 
 __all__ = ["SegmentFetch", "WindowGenerator"]
-
-KERNEL_MAX = 7
-"""Largest kernel; the window registers hold as many columns."""
 
 
 class SegmentFetch(EmitOnce):
@@ -208,13 +206,13 @@ class WindowGenerator(EmitOnce):
         x = Signal(COUNT_BITS + 1)
         x_in_map = Signal()
         first = Signal()  # it is the first of an output row
-        until = Signal(range(KERNEL_MAX + 1))  # columns before the one that completes a window
+        until = Signal(range(TAP_MAX + 1))  # columns before the one that completes a window
         out_x = Signal(COUNT_BITS)
         step, completes, ends_row = Signal(), Signal(), Signal()
         used_up, load = Signal(), Signal()
         # Registers of the window start out cleared, so columns of padding that lie within them
         # need not be pushed; only those of a padding wider than the kernel are.
-        lead, extra = Signal(range(KERNEL_MAX)), Signal(range(KERNEL_MAX + 1))
+        lead, extra = Signal(range(TAP_MAX)), Signal(range(TAP_MAX + 1))
         with m.If(command.pad_left < command.kernel_w):
             m.d.comb += lead.eq(command.kernel_w - 1 - command.pad_left)
         with m.Else():
@@ -263,10 +261,10 @@ class WindowGenerator(EmitOnce):
         # The window: column s of the kernel under registers s.
         pixel = data.StructLayout({"bits": self._bits, "present": 1})
         columns = [
-            [Signal(pixel, name=f"column_{j}_{s}") for s in range(KERNEL_MAX)]
+            [Signal(pixel, name=f"column_{j}_{s}") for s in range(TAP_MAX)]
             for j in range(self._rows)
         ]
-        last_column = Signal(range(KERNEL_MAX))
+        last_column = Signal(range(TAP_MAX))
         m.d.comb += last_column.eq(command.kernel_w - 1)
         with m.If(step):
             for j, row in enumerate(columns):
@@ -276,8 +274,8 @@ class WindowGenerator(EmitOnce):
                         entering.present.eq(1),
                         entering.bits.eq(segments[j][: self._bits]),
                     ]
-                for s in range(KERNEL_MAX):
-                    behind = row[s + 1] if s + 1 < KERNEL_MAX else Const(0, pixel.size)
+                for s in range(TAP_MAX):
+                    behind = row[s + 1] if s + 1 < TAP_MAX else Const(0, pixel.size)
                     with m.If(last_column == s):
                         m.d.sync += row[s].eq(entering)
                     with m.Elif(first):
@@ -288,7 +286,7 @@ class WindowGenerator(EmitOnce):
         # Entry e = (row, column) in the group's order, for each kernel width.
         chosen = [Signal(pixel, name=f"entry_{e}") for e in range(self._entries)]
         with m.Switch(command.kernel_w):
-            for width in range(1, KERNEL_MAX + 1):
+            for width in range(1, TAP_MAX + 1):
                 with m.Case(width):
                     for e, entry in enumerate(chosen):
                         if e // width < self._rows:

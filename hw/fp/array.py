@@ -13,7 +13,8 @@ from hw.component import EmitOnce
 from hw.conv.control import StepControl
 from hw.conv.front import Pixel
 from hw.conv.weights import part_bits
-from hw.fp.row import SHIFT_BITS, FpRow
+from hw.fp.row import FpRow
+from hw.limits import PLANE_BITS
 
 __all__ = ["FpArray"]
 
@@ -68,7 +69,7 @@ class FpArray(EmitOnce):
                 "first": In(1),
                 "last": In(1),
                 "pixel": In(Pixel(0)),
-                "shift": In(SHIFT_BITS),
+                "shift": In(PLANE_BITS),
                 "pop": Out(1),
                 "old": In(data.ArrayLayout(PSUM_BITS, lanes)),
                 "push": Out(1),

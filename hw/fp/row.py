@@ -12,11 +12,9 @@ from hw.arith.format import Float
 from hw.arith.unpack import delayed
 from hw.component import EmitOnce
 from hw.conv.accumulator import Accumulator, adder_tree
+from hw.limits import PLANE_BITS
 
-__all__ = ["SHIFT_BITS", "FpRow"]
-
-SHIFT_BITS = 4
-"""Bits of the shift that a bit plane's sums get: planes 0..15."""
+__all__ = ["FpRow"]
 
 
 class FpRow(EmitOnce):
@@ -63,7 +61,7 @@ class FpRow(EmitOnce):
                 "load_weights": In(data.ArrayLayout(format.fixed_bits + 1, lanes)),
                 "take": In(lanes),
                 "slots": In(data.ArrayLayout(slot_bits, lanes)),
-                "shift": In(SHIFT_BITS),
+                "shift": In(PLANE_BITS),
                 "accumulate": In(1),
                 "first": In(1),
                 "read": In(1),

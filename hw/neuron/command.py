@@ -6,6 +6,7 @@ Amaranth evaluates the annotations of a Struct, so they stay objects here.
 from amaranth.lib import data, enum
 
 from hw.arith.format import FP32
+from hw.limits import PLANE_BITS
 from hw.memory.loops import COUNT_BITS
 from hw.memory.port import ADDRESS_BITS
 
@@ -29,8 +30,6 @@ POOL_BITS = 3
 """Bits of the side of a pooling window: 1 to 4."""
 LANE_BITS = 7
 """Bits of a number of lanes: up to 64."""
-SCALE_BITS = 4
-"""Bits of B, the last bit plane of a direct input (contract, point 3)."""
 VALUE_BITS = 16
 """Bits of a scalar operand; a narrower storage format uses the low ones."""
 WORDS_BITS = ADDRESS_BITS + 1
@@ -100,7 +99,7 @@ class ElementSettings(data.Struct):
     y: Source
     destination: Destination
     t_acc: 1  # STEP: whether there is a step before (soma) or after (grad) this one
-    scale: SCALE_BITS  # B of the psums read (soma)
+    scale: PLANE_BITS  # B of the psums read (soma)
     alpha: VALUE_BITS  # leak of STEP
     scalar: VALUE_BITS  # operand SCALAR
     th_f: VALUE_BITS  # a neuron fires from th_f on

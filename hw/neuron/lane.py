@@ -7,7 +7,8 @@ from amaranth.hdl import ValueLike
 from amaranth.lib import data
 
 from hw.arith.format import Float
-from hw.neuron.command import SCALE_BITS, Source
+from hw.limits import PLANE_BITS
+from hw.neuron.command import Source
 
 __all__ = ["Delays", "lane_control", "minus_zero", "one"]
 
@@ -47,7 +48,7 @@ def lane_control(format: Float) -> data.StructLayout:
             "multiply": 1,
             "compare": 1,
             "reads_psum": 1,
-            "scale": SCALE_BITS,
+            "scale": PLANE_BITS,
             "alpha": format.width,
             "scalar": format.width,
             "th_f": format.width,

@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from hw.arith.format import FP16, Float
+from hw.limits import PLANE_MAX, POOLING_MAX
 from hw.memory.loops import COUNT_BITS
 from hw.memory.port import ADDRESS_BITS
-from hw.neuron.command import LEVELS, SCALE_BITS, Destination, Operation, Source
+from hw.neuron.command import LEVELS, Destination, Operation, Source
 
-__all__ = ["POOLING_MAX", "Area", "At", "Passes"]
-
-POOLING_MAX = 4
-"""Largest side of a pooling window."""
+__all__ = ["Area", "At", "Passes"]
 
 Fields = dict[str, Any]
 # Members of Amaranth's enumerations look like plain numbers to a type checker: ``operation: Any``.
@@ -93,7 +91,7 @@ class Passes:
         """
         if t_acc and (u_prev is None or spike_prev is None):
             raise ValueError("u_prev and spike_prev must be given with t_acc, not None")
-        _check("planes", planes, 0, (1 << SCALE_BITS) - 1)
+        _check("planes", planes, 0, PLANE_MAX)
         return {
             "settings": self._settings(
                 Operation.STEP, t_acc=int(t_acc), scale=planes, alpha=alpha, th_f=th_f
@@ -160,7 +158,7 @@ class Passes:
         """
         reads = {Source.CONV: conv, Source.U: u, Source.BITS: bits}
         fields = self._vector("spike", reads, area, operation, **common)
-        fields["settings"]["scale"] = _check("planes", planes, 0, (1 << SCALE_BITS) - 1)
+        fields["settings"]["scale"] = _check("planes", planes, 0, PLANE_MAX)
         return fields
 
     def grad_vector(

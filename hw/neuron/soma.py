@@ -14,7 +14,8 @@ from hw.arith.fixed import RoundFixed
 from hw.arith.format import Float
 from hw.arith.multiply import FloatMultiply
 from hw.component import EmitOnce
-from hw.neuron.command import SCALE_BITS, Source
+from hw.limits import PLANE_BITS
+from hw.neuron.command import Source
 from hw.neuron.element import ElementEngine
 from hw.neuron.lane import Delays, lane_control, minus_zero, one
 from hw.neuron.operands import SOMA
@@ -71,7 +72,7 @@ class SomaLane(EmitOnce):
         format = self._format
         return SimpleNamespace(
             round=RoundFixed(
-                width=format.psum_bits, lsb=format.lsb, format=format, scale_bits=SCALE_BITS
+                width=format.psum_bits, lsb=format.lsb, format=format, scale_bits=PLANE_BITS
             ),
             multiply=FloatMultiply(format=format),
             add=FloatAdd(format=format),

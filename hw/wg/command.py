@@ -11,15 +11,12 @@ A command adds up, for each output tile, input tile and kernel position (r, s),
 from amaranth.lib import data
 
 from hw.arith.format import FP_TERMS_BITS
-from hw.conv.command import TAP_BITS
 from hw.conv.lowering import ConvLayer, Place
+from hw.limits import PLANE_BITS, PLANE_MAX, TAP_BITS
 from hw.memory.loops import COUNT_BITS
 from hw.memory.port import ADDRESS_BITS
 
-__all__ = ["PLANE_BITS", "WgCommand", "wg_pass"]
-
-PLANE_BITS = 4
-"""Bits of the number of a bit plane."""
+__all__ = ["WgCommand", "wg_pass"]
 
 
 class WgCommand(data.Struct):
@@ -115,9 +112,8 @@ def wg_pass(
     ValueError
         If ``plane`` is out of its range or a sum would have more than 2**17 terms.
     """
-    last_plane = (1 << PLANE_BITS) - 1
-    if not 0 <= plane <= last_plane:
-        raise ValueError(f"plane must be from 0 to {last_plane}, not {plane!r}")
+    if not 0 <= plane <= PLANE_MAX:
+        raise ValueError(f"plane must be from 0 to {PLANE_MAX}, not {plane!r}")
     terms, most = layer.samples * layer.steps * layer.e * layer.f, 1 << FP_TERMS_BITS
     if terms > most:
         raise ValueError(f"WG sums have at most {most} terms, not {terms}")

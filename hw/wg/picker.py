@@ -7,7 +7,7 @@ from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
 from hw.component import EmitOnce
-from hw.conv.command import TAP_BITS
+from hw.limits import TAP_BITS
 from hw.memory.port import ADDRESS_BITS
 from hw.wg.scanner import STRIDES, SpikeWord
 

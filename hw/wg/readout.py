@@ -10,11 +10,12 @@ from hw.arith.add import FloatAdd
 from hw.arith.fixed import RoundFixed
 from hw.arith.format import FP32, Float
 from hw.component import EmitOnce
+from hw.limits import PLANE_BITS
 from hw.memory.loops import LoopNest
 from hw.memory.port import ADDRESS_BITS, ReadPort, WritePort
 from hw.memory.stream import ReadStream, WriteQueue
 from hw.wg.array import group_bits
-from hw.wg.command import PLANE_BITS, WgCommand
+from hw.wg.command import WgCommand
 
 __all__ = ["WgReadout", "WgRounder"]
 

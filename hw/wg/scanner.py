@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from amaranth.utils import bits_for, exact_log2
 
 from hw.component import EmitOnce
-from hw.conv.command import TAP_BITS
+from hw.limits import TAP_BITS, TAP_MAX
 from hw.memory.loops import LoopNest
 from hw.memory.port import ADDRESS_BITS, ReadPort
 from hw.memory.stream import ReadStream
@@ -17,7 +17,7 @@ from hw.wg.command import WgCommand
 
 __all__ = ["STRIDES", "SpikeWord", "WgScanner", "WgSteps", "count_ones"]
 
-STRIDES = range(1, 1 << TAP_BITS)
+STRIDES = range(1, TAP_MAX + 1)
 """What a stride may be."""
 WORDS_AHEAD = 8
 """Words with work that wait for the picker: they hide the cycles in which a word has none."""

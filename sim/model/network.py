@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from hw.arith.format import FP16, Float
 from hw.config import ChipConfig
+from hw.limits import PLANE_MAX, POOLING_MAX, TAP_MAX
 from sim.model.conv import add_dw, psum_bp, psum_fp, psum_wg, read_bp, read_fp, read_wg
 from sim.model.geometry import Geometry, Padding
 from sim.model.neuron import add, fire, grad, multiply, soma, subtract
@@ -19,11 +20,6 @@ from sim.model.record import LayerRecord, StepRecord
 from sim.model.update import F32, UpdateRule, update
 
 __all__ = ["Layer", "LayerRecord", "Network", "StepRecord", "Weights", "loss_gradient"]
-
-STEP_MAX = 7
-"""Largest stride and padding of the chip's engines."""
-POOL_MAX = 4
-"""Largest pooling window of the chip's pipelines."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,27 +150,23 @@ class Network:
     def for_chip(cls, config: ChipConfig, **settings: Any) -> Network:
         """A network in a chip's storage format, refused if the chip's arrays cannot run it."""
         network = cls(format=config.format, **settings)
-        kernel_max, plane_bits = config.array.kernel_max, config.array.plane_bits
         for index, layer in enumerate(network.layers):
-            if max(layer.kernel) > kernel_max:
+            if max(layer.kernel) > TAP_MAX:
                 raise ValueError(
-                    f"the kernel of layer {index} must be at most {kernel_max} high and wide "
-                    f"(array.kernel_max), not {layer.kernel}"
+                    f"the kernel of layer {index} must be at most {TAP_MAX} high and wide, "
+                    f"not {layer.kernel}"
                 )
-            if layer.stride[0] != layer.stride[1] or max(layer.stride + layer.padding) > STEP_MAX:
+            if layer.stride[0] != layer.stride[1] or max(layer.stride + layer.padding) > TAP_MAX:
                 raise ValueError(
-                    f"stride and padding of layer {index} must be at most {STEP_MAX}, and the "
+                    f"stride and padding of layer {index} must be at most {TAP_MAX}, and the "
                     f"stride the same both ways, not {layer.stride} and {layer.padding}"
                 )
-            if layer.pool > POOL_MAX:
+            if layer.pool > POOLING_MAX:
                 raise ValueError(
-                    f"pool of layer {index} must be at most {POOL_MAX}, not {layer.pool}"
+                    f"pool of layer {index} must be at most {POOLING_MAX}, not {layer.pool}"
                 )
-        if network.planes >= 1 << plane_bits:
-            raise ValueError(
-                f"planes must be at most {(1 << plane_bits) - 1} (array.plane_bits = {plane_bits}),"
-                f" not {network.planes}"
-            )
+        if network.planes > PLANE_MAX:
+            raise ValueError(f"planes must be at most {PLANE_MAX}, not {network.planes}")
         return network
 
     @property

@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 
 from hw.arith.fixed import RoundFixed, ToFixed
+from hw.limits import PLANE_BITS
 from tests.hw.arith.operands import integers
 from tests.hw.arith.unit import FP8, FP16, FP32, check, reference
-
-SCALE_BITS = 4
 
 
 @pytest.mark.parametrize("verilated", [False, True])
@@ -32,12 +31,12 @@ def rounded(format, width, lsb, i, scale) -> dict[str, np.ndarray]:
 
 
 PSUMS = [
-    *((format.psum_bits, format.lsb, format, SCALE_BITS) for format in (FP16, *FP8)),
+    *((format.psum_bits, format.lsb, format, PLANE_BITS) for format in (FP16, *FP8)),
     *((format.product_psum_bits, format.product_lsb, format, 0) for format in (FP16, *FP8)),
-    (FP16.psum_bits, FP16.lsb, FP32, SCALE_BITS),
+    (FP16.psum_bits, FP16.lsb, FP32, PLANE_BITS),
     # As narrow as can be, so that most results are subnormal; and so that none is.
     (13, FP16.lsb, FP16, 0),
-    (28, FP16.lsb, FP16, SCALE_BITS),
+    (28, FP16.lsb, FP16, PLANE_BITS),
     (24, -28, FP8[1], 0),
     (16, 0, FP16, 0),
 ]
@@ -62,7 +61,7 @@ def test_round_fixed_at_every_power_of_two(scale):
     i = np.concatenate([(1 << exponent) + d for d in (-1, 0, 1)])
     i = np.concatenate([i, -i, [-(1 << 57), (1 << 57) - 1]])
     operands = {"i": i, "scale": np.full(len(i), scale)}
-    unit = RoundFixed(width=58, lsb=-24, format=FP16, scale_bits=SCALE_BITS)
+    unit = RoundFixed(width=58, lsb=-24, format=FP16, scale_bits=PLANE_BITS)
     wanted = rounded(FP16, 58, -24, i, operands["scale"])
     check(unit, operands, wanted, verilated=True)
 
