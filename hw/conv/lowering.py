@@ -7,22 +7,12 @@ from dataclasses import dataclass, replace
 
 from hw.arith.format import BP_TERMS_BITS, FP_TERMS_BITS
 from hw.conv.shape import EngineShape
-from hw.limits import TAP_MAX
+from hw.limits import PLANE_MAX, TAP_MAX
 from hw.memory.loops import COUNT_BITS
+from hw.memory.place import Place, check_words
 from hw.memory.port import ADDRESS_BITS
 
-__all__ = ["ConvLayer", "Place", "bp_passes", "fp_pass"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Place:
-    """Where a map lies in an SRAM: words from one tile, row, sample and time step to the next."""
-
-    base: int = 0
-    tile: int = 0
-    row: int = 0
-    sample: int = 0
-    step: int = 0
+__all__ = ["ConvLayer", "bp_passes", "fp_pass"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +78,34 @@ class ConvLayer:
         """Columns of the output map."""
         return (self.w + self.padding[2] + self.padding[3] - self.kernel[1]) // self.stride + 1
 
+    def inputs(self, name: str, place: Place, pixels: int = 1) -> Place:
+        """The place of the inputs, in words of ``pixels`` pixels, with all strides.
+
+        Raises
+        ------
+        ValueError
+            If they leave the memory.
+        """
+        return place.of(
+            name,
+            row_words=-(-self.w // pixels),
+            rows=self.h,
+            tiles=self.c_tiles,
+            steps=self.steps,
+            samples=self.samples,
+        )
+
+    def outputs(self, name: str, place: Place) -> Place:
+        """The place of the outputs, a word a pixel; as of :meth:`inputs`."""
+        return place.of(
+            name,
+            row_words=self.f,
+            rows=self.e,
+            tiles=self.m_tiles,
+            steps=self.steps,
+            samples=self.samples,
+        )
+
     def fp_strip(self, first: int, last: int) -> tuple[ConvLayer, int]:
         """Output rows ``first`` to ``last - 1`` as a layer, and the input row its map begins with.
 
@@ -152,12 +170,15 @@ def fp_pass(
     Raises
     ------
     ValueError
-        If a sum could have more terms than fit.
+        If a sum could have more terms than fit, or something leaves its memory.
     """
-    if not 0 <= plane <= plane_top < 16:
-        raise ValueError(f"plane must be from 0 to plane_top, at most 15, not {plane!r}")
+    if not 0 <= plane <= plane_top <= PLANE_MAX:
+        raise ValueError(f"plane must be from 0 to plane_top, at most {PLANE_MAX}, not {plane!r}")
     kh, kw = layer.kernel
     _check_terms(layer.c_tiles * shape.lanes * kh * kw << (plane_top - plane), FP_TERMS_BITS, "FP")
+    spikes = layer.inputs("spikes", spikes, shape.pixels)
+    psums = layer.outputs("psums", psums)
+    check_words("weights", weights, layer.m_tiles * layer.c_tiles * kh * kw * shape.tile_words)
     words = shape.tile_words
     return {
         **_walk(
@@ -216,11 +237,20 @@ def bp_passes(
         Where the psums go.
     fire : Place, optional
         Fire map of the layer's inputs; without one all lanes take part.
+
+    Raises
+    ------
+    ValueError
+        If a sum could have more terms than fit, or something leaves its memory.
     """
     kh, kw = layer.kernel
     taps = -(-kh // layer.stride) * -(-kw // layer.stride)
     _check_terms(layer.m_tiles * shape.lanes * taps, BP_TERMS_BITS, "BP")
     words = shape.tile_words
+    du = layer.outputs("du", du)
+    psums = layer.inputs("psums", psums)
+    fire = fire and layer.inputs("fire", fire, shape.pixels)
+    check_words("weights", weights, layer.m_tiles * layer.c_tiles * kh * kw * words)
     for y0 in range(min(layer.stride, layer.h)):
         for x0 in range(min(layer.stride, layer.w)):
             rows = _Residue.of(y0, layer.padding[0], kh, layer.stride, layer.e)
@@ -242,13 +272,7 @@ def bp_passes(
                         -(-(layer.h - y0) // layer.stride),
                         -(-(layer.w - x0) // layer.stride),
                     ),
-                    place=Place(
-                        base=du.base + rows.skipped * du.row + cols.skipped,
-                        tile=du.tile,
-                        row=du.row,
-                        sample=du.sample,
-                        step=du.step,
-                    ),
+                    place=replace(du, base=du.base + rows.skipped * du.row + cols.skipped),
                     weights=(
                         weights + (rows.last_tap * kw + cols.last_tap) * words,
                         layer.c_tiles * kh * kw * words,

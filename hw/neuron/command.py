@@ -12,13 +12,13 @@ from hw.memory.port import ADDRESS_BITS
 
 __all__ = [
     "LEVELS",
-    "BitPlace",
+    "Address",
+    "BitAddress",
     "Destination",
     "ElementSettings",
     "Extent",
     "GradCommand",
     "Operation",
-    "Place",
     "SomaCommand",
     "Source",
     "UpdateCommand",
@@ -64,18 +64,18 @@ class Destination(enum.Enum, shape=2):
     BITS = 2  # a bit map in the spike SRAM (soma) or s SRAM (grad); of COMPARE and no other
 
 
-class Place(data.Struct):
+class Address(data.Struct):
     """An address, or a coordinate, as an affine function of the loop indices."""
 
     base: ADDRESS_BITS
     stride: data.ArrayLayout(ADDRESS_BITS, len(LEVELS))
 
 
-class BitPlace(data.Struct):
+class BitAddress(data.Struct):
     """Where a pixel of a bit map lies: word ``row + column // P``, pixel ``column % P`` of it."""
 
-    row: Place
-    column: Place
+    row: Address
+    column: Address
 
 
 class Extent(data.Struct):
@@ -112,12 +112,12 @@ class SomaCommand(data.Struct):
 
     settings: ElementSettings
     extent: Extent
-    conv_read: Place
-    u_read: Place  # STEP: u of the step before
-    spike_read: BitPlace  # STEP: spikes of the step before
-    write: Place  # STEP: u; else the map or psum destination
-    spike_write: BitPlace  # STEP: spikes before pooling; COMPARE: the bits
-    s_out_write: BitPlace  # STEP: spikes after pooling
+    conv_read: Address
+    u_read: Address  # STEP: u of the step before
+    spike_read: BitAddress  # STEP: spikes of the step before
+    write: Address  # STEP: u; else the map or psum destination
+    spike_write: BitAddress  # STEP: spikes before pooling; COMPARE: the bits
+    s_out_write: BitAddress  # STEP: spikes after pooling
 
 
 class GradCommand(data.Struct):
@@ -125,12 +125,12 @@ class GradCommand(data.Struct):
 
     settings: ElementSettings
     extent: Extent
-    conv_read: Place  # STEP: one psum a window
-    u_read: Place
-    du_read: Place  # STEP: du of the step after
-    s_read: BitPlace  # STEP: spikes after pooling, one a window; read if pooling > 1
-    write: Place  # STEP: du; else the map or psum destination
-    s_write: BitPlace  # COMPARE: the bits
+    conv_read: Address  # STEP: one psum a window
+    u_read: Address
+    du_read: Address  # STEP: du of the step after
+    s_read: BitAddress  # STEP: spikes after pooling, one a window; read if pooling > 1
+    write: Address  # STEP: du; else the map or psum destination
+    s_write: BitAddress  # COMPARE: the bits
 
 
 class UpdateCommand(data.Struct):

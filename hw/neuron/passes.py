@@ -9,10 +9,11 @@ from typing import Any
 from hw.arith.format import FP16, Float
 from hw.limits import PLANE_MAX, POOLING_MAX
 from hw.memory.loops import COUNT_BITS
+from hw.memory.place import Place
 from hw.memory.port import ADDRESS_BITS
 from hw.neuron.command import LEVELS, Destination, Operation, Source
 
-__all__ = ["Area", "At", "Passes"]
+__all__ = ["Area", "Passes"]
 
 Fields = dict[str, Any]
 # Members of Amaranth's enumerations look like plain numbers to a type checker: ``operation: Any``.
@@ -46,19 +47,6 @@ class Area:
 
 
 @dataclass(frozen=True, kw_only=True)
-class At:
-    """Where a map lies: its first word, and words from one row, tile or sample to the next.
-
-    Strides that are None are those of a map without gaps.
-    """
-
-    base: int = 0
-    row: int | None = None
-    tile: int | None = None
-    sample: int | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
 class Passes:
     """Builds commands for engines of ``lanes`` channels and ``pixels`` pixels in a spike word.
 
@@ -77,12 +65,12 @@ class Passes:
         t_acc: bool,
         alpha: int,
         th_f: int,
-        conv: At,
-        u: At,
-        spike: At,
-        s_out: At,
-        u_prev: At | None = None,
-        spike_prev: At | None = None,
+        conv: Place,
+        u: Place,
+        spike: Place,
+        s_out: Place,
+        u_prev: Place | None = None,
+        spike_prev: Place | None = None,
         planes: int = 0,
     ) -> Fields:
         """A time step of Soma; ``planes`` is B, the last bit plane of a direct input.
@@ -114,11 +102,11 @@ class Passes:
         th_f: int,
         th_l: int,
         th_r: int,
-        conv: At,
-        u: At,
-        du: At,
-        du_next: At | None = None,
-        s_out: At | None = None,
+        conv: Place,
+        u: Place,
+        du: Place,
+        du_next: Place | None = None,
+        s_out: Place | None = None,
     ) -> Fields:
         """A time step of Grad. ``conv``, and ``s_out``, the pooled spikes, have the pooled size.
 
@@ -145,9 +133,9 @@ class Passes:
         area: Area,
         operation: Any,
         *,
-        conv: At | None = None,
-        u: At | None = None,
-        bits: At | None = None,
+        conv: Place | None = None,
+        u: Place | None = None,
+        bits: Place | None = None,
         planes: int = 0,
         **common: Any,
     ) -> Fields:
@@ -166,10 +154,10 @@ class Passes:
         area: Area,
         operation: Any,
         *,
-        conv: At | None = None,
-        u: At | None = None,
-        bits: At | None = None,
-        du: At | None = None,
+        conv: Place | None = None,
+        u: Place | None = None,
+        bits: Place | None = None,
+        du: Place | None = None,
         **common: Any,
     ) -> Fields:
         """A vector operation of the grad engine on psums, u, du, bits of s and a scalar.
@@ -182,14 +170,14 @@ class Passes:
     def _vector(
         self,
         bits_memory: str,
-        reads: Mapping[Source, At | None],
+        reads: Mapping[Source, Place | None],
         area: Area,
         operation: Any,
         *,
         x: Source,
         y: Source | None = None,
         to: Destination | None = None,
-        write: At,
+        write: Place,
         scalar: int = 0,
         low: int = 0,
         high: int = 0,
@@ -261,53 +249,47 @@ class Passes:
             "last_lanes": area.m_size % self.lanes or self.lanes,
         }
 
-    def _strides(
-        self, name: str, at: At, area: Area, pooled: bool, row_pixels: int
-    ) -> tuple[int, int, int]:
-        """Words from one sample, tile and row to the next; raises if the map leaves the memory."""
+    def _resolved(self, name: str, at: Place, area: Area, pooled: bool, row_pixels: int) -> Place:
+        """The place with all its strides; raises if the map leaves the memory."""
         p = area.pooling if pooled else 1
-        height, row_words = area.h_size // p, -(-(area.w_size // p) // row_pixels)
-        row = row_words if at.row is None else at.row
-        tile = height * row if at.tile is None else at.tile
-        sample = self._tiles(area) * tile if at.sample is None else at.sample
-        top = (1 << ADDRESS_BITS) - 1
-        for field, value in (("base", at.base), ("row", row), ("tile", tile), ("sample", sample)):
-            _check(f"{field} of {name}", value, 0, top)
-        last = at.base + (area.samples - 1) * sample + (self._tiles(area) - 1) * tile
-        last += max(height - 1, 0) * row + max(row_words - 1, 0)
-        if last > top:
-            raise ValueError(f"{name} must end at word {top} or before, not at {last}")
-        return sample, tile, row
+        return at.of(
+            name,
+            row_words=max(1, -(-(area.w_size // p) // row_pixels)),
+            rows=max(1, area.h_size // p),
+            tiles=self._tiles(area),
+            samples=area.samples,
+        )
 
-    def _words(self, name: str, at: At | None, area: Area, *, pooled: bool = False) -> Fields:
-        """The Place of a map with a word a pixel."""
+    def _words(self, name: str, at: Place | None, area: Area, *, pooled: bool = False) -> Fields:
+        """The Address of a map with a word a pixel."""
         if at is None:
-            return _place(0)
-        sample, tile, row = self._strides(name, at, area, pooled, 1)
+            return _address(0)
+        at = self._resolved(name, at, area, pooled, 1)
+        outer = {"sample": at.sample, "tile": at.tile}
         if pooled:
-            return _place(at.base, sample=sample, tile=tile, window_row=row, window_column=1)
+            return _address(at.base, window_row=at.row, window_column=1, **outer)
         p = area.pooling
-        windows = {"window_row": p * row, "window_column": p}
-        return _place(at.base, sample=sample, tile=tile, row=row, column=1, **windows)
+        windows = {"window_row": p * at.row, "window_column": p}
+        return _address(at.base, row=at.row, column=1, **windows, **outer)
 
-    def _bits(self, name: str, at: At | None, area: Area, *, pooled: bool = False) -> Fields:
-        """The BitPlace of a bit map."""
+    def _bits(self, name: str, at: Place | None, area: Area, *, pooled: bool = False) -> Fields:
+        """The BitAddress of a bit map."""
         if at is None:
-            return {"row": _place(0), "column": _place(0)}
-        sample, tile, row = self._strides(name, at, area, pooled, self.pixels)
-        outer = {"sample": sample, "tile": tile}
+            return {"row": _address(0), "column": _address(0)}
+        at = self._resolved(name, at, area, pooled, self.pixels)
+        outer = {"sample": at.sample, "tile": at.tile}
         if pooled:
             return {
-                "row": _place(at.base, window_row=row, **outer),
-                "column": _place(0, window_column=1),
+                "row": _address(at.base, window_row=at.row, **outer),
+                "column": _address(0, window_column=1),
             }
         p = area.pooling
         return {
-            "row": _place(at.base, window_row=p * row, row=row, **outer),
-            "column": _place(0, window_column=p, column=1),
+            "row": _address(at.base, window_row=p * at.row, row=at.row, **outer),
+            "column": _address(0, window_column=p, column=1),
         }
 
 
-def _place(base: int, **strides: int) -> Fields:
+def _address(base: int, **strides: int) -> Fields:
     mask = (1 << ADDRESS_BITS) - 1
     return {"base": base, "stride": [strides.get(level, 0) & mask for level in LEVELS]}

@@ -10,7 +10,7 @@ from amaranth.utils import exact_log2
 from hw.component import EmitOnce
 from hw.memory.loops import LoopNest
 from hw.memory.port import ADDRESS_BITS
-from hw.neuron.command import LEVELS, BitPlace, Extent, Place
+from hw.neuron.command import LEVELS, Address, BitAddress, Extent
 
 __all__ = ["Walk"]
 
@@ -34,7 +34,7 @@ class Walk(EmitOnce):
     Members
     -------
     start, step : In(1)
-    extent : In(Extent), words : In(words x Place), bits : In(bit_maps x BitPlace)
+    extent : In(Extent), words : In(words x Address), bits : In(bit_maps x BitAddress)
         Held while active.
     active : Out(1)
     opens, closes : Out(1)
@@ -54,8 +54,8 @@ class Walk(EmitOnce):
                 "start": In(1),
                 "step": In(1),
                 "extent": In(Extent),
-                "words": In(data.ArrayLayout(Place, words)),
-                "bits": In(data.ArrayLayout(BitPlace, bit_maps)),
+                "words": In(data.ArrayLayout(Address, words)),
+                "bits": In(data.ArrayLayout(BitAddress, bit_maps)),
                 "active": Out(1),
                 "opens": Out(1),
                 "closes": Out(1),

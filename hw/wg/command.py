@@ -11,9 +11,10 @@ A command adds up, for each output tile, input tile and kernel position (r, s),
 from amaranth.lib import data
 
 from hw.arith.format import FP_TERMS_BITS
-from hw.conv.lowering import ConvLayer, Place
+from hw.conv.lowering import ConvLayer
 from hw.limits import PLANE_BITS, PLANE_MAX, TAP_BITS
 from hw.memory.loops import COUNT_BITS
+from hw.memory.place import Place, check_words
 from hw.memory.port import ADDRESS_BITS
 
 __all__ = ["WgCommand", "wg_pass"]
@@ -110,7 +111,8 @@ def wg_pass(
     Raises
     ------
     ValueError
-        If ``plane`` is out of its range or a sum would have more than 2**17 terms.
+        If ``plane`` is out of its range, a sum would have more than 2**17 terms, or something
+        leaves its memory.
     """
     if not 0 <= plane <= PLANE_MAX:
         raise ValueError(f"plane must be from 0 to {PLANE_MAX}, not {plane!r}")
@@ -118,6 +120,9 @@ def wg_pass(
     if terms > most:
         raise ValueError(f"WG sums have at most {most} terms, not {terms}")
     kh, kw = layer.kernel
+    spikes = layer.inputs("spikes", spikes, pixels)
+    du = layer.outputs("du", du)
+    check_words("dw", dw, layer.m_tiles * layer.c_tiles * kh * kw * lanes)
     top, _, left, _ = layer.padding
     # Words beyond the last column that a window reaches are not walked over.
     last_column = min((layer.f - 1) * layer.stride + kw - 1 - left, layer.w - 1)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hw.arith.format import Float
-from hw.conv.lowering import Place
+from hw.memory.place import Place
 from sim.model import encode
 
 __all__ = [

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from hw.conv.lowering import ConvLayer, Place, bp_passes, fp_pass
+from hw.conv.lowering import ConvLayer, bp_passes, fp_pass
 from hw.conv.shape import EngineShape
+from hw.memory.place import Place
 from hw.wg.command import wg_pass
 from sim.harness.layout import (
     codes_dtype,

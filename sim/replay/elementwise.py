@@ -7,8 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from hw.memory.place import Place
 from hw.neuron.command import Destination, Operation, Source
-from hw.neuron.passes import Area, At, Passes
+from hw.neuron.passes import Area, Passes
 from hw.neuron.update import update_fields
 from sim.harness.layout import codes_dtype, pack_spikes, spike_mask, tile_maps, tile_weights
 from sim.model import encode, round_values
@@ -85,12 +86,12 @@ def soma_jobs(scene: Scene) -> Iterator[Job]:
                 t_acc=t > 0,
                 alpha=_code(scene, layer.alpha),
                 th_f=_code(scene, layer.th_f),
-                conv=At(),
-                u=At(base=len(u)),
-                spike=At(base=len(spikes)),
-                s_out=At(),
-                u_prev=At(),
-                spike_prev=At(),
+                conv=Place(),
+                u=Place(base=len(u)),
+                spike=Place(base=len(spikes)),
+                s_out=Place(),
+                u_prev=Place(),
+                spike_prev=Place(),
                 planes=0 if index else scene.network.planes,
             )
             yield Job(
@@ -150,11 +151,11 @@ def grad_jobs(scene: Scene) -> Iterator[Job]:
                 th_f=_code(scene, layer.th_f),
                 th_l=_code(scene, layer.th_l),
                 th_r=_code(scene, layer.th_r),
-                conv=At(),
-                u=At(),
-                du=At(base=len(du)),
-                du_next=At(),
-                s_out=At(),
+                conv=Place(),
+                u=Place(),
+                du=Place(base=len(du)),
+                du_next=Place(),
+                s_out=Place(),
             )
             yield Job(layer=index, commands=[command], loads=loads, expected=[("du", len(du), du)])
 
@@ -174,7 +175,7 @@ def _loss_jobs(scene: Scene) -> Iterator[Job]:
     for part in parts(len(record.rates), capacity, "the loss gradient"):
         maps = [_bits(scene, spikes[t, part]) for t in range(steps)]
         area = Area(h_size=1, w_size=1, m_size=spikes.shape[-1], samples=part.stop - part.start)
-        here = At()
+        here = Place()
         rates = [
             build.grad_vector(
                 area,
@@ -183,7 +184,7 @@ def _loss_jobs(scene: Scene) -> Iterator[Job]:
                 y=Source.BITS,
                 scalar=0,
                 du=here,
-                bits=At(base=t * len(maps[0])),
+                bits=Place(base=t * len(maps[0])),
                 write=here,
             )
             for t in range(steps)

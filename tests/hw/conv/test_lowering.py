@@ -2,8 +2,9 @@
 
 import pytest
 
-from hw.conv.lowering import ConvLayer, Place, bp_passes, fp_pass
+from hw.conv.lowering import ConvLayer, bp_passes, fp_pass
 from hw.conv.shape import EngineShape
+from hw.memory.place import Place
 
 SHAPE = EngineShape(lanes=16, pixels=16)
 
@@ -101,3 +102,25 @@ def test_strips_see_the_rows_that_they_need(kernel, stride, pad):
                 if row * stride - pad < last and row * stride - pad + kernel > first
             ]
             assert not reached or (begin <= reached[0] and reached[-1] < begin + part.e)
+
+
+@pytest.mark.parametrize(
+    ("engine", "changes", "message"),
+    [
+        # 6 x 6 pixels, 2 tiles, 2 steps, 3 samples: 432 words.
+        ("fp", {"psums": Place(base=65105)}, "psums must end at word 65535 or before, not 65536"),
+        ("fp", {"spikes": Place(base=-1)}, "base of spikes must be from 0 to 65535, not -1"),
+        ("fp", {"weights": 65536 - 575}, "weights must end at word 65535 or before, not 65536"),
+        ("bp", {"du": Place(step=-2)}, "step of du must be a whole number of at least 0, not -2"),
+        ("bp", {"psums": Place(tile=65500)}, "psums must end at word 65535 or before, not "),
+        ("bp", {"fire": Place(sample=32768)}, "fire must end at word 65535 or before, not 65567"),
+    ],
+)
+def test_what_leaves_its_memory_is_refused(engine, changes, message):
+    layer = ConvLayer(h=8, w=8, kernel=(3, 3), c_tiles=2, m_tiles=2, samples=3, steps=2)
+    places = {"psums": Place(), "weights": 0, "spikes" if engine == "fp" else "du": Place()}
+    with pytest.raises(ValueError, match=message):
+        if engine == "fp":
+            fp_pass(layer, SHAPE, **places | changes)
+        else:
+            list(bp_passes(layer, SHAPE, **places | changes))

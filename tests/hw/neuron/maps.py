@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hw.neuron.passes import Area, At
+from hw.memory.place import Place
+from hw.neuron.passes import Area
 
 WORDS = {"value": 2048, "bits": 1024}
 """Words of the memories of values (conv, u, du) and of bit maps."""
@@ -16,13 +17,13 @@ WORDS = {"value": 2048, "bits": 1024}
 class Layout:
     """One map of (sample, y, x, channel), in words of ``lanes`` channels x ``pixels`` pixels."""
 
-    at: At
+    at: Place
     shape: tuple[int, int, int, int]
     lanes: int
     pixels: int = 1
 
     @classmethod
-    def place(cls, random, area: Area, *, lanes, pixels=1, pooled=False, at: At | None = None):
+    def place(cls, random, area: Area, *, lanes, pixels=1, pooled=False, at: Place | None = None):
         """A map of an area, or of its pooled size, at random strides, somewhere in its memory."""
         p = area.pooling if pooled else 1
         height, width = area.h_size // p, area.w_size // p
@@ -32,7 +33,7 @@ class Layout:
             tile = max(height, 1) * row + int(random.integers(5))
             sample = -(-area.m_size // lanes) * tile + int(random.integers(7))
             room = WORDS["value" if pixels == 1 else "bits"] - area.samples * sample
-            at = At(base=int(random.integers(room)), row=row, tile=tile, sample=sample)
+            at = Place(base=int(random.integers(room)), row=row, tile=tile, sample=sample)
         return cls(at, shape, lanes, pixels)
 
     def where(self):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from amaranth.lib import data
 
-from hw.conv.lowering import ConvLayer, Place
+from hw.conv.lowering import ConvLayer
+from hw.memory.place import Place
 from hw.wg.command import WgCommand, wg_pass
 
 SETTINGS = {

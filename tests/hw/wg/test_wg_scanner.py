@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from amaranth.sim import Simulator
 
-from hw.conv.lowering import ConvLayer, Place
+from hw.conv.lowering import ConvLayer
+from hw.memory.place import Place
 from hw.wg.command import wg_pass
 from hw.wg.picker import WgPicker
 from hw.wg.scanner import WgSteps
