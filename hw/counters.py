@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from hw.component import EmitOnce
 
-__all__ = ["COUNTER_BITS", "Counters", "cycle_events"]
+__all__ = ["COUNTER_BITS", "Counters"]
 
 COUNTER_BITS = 40
 """Bits of a counter: half an hour at 500 MHz before it wraps around."""
@@ -16,11 +16,6 @@ COUNTER_BITS = 40
 
 class Counters(EmitOnce):
     """A bank of counters, each adding its event's amount in every cycle.
-
-    Every engine has ``busy`` (cycles in which an operand enters the array or pipeline), ``stalled``
-    (other cycles between start and done), ``idle`` (cycles outside), ``skipped`` (cycles that the
-    dense schedule would have needed besides), ``lanes`` (lanes that took part, summed over cycles)
-    and ``<port>_reads`` / ``<port>_writes`` for each memory port.
 
     Parameters
     ----------
@@ -56,12 +51,3 @@ class Counters(EmitOnce):
             with m.Elif(self.events[name] != 0):
                 m.d.sync += value.eq(value + self.events[name])
         return m
-
-
-def cycle_events(m: Module, counters: Counters, *, running, entering) -> None:
-    """Drives the three counters that share out all cycles: busy, stalled and idle."""
-    m.d.comb += [
-        counters.events.busy.eq(running & entering),
-        counters.events.stalled.eq(running & ~entering),
-        counters.events.idle.eq(~running),
-    ]

@@ -109,5 +109,5 @@ class BpEngine(ConvEngine):
             loader.release.eq(dus.o_valid & got.last & got.pixel.group_last),
             self.overflow.eq(array.overflow),
         ]
-        self.count(m, front, take=array.taking, entering=array.valid & got.entry)
+        self.count_steps(m, front, take=array.taking, entering=array.valid & got.entry)
         return m

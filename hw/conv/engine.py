@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from typing import Self
 
-from amaranth import Module, Signal, Value
-from amaranth.lib.wiring import In, Out, connect, flipped
+from amaranth import Module, Signal, Value, signed
+from amaranth.lib.wiring import Out, connect, flipped
 
 from hw.arith.format import PSUM_BITS
 from hw.component import EmitOnce
 from hw.config import ChipConfig
 from hw.conv.command import ConvCommand
-from hw.conv.counters import ConvCounters
 from hw.conv.front import ConvFront
 from hw.conv.psums import PsumAccess
 from hw.conv.shape import EngineShape
 from hw.conv.weights import WeightLoader
+from hw.engine import Engine
 from hw.memory.port import ReadPort, WritePort
 
 __all__ = ["ConvEngine"]
 
 
-class ConvEngine(EmitOnce):
+class ConvEngine(Engine):
     """Base of the two engines that run a :class:`hw.conv.command.ConvCommand`.
 
     Parameters
@@ -32,18 +32,10 @@ class ConvEngine(EmitOnce):
 
     Members
     -------
-    start : In(1), command : In(ConvCommand)
-        A start is accepted when not running; the command is held until ``done``.
-    running : Out(1), done : Out(1)
-        ``done`` is high for one cycle, after the last write.
-    overflow, invalid : Out(1)
-        High in each cycle in which the status is to be set.
-    clear_counters : In(1), counters : Out
-        :class:`hw.conv.counters.ConvCounters`.
     w_read : Out(ReadPort)
         Weights.
     conv_read : Out(ReadPort), conv_write : Out(WritePort)
-        Psums.
+        Psums; for the others see :class:`hw.engine.Engine`.
 
     Raises
     ------
@@ -57,21 +49,17 @@ class ConvEngine(EmitOnce):
         lanes = shape.lanes
         reads = {**reads, "w_read": shape.format.width * lanes * shape.weight_words}
         reads["conv_read"] = PSUM_BITS * lanes
-        self._count = ConvCounters(lanes=lanes, entries=shape.entries, ports=(*reads, "conv_write"))
         super().__init__(
-            {
-                "start": In(1),
-                "command": In(ConvCommand),
-                "running": Out(1),
-                "done": Out(1),
-                "overflow": Out(1),
-                "invalid": Out(1),
-                "clear_counters": In(1),
-                "counters": Out(self._count.values_shape),
+            command=ConvCommand,
+            ports={
                 **{name: Out(ReadPort(width=width)) for name, width in reads.items()},
                 "conv_write": Out(WritePort(width=PSUM_BITS * lanes, granules=lanes)),
             },
-            **vars(shape),
+            counts={
+                "skipped": signed(shape.entries.bit_length() + 1),
+                "lanes": lanes.bit_length(),
+            },
+            parameters=vars(shape),
         )
 
     @classmethod
@@ -108,16 +96,8 @@ class ConvEngine(EmitOnce):
         connect(m, psums.read, flipped(self.conv_read))
         connect(m, psums.write, flipped(self.conv_write))
 
-        begins = Signal()
-        m.d.comb += [
-            begins.eq(self.start & ~self.running),
-            # The ring is empty only when the last group has been through the array.
-            self.done.eq(self.running & front.idle & loader.idle & psums.idle & array.empty),
-        ]
-        with m.If(begins):
-            m.d.sync += self.running.eq(1)
-        with m.Elif(self.done):
-            m.d.sync += self.running.eq(0)
+        # The ring is empty only when the last group has been through the array.
+        begins = self.sequence(m, front.idle & loader.idle & psums.idle & array.empty)
         for unit in (front, loader):
             m.d.comb += [unit.start.eq(begins), unit.command.eq(self.command)]
 
@@ -146,6 +126,14 @@ class ConvEngine(EmitOnce):
         ]
         return front, loader
 
-    def count(self, m: Module, front: ConvFront, *, take: Value, entering: Value) -> None:
-        """Adds the counters: ``take`` has a bit per lane that takes part in the cycle."""
-        self._count.connect(m, self, front, take=take, entering=entering)
+    def count_steps(self, m: Module, front: ConvFront, *, take: Value, entering: Value) -> None:
+        """Adds the counters: ``take`` has a bit per lane that takes part in the cycle.
+
+        ``skipped`` gains the dense cycles of each window that is made and loses each cycle that is
+        spent, so it is right when the engine is done.
+        """
+        entries = self._shape.entries
+        dense = Signal(range(entries + 1))
+        m.d.sync += dense.eq(sum((front.present[e] & front.window for e in range(entries)), 0))
+        lanes = sum((take[lane] for lane in range(len(take))), 0)
+        self.count(m, entering=entering, lanes=lanes, skipped=dense - entering)

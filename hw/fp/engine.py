@@ -55,7 +55,7 @@ class FpEngine(ConvEngine):
             array.pixel.eq(front.pixel),
             array.shift.eq(self.command.shift),
         ]
-        self.count(
+        self.count_steps(
             m,
             front,
             take=Mux(front.o_valid, front.take, 0),

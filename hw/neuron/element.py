@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import ClassVar
 
 from amaranth import Cat, Module, Mux, Signal
-from amaranth.lib.wiring import In, Out, connect, flipped
+from amaranth.lib.wiring import connect, flipped
 
 from hw.arith.format import Float
-from hw.component import EmitOnce
-from hw.counters import Counters, cycle_events
+from hw.engine import Engine
 from hw.neuron.command import Operation, Source
 from hw.neuron.fetch import Fetch, vector_uses
 from hw.neuron.lane import lane_control, one
@@ -22,7 +21,7 @@ LANE_INPUTS = {Source.CONV: "psum", Source.U: "u", Source.BITS: "bit_in", Source
 """The port of a lane that takes each source."""
 
 
-class ElementEngine(EmitOnce):
+class ElementEngine(Engine):
     """Base of the engines that work on one value of each map at a time.
 
     Two walks over the map run side by side: one asks for operands (:class:`Fetch`), the other, a
@@ -44,13 +43,8 @@ class ElementEngine(EmitOnce):
 
     Members
     -------
-    start : In(1), command : In(struct), running, done : Out(1)
-        The command is held from ``start`` to ``done``; a start while running is ignored.
-    overflow, invalid : Out(1)
-        High for a cycle when the event occurs; never after ``done``.
-    clear_counters : In(1), counters : Out(struct)
-        busy, stalled, idle, lanes, and accesses of each port; nothing is ever skipped.
     <memory>_read : Out(ReadPort), <memory>_write : Out(WritePort)
+        For the others see :class:`hw.engine.Engine`; nothing is ever skipped.
 
     Raises
     ------
@@ -81,26 +75,11 @@ class ElementEngine(EmitOnce):
             for name, member in part.signature.members.items()
             if name.endswith(("_read", "_write"))
         }
-        # Reads and writes by the name of the port that they go through.
-        self._accesses = {f"{name}s": name for name in ports}
-        self._counters = Counters(
-            busy=1, stalled=1, idle=1, lanes=lanes.bit_length(), **dict.fromkeys(self._accesses, 1)
-        )
         super().__init__(
-            {
-                "start": In(1),
-                "command": In(self.KIND.command),
-                "running": Out(1),
-                "done": Out(1),
-                "overflow": Out(1),
-                "invalid": Out(1),
-                "clear_counters": In(1),
-                "counters": Out(self._counters.signature.members["values"].shape),
-                **ports,
-            },
-            format=format,
-            lanes=lanes,
-            pixels=pixels,
+            command=self.KIND.command,
+            ports=ports,
+            counts={"lanes": lanes.bit_length()},
+            parameters={"format": format, "lanes": lanes, "pixels": pixels},
         )
 
     @classmethod
@@ -128,13 +107,11 @@ class ElementEngine(EmitOnce):
         m = Module()
         m.submodules.fetch = fetch = self._fetch
         m.submodules.store = store = self._store
-        m.submodules.counters = counters = self._counters
-        begin = Signal()
+        begins = self.sequence(m, ~fetch.active & ~store.active & store.idle)
         enter = Signal()
         entered = Signal(self._latency)
         leave = entered[-1]
         m.d.comb += [
-            begin.eq(self.start & ~self.running),
             enter.eq(fetch.valid & store.available),
             fetch.take.eq(enter),
             store.reserve.eq(enter),
@@ -143,9 +120,9 @@ class ElementEngine(EmitOnce):
         ]
         m.d.sync += entered.eq(Cat(enter, entered))
         for part in (fetch, store):
-            m.d.comb += [part.start.eq(begin), part.command.eq(self.command)]
+            m.d.comb += [part.start.eq(begins), part.command.eq(self.command)]
             for name in part.signature.members:
-                if name in self._accesses.values():
+                if name in self._ports:
                     connect(m, getattr(part, name), flipped(getattr(self, name)))
 
         control = self._decode(m)
@@ -171,21 +148,7 @@ class ElementEngine(EmitOnce):
             self.invalid.eq((Cat(lane.invalid for lane in lanes) & raises).any()),
         ]
 
-        m.d.comb += self.done.eq(self.running & ~fetch.active & ~store.active & store.idle)
-        with m.If(begin):
-            m.d.sync += self.running.eq(1)
-        with m.Elif(self.done):
-            m.d.sync += self.running.eq(0)
-
-        cycle_events(m, counters, running=self.running, entering=enter)
-        m.d.comb += [
-            counters.events.lanes.eq(Mux(enter, fetch.lanes_used, 0)),
-            counters.clear.eq(self.clear_counters),
-            self.counters.eq(counters.values),
-        ]
-        for event, name in self._accesses.items():
-            port = getattr(self, name)
-            m.d.comb += counters.events[event].eq(port.en & port.ready)
+        self.count(m, entering=enter, lanes=Mux(enter, fetch.lanes_used, 0))
         return m
 
     def _decode(self, m: Module):

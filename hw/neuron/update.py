@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from amaranth import Cat, Module, Mux, Signal
-from amaranth.lib.wiring import In, Out, connect, flipped
+from amaranth.lib.wiring import Out, connect, flipped
 
 from hw.arith.format import FP32, Float
-from hw.component import EmitOnce
-from hw.counters import Counters, cycle_events
+from hw.engine import Engine
 from hw.memory.port import ADDRESS_BITS, ReadPort, WritePort
 from hw.memory.stream import ReadStream, WriteQueue
 from hw.neuron.command import WORDS_BITS, UpdateCommand
@@ -55,7 +54,7 @@ def update_fields(
     return {"words": words, **places, **operands, "inhibit": int(inhibit)}
 
 
-class UpdateEngine(EmitOnce):
+class UpdateEngine(Engine):
     """Updates weights word by word: momenta, masters, and the copy in the storage format.
 
     The masters and momenta are updated in place. Throughput is ``update_lanes`` weights a cycle.
@@ -72,13 +71,8 @@ class UpdateEngine(EmitOnce):
 
     Members
     -------
-    start : In(1), command : In(UpdateCommand), running, done : Out(1)
-        The command is held from ``start`` to ``done``; a start while running is ignored.
-    overflow, invalid : Out(1)
-        High for a cycle when the event occurs; never after ``done``.
-    clear_counters : In(1), counters : Out(struct)
-        busy, stalled, idle, lanes, and accesses of each port; nothing is ever skipped.
     dw_read, w_read, v_read : Out(ReadPort), w_write, v_write, stored_write : Out(WritePort)
+        For the others see :class:`hw.engine.Engine`; nothing is ever skipped.
 
     Raises
     ------
@@ -99,29 +93,11 @@ class UpdateEngine(EmitOnce):
         }
         for name, width in (("w", FP32.width), ("v", FP32.width), ("stored", format.width)):
             ports[f"{name}_write"] = Out(WritePort(width=width * lanes, granules=lanes))
-        self._accesses = {f"{name}s": name for name in ports}
-        self._counters = Counters(
-            busy=1,
-            stalled=1,
-            idle=1,
-            lanes=update_lanes.bit_length(),
-            **dict.fromkeys(self._accesses, 1),
-        )
         super().__init__(
-            {
-                "start": In(1),
-                "command": In(UpdateCommand),
-                "running": Out(1),
-                "done": Out(1),
-                "overflow": Out(1),
-                "invalid": Out(1),
-                "clear_counters": In(1),
-                "counters": Out(self._counters.signature.members["values"].shape),
-                **ports,
-            },
-            format=format,
-            lanes=lanes,
-            update_lanes=update_lanes,
+            command=UpdateCommand,
+            ports=ports,
+            counts={"lanes": update_lanes.bit_length()},
+            parameters={"format": format, "lanes": lanes, "update_lanes": update_lanes},
         )
 
     @classmethod
@@ -132,22 +108,21 @@ class UpdateEngine(EmitOnce):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.counters = counters = self._counters
-        begin = Signal()
+        finished = Signal()
+        begins = self.sequence(m, finished)
         enter = Signal()
         last_part = Signal()
         parts = self._lanes // self._update_lanes
         part = Signal(range(max(parts, 2)))
         words = Signal(WORDS_BITS)
         m.d.comb += [
-            begin.eq(self.start & ~self.running),
             last_part.eq(part == parts - 1),
             words.eq(Mux(self.command.inhibit, 0, self.command.words)),
         ]
         with m.If(enter):
             m.d.sync += part.eq(Mux(last_part, 0, part + 1))
 
-        streams = self._fetch(m, begin, words, enter & last_part)
+        streams = self._fetch(m, begins, words, enter & last_part)
         lanes = [UpdateLane(format=self._format) for _ in range(self._update_lanes)]
         for number, lane in enumerate(lanes):
             m.submodules[f"lane_{number}"] = lane
@@ -163,7 +138,7 @@ class UpdateEngine(EmitOnce):
             completed.eq(Cat(enter & last_part, completed)),
         ]
         queues, ended = self._store(
-            m, begin, words, enter & last_part, lanes, entered[-1], completed[-1]
+            m, begins, words, enter & last_part, lanes, entered[-1], completed[-1]
         )
 
         m.d.comb += [
@@ -171,29 +146,16 @@ class UpdateEngine(EmitOnce):
                 Cat(stream.o_valid for stream in streams.values()).all()
                 & Cat(queue.available for queue in queues).all()
             ),
-            self.done.eq(self.running & ended & Cat(queue.idle for queue in queues).all()),
+            finished.eq(ended & Cat(queue.idle for queue in queues).all()),
         ]
         m.d.sync += [
             self.overflow.eq(entered[-1] & Cat(lane.overflow for lane in lanes).any()),
             self.invalid.eq(entered[-1] & Cat(lane.invalid for lane in lanes).any()),
         ]
-        with m.If(begin):
-            m.d.sync += self.running.eq(1)
-        with m.Elif(self.done):
-            m.d.sync += self.running.eq(0)
-
-        cycle_events(m, counters, running=self.running, entering=enter)
-        m.d.comb += [
-            counters.events.lanes.eq(Mux(enter, self._update_lanes, 0)),
-            counters.clear.eq(self.clear_counters),
-            self.counters.eq(counters.values),
-        ]
-        for event, name in self._accesses.items():
-            port = getattr(self, name)
-            m.d.comb += counters.events[event].eq(port.en & port.ready)
+        self.count(m, entering=enter, lanes=Mux(enter, self._update_lanes, 0))
         return m
 
-    def _fetch(self, m: Module, begin, words, take):
+    def _fetch(self, m: Module, begins, words, take):
         """Streams of the operands' words."""
         streams = {}
         for name in ("dw", "w", "v"):
@@ -207,16 +169,16 @@ class UpdateEngine(EmitOnce):
                 stream.i_addr.eq(getattr(self.command, name) + asked),
                 stream.o_ready.eq(take),
             ]
-            with m.If(begin):
+            with m.If(begins):
                 m.d.sync += asked.eq(0)
             with m.Elif(stream.i_valid & stream.i_ready):
                 m.d.sync += asked.eq(asked + 1)
         return streams
 
-    def _store(self, m: Module, begin, words, reserve, lanes, leave, complete):
+    def _store(self, m: Module, begins, words, reserve, lanes, leave, complete):
         """Queues of results, which come part by part, and whether all words are in them."""
         pushed = Signal(WORDS_BITS)
-        with m.If(begin):
+        with m.If(begins):
             m.d.sync += pushed.eq(0)
         with m.Elif(complete):
             m.d.sync += pushed.eq(pushed + 1)

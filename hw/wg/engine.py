@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from amaranth import Cat, Module, Mux, Signal
-from amaranth.lib.wiring import In, Out, connect, flipped
+from amaranth.lib.wiring import Out, connect, flipped
 from amaranth.utils import bits_for
 
 from hw.arith.format import FP32, Float
-from hw.component import EmitOnce
-from hw.counters import Counters, cycle_events
+from hw.engine import Engine
 from hw.memory.port import ReadPort, WritePort
 from hw.memory.stream import ReadStream
 from hw.wg.array import WgArray
@@ -20,7 +19,7 @@ from hw.wg.scanner import WgScanner, count_ones
 __all__ = ["WgEngine"]
 
 
-class WgEngine(EmitOnce):
+class WgEngine(Engine):
     """Weight gradients: dw[m, c, r, s] from spikes and gradients of potentials.
 
     Takes one cycle per vector of spikes that is not silent (``skip``; else per pixel under a
@@ -36,19 +35,12 @@ class WgEngine(EmitOnce):
 
     Members
     -------
-    start : In(1), command : In(WgCommand)
-        The command is held until ``done``.
-    running : Out(1), done : Out(1)
-        ``done`` is high for one cycle, after the last write.
-    overflow, invalid : Out(1)
-        High for one cycle per event; sticky statuses to be.
-    clear_counters : In(1), counters : Out
-        ``busy`` counts vectors that enter the array, ``skipped`` those left out, ``lanes`` the
-        columns that add.
     spike_read : Out(ReadPort), du_read : Out(ReadPort)
         A word is P pixels x L spikes; L values of one pixel.
     dw_read : Out(ReadPort), dw_write : Out(WritePort)
-        A word is L binary32 values; read with ``dw_acc`` only.
+        A word is L binary32 values; read with ``dw_acc`` only. For the other members see
+        :class:`hw.engine.Engine`: ``busy`` counts vectors that enter the array, ``skipped`` those
+        left out, ``lanes`` the columns that add.
 
     Raises
     ------
@@ -63,36 +55,21 @@ class WgEngine(EmitOnce):
         self._pixels = pixels
         self._dw_lanes = dw_lanes
         self._readout = WgReadout(format=format, lanes=lanes, dw_lanes=dw_lanes)
-        self._count = Counters(
-            busy=1,
-            stalled=1,
-            idle=1,
-            skipped=bits_for(pixels),
-            lanes=bits_for(lanes),
-            spike_reads=1,
-            du_reads=1,
-            dw_reads=1,
-            dw_writes=1,
-        )
         super().__init__(
-            {
-                "start": In(1),
-                "command": In(WgCommand),
-                "running": Out(1),
-                "done": Out(1),
-                "overflow": Out(1),
-                "invalid": Out(1),
-                "clear_counters": In(1),
-                "counters": Out(self._count.signature.members["values"].shape),
+            command=WgCommand,
+            ports={
                 "spike_read": Out(ReadPort(width=pixels * lanes)),
                 "du_read": Out(ReadPort(width=format.width * lanes)),
                 "dw_read": Out(ReadPort(width=FP32.width * lanes)),
                 "dw_write": Out(WritePort(width=FP32.width * lanes, granules=lanes)),
             },
-            format=format,
-            lanes=lanes,
-            pixels=pixels,
-            dw_lanes=dw_lanes,
+            counts={"skipped": bits_for(pixels), "lanes": bits_for(lanes)},
+            parameters={
+                "format": format,
+                "lanes": lanes,
+                "pixels": pixels,
+                "dw_lanes": dw_lanes,
+            },
         )
 
     @classmethod
@@ -124,20 +101,13 @@ class WgEngine(EmitOnce):
         connect(m, readout.read, flipped(self.dw_read))
         connect(m, readout.write, flipped(self.dw_write))
 
-        begins = Signal()
+        begins = self.sequence(m, readout.idle)
         m.d.comb += [
-            begins.eq(self.start & ~self.running),
-            self.done.eq(self.running & readout.idle),
             scanner.start.eq(begins),
             scanner.command.eq(command),
             readout.start.eq(begins),
             readout.command.eq(command),
         ]
-        with m.If(begins):
-            m.d.sync += self.running.eq(1)
-        with m.Elif(self.done):
-            m.d.sync += self.running.eq(0)
-
         m.d.comb += [
             picker.stride.eq(command.stride),
             picker.i.eq(scanner.o),
@@ -177,15 +147,10 @@ class WgEngine(EmitOnce):
             full.eq(ends | (full & ~capture)),
         ]
 
-        m.submodules.count = count = self._count
-        m.d.comb += [
-            count.clear.eq(self.clear_counters),
-            count.events.skipped.eq(scanner.skipped),
-            count.events.lanes.eq(count_ones(m, Mux(enter, spikes, 0), "adding")),
-            self.counters.eq(count.values),
-        ]
-        for name in ("spike_read", "du_read", "dw_read", "dw_write"):
-            port = getattr(self, name)
-            m.d.comb += count.events[f"{name}s"].eq(port.en & port.ready)
-        cycle_events(m, count, running=self.running, entering=enter)
+        self.count(
+            m,
+            entering=enter,
+            skipped=scanner.skipped,
+            lanes=count_ones(m, Mux(enter, spikes, 0), "adding"),
+        )
         return m
