@@ -159,7 +159,7 @@ def _replay() -> Any:
 
 def _digits_speedup(engine: str, layer: int) -> Callable[[], float]:
     def measure() -> float:
-        rows = [row for row in _replay() if (row["stage"], row["layer"]) == (engine, layer)]
+        rows = [row for row in _replay() if (row["stage"], row["layer"]) == (engine.upper(), layer)]
         if not rows:
             raise NotMeasured(f"{REPLAYED} has nothing of {engine} in layer {layer}")
         return sum(row["dense_cycles"] for row in rows) / sum(row["cycles"] for row in rows)
