@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import reduce
 from operator import or_
 
-from amaranth import Module, Mux, Signal, signed
+from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
@@ -16,8 +16,10 @@ from hw.component import EmitOnce
 
 __all__ = ["WgArray", "WgColumn", "WgSum"]
 
+TABLE = 6
+"""Inputs of a lookup table of an FPGA."""
 SECTION = 4
-"""Rows that a column selects among before a register: what one 6-input table selects from."""
+"""Rows that a column selects among before a register: what one table selects from."""
 
 
 def WgSum(format: Float) -> data.StructLayout:
@@ -121,7 +123,7 @@ class WgArray(EmitOnce):
     """L x L accumulators with the converters in front of them and the selection behind.
 
     A vector of L values of du enters with ``enter``; the columns with a spike add it one cycle
-    later. Latency two cycles from ``enter`` to the accumulators and from ``load`` to ``sums``;
+    later. Latency two cycles from ``enter`` to the accumulators, three from ``load`` to ``sums``;
     throughput one vector in and ``dw_lanes`` sums out a cycle.
 
     Parameters
@@ -196,15 +198,22 @@ class WgArray(EmitOnce):
                 column.row.eq(self.row),
             ]
 
-        loaded = Signal()
-        m.d.sync += loaded.eq(self.load)
+        # A register behind each table of six parts: the or of all of them in one cycle is what
+        # mappers make half as many tables again of.
+        loaded = Signal(2)
+        m.d.sync += loaded.eq(Cat(self.load, loaded))
         for lane, sums in enumerate(self.sums):
             found = Signal(WgSum(self._format), name=f"found_{lane}")
             parts = [
                 part.as_value() for column in columns[lane :: self._dw_lanes] for part in column.o
             ]
-            m.d.comb += found.eq(reduce(or_, parts))
-            with m.If(loaded):
+            joined = []
+            for first in range(0, len(parts), TABLE):
+                some = Signal(len(found.as_value()), name=f"joined_{lane}_{first // TABLE}")
+                m.d.sync += some.eq(reduce(or_, parts[first : first + TABLE]))
+                joined.append(some)
+            m.d.comb += found.eq(reduce(or_, joined))
+            with m.If(loaded[-1]):
                 m.d.sync += sums.eq(found.sum)
                 with m.If(found.special):
                     m.d.sync += sums.eq(-(1 << (self._format.psum_bits - 1)))

@@ -19,7 +19,7 @@ from hw.wg.command import WgCommand
 
 __all__ = ["WgReadout", "WgRounder"]
 
-SUM_CYCLES = 2
+SUM_CYCLES = 3
 """Cycles from ``load`` of the array to its sums."""
 MINUS_ZERO = 1 << (FP32.width - 1)
 """Code of -0, which added to any value leaves it as it is."""
