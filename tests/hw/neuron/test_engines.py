@@ -28,6 +28,8 @@ def launch(settings: BenchSettings, test_module: str) -> None:
         ("grad", 4, 8, FP16, False),
         ("soma", 2, 16, Float(4, 3), True),
         ("grad", 2, 4, Float(5, 2), True),
+        ("soma", 2, 4, Float(5, 2), True),
+        ("grad", 2, 8, Float(4, 3), True),
         ("soma", 16, 16, FP16, True),
         ("grad", 16, 16, FP16, True),
     ],
@@ -39,9 +41,14 @@ def test_element_engine_equals_model(name, lanes, pixels, format, brief):
     launch(settings, "cocotb_element")
 
 
-@pytest.mark.parametrize(("lanes", "update_lanes"), [(2, 2), (16, 2)])
-def test_update_engine_equals_model(lanes, update_lanes):
-    settings = BenchSettings(name="update", lanes=lanes, update_lanes=update_lanes, seed=SEED)
+@pytest.mark.parametrize(
+    ("lanes", "update_lanes", "format"),
+    [(2, 2, FP16), (16, 2, FP16), (4, 1, Float(5, 2)), (4, 4, Float(4, 3))],
+)
+def test_update_engine_equals_model(lanes, update_lanes, format):
+    settings = BenchSettings(
+        name="update", lanes=lanes, update_lanes=update_lanes, format=format, seed=SEED
+    )
     launch(settings, "cocotb_update")
 
 
