@@ -68,7 +68,7 @@ class ArrayConfig(Section):
         16,
         PowerOfTwo(4, 16),
         "pixels",
-        "pixels of a row in one word of a spike map: silent stretches are skipped a word at a time",
+        "pixels of a row in one word of a spike map, which is read in a cycle",
     )
     weight_words: int = setting(
         1,
