@@ -93,16 +93,23 @@ class WeightLoader(EmitOnce):
     def elaborate(self, platform):
         m = Module()
         command = self.command
-        m.submodules.nest = nest = LoopNest(levels=len(self.LEVELS), values=2)
         at = {name: level for level, name in enumerate(self.LEVELS)}
-        tiles = Mux(nest.last[at["group"]], command.last_tiles, command.group_tiles)
-        rows = Mux(nest.last[at["row_group"]], command.last_rows, command.group_rows)
+        # The last group may have fewer tiles, and fewer rows of the kernel.
+        m.submodules.nest = nest = LoopNest(
+            levels=len(self.LEVELS),
+            values=2,
+            tails=((at["tile"], at["group"]), (at["row"], at["row_group"])),
+        )
+        m.d.comb += [
+            nest.tail[at["tile"]].eq(command.last_tiles),
+            nest.tail[at["row"]].eq(command.last_rows),
+        ]
         for name, count, address, offset in (
             ("out", command.out_tiles, command.w_out_tile, 0),
             ("group", command.in_groups, command.w_group, 0),
             ("row_group", command.row_groups, command.w_row_group, 0),
-            ("tile", tiles, command.w_tile, command.in_tile),
-            ("row", rows, command.w_row, command.in_row),
+            ("tile", command.group_tiles, command.w_tile, command.in_tile),
+            ("row", command.group_rows, command.w_row, command.in_row),
             ("col", command.kernel_w, command.w_col, 1),
             ("part", self._parts, 1, 0),
         ):

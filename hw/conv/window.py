@@ -70,8 +70,17 @@ class SegmentFetch(EmitOnce):
     def elaborate(self, platform):
         m = Module()
         command = self.command
-        m.submodules.nest = nest = LoopNest(levels=len(self.LEVELS), values=2)
         at = {name: level for level, name in enumerate(self.LEVELS)}
+        # The last group may have fewer tiles, and fewer rows of the kernel.
+        m.submodules.nest = nest = LoopNest(
+            levels=len(self.LEVELS),
+            values=2,
+            tails=((at["tile"], at["group"]), (at["row"], at["row_group"])),
+        )
+        m.d.comb += [
+            nest.tail[at["tile"]].eq(command.last_tiles),
+            nest.tail[at["row"]].eq(command.last_rows),
+        ]
         m.d.comb += nest.start.eq(self.start)
         # Spikes are packed, so the next segment is the next word; bits of du are one to a word.
         segment_stride = 1 if self._bits > 1 else self._pixels
@@ -83,18 +92,8 @@ class SegmentFetch(EmitOnce):
             ("step", command.steps, command.in_step, 0),
             ("y", command.out_h, command.in_out_row, command.stride),
             ("segment", command.row_segments, segment_stride, 0),
-            (
-                "tile",
-                Mux(nest.last[at["group"]], command.last_tiles, command.group_tiles),
-                command.in_tile,
-                0,
-            ),
-            (
-                "row",
-                Mux(nest.last[at["row_group"]], command.last_rows, command.group_rows),
-                command.in_row,
-                1,
-            ),
+            ("tile", command.group_tiles, command.in_tile, 0),
+            ("row", command.group_rows, command.in_row, 1),
         ):
             m.d.comb += [
                 nest.count[at[name]].eq(count),

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from amaranth import Module, Signal, unsigned
+from functools import reduce
+from operator import or_
+
+from amaranth import Module, Mux, Signal, unsigned
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
@@ -25,21 +28,26 @@ class LoopNest(EmitOnce):
     The state moves by one iteration in each cycle with ``step``; outputs are valid while
     ``active``, from the cycle after ``start``. Latency one cycle, throughput one iteration a cycle.
 
+    Which level moves next, and whether it is then at its last index, stands in registers a step
+    ahead, so that a step is a selection and an addition and no comparison.
+
     Parameters
     ----------
     levels : int
         Depth of the nest.
     values : int
         How many affine functions it keeps.
+    tails : tuple of (int, int)
+        Pairs of a level and one outside it: in the last iteration of the latter, the former has
+        the trip count ``tail``. That is how the last group of tiles is smaller than the others.
 
     Members
     -------
     start, step : In(1)
-    count : In(levels x 12 bits)
-        Trip counts, at least 1, held while active. A count may depend on ``last`` of the levels
-        outside its own: that is how the last group of tiles is smaller than the others.
+    count : In(levels x 12 bits), tail : In(levels x 12 bits)
+        Trip counts, at least 1, held from ``start`` on while active.
     base : In(values x 16 bits), stride : In(values x levels x 16 bits)
-        Held while active.
+        Held from ``start`` on while active.
     active : Out(1)
         An iteration is at the outputs.
     first, last : Out(levels bits)
@@ -47,15 +55,19 @@ class LoopNest(EmitOnce):
     value : Out(values x 16 bits)
     """
 
-    def __init__(self, *, levels: int, values: int):
+    def __init__(self, *, levels: int, values: int, tails: tuple[tuple[int, int], ...] = ()):
         self._levels = levels
         self._values = values
+        self._outer = dict(tails)
         address = unsigned(ADDRESS_BITS)
+        counts = data.ArrayLayout(COUNT_BITS, levels)
+        named = "_".join(f"{level}in{outer}" for level, outer in tails)
         super().__init__(
             {
                 "start": In(1),
                 "step": In(1),
-                "count": In(data.ArrayLayout(COUNT_BITS, levels)),
+                "count": In(counts),
+                "tail": In(counts),
                 "base": In(data.ArrayLayout(address, values)),
                 "stride": In(data.ArrayLayout(data.ArrayLayout(address, levels), values)),
                 "active": Out(1),
@@ -65,48 +77,62 @@ class LoopNest(EmitOnce):
             },
             levels=levels,
             values=values,
+            **({"tails": named} if tails else {}),
         )
 
     def elaborate(self, platform):
         m = Module()
         levels = range(self._levels)
-        index = [Signal(COUNT_BITS, name=f"index_{level}") for level in levels]
-        # The level that moves on is the innermost that is not at its last index.
-        moves = Signal(self._levels)
-        inner_last = Signal(self._levels + 1)
-        m.d.comb += inner_last[self._levels].eq(1)
+        goes = Signal()
+        # Of the next step: the one level that moves on, and all that begin again inside of it.
+        moves, wraps = Signal(self._levels), Signal(self._levels)
+        last = Signal(self._levels)  # after the next step, or the start
+        m.d.comb += goes.eq(self.step & self.active)
         for level in levels:
-            m.d.comb += [
-                self.first[level].eq(index[level] == 0),
-                self.last[level].eq(index[level] + 1 == self.count[level]),
-                inner_last[level].eq(inner_last[level + 1] & self.last[level]),
-                moves[level].eq(inner_last[level + 1] & ~self.last[level]),
-            ]
-            with m.If(self.start | (self.step & inner_last[level])):
-                m.d.sync += index[level].eq(0)
-            with m.Elif(self.step & moves[level]):
-                m.d.sync += index[level].eq(index[level] + 1)
+            left = Signal(COUNT_BITS, name=f"left_{level}")  # iterations after this one
+            one_left = Signal(name=f"one_left_{level}")
+            count = Signal(COUNT_BITS, name=f"count_{level}")
+            again = Signal(name=f"again_{level}")
+            m.d.comb += [count.eq(self.count[level]), again.eq(self.start | wraps[level])]
+            if level in self._outer:
+                with m.If(last[self._outer[level]]):
+                    m.d.comb += count.eq(self.tail[level])
+            m.d.comb += last[level].eq(
+                Mux(again, count == 1, Mux(moves[level], one_left, self.last[level]))
+            )
+            with m.If(self.start | goes):
+                with m.If(again):
+                    m.d.sync += [left.eq(count - 1), one_left.eq(count == 2)]
+                    m.d.sync += self.first[level].eq(1)
+                with m.Elif(moves[level]):
+                    m.d.sync += [left.eq(left - 1), one_left.eq(left == 2)]
+                    m.d.sync += self.first[level].eq(0)
+        with m.If(self.start | goes):
+            m.d.sync += self.last.eq(last)
+            for level in levels:
+                m.d.sync += [
+                    wraps[level].eq(last[level:].all()),
+                    moves[level].eq(~last[level] & last[level + 1 :].all()),
+                ]
         with m.If(self.start):
             m.d.sync += self.active.eq(1)
-        with m.Elif(self.step & inner_last[0]):
+        with m.Elif(goes & wraps[0]):
             m.d.sync += self.active.eq(0)
+
         for number in range(self._values):
             # Where the current iteration of each level began; the innermost is the value itself.
             begin = [Signal(ADDRESS_BITS, name=f"begin_{number}_{level}") for level in levels]
-            here = Signal(ADDRESS_BITS, name=f"here_{number}")
-            stride = Signal(ADDRESS_BITS, name=f"stride_{number}")
+            here = [begin[level] & moves[level].replicate(ADDRESS_BITS) for level in levels]
+            stride = [
+                self.stride[number][level] & moves[level].replicate(ADDRESS_BITS)
+                for level in levels
+            ]
             moved = Signal(ADDRESS_BITS, name=f"moved_{number}")
-            for level in levels:
-                with m.If(moves[level]):
-                    m.d.comb += [
-                        here.eq(begin[level]),
-                        stride.eq(self.stride[number][level]),
-                    ]
-            m.d.comb += moved.eq(here + stride)
+            m.d.comb += moved.eq(reduce(or_, here) + reduce(or_, stride))
             for level in levels:
                 with m.If(self.start):
                     m.d.sync += begin[level].eq(self.base[number])
-                with m.Elif(self.step & (moves[: level + 1] != 0)):
+                with m.Elif(goes & (moves[level] | wraps[level])):
                     m.d.sync += begin[level].eq(moved)
             m.d.comb += self.value[number].eq(begin[-1])
         return m

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth import Module, Signal
+from amaranth import Cat, Module
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
@@ -75,20 +75,15 @@ class Walk(EmitOnce):
         places = [self.words[i] for i in range(self._words)]
         for i in range(self._bit_maps):
             places += [self.bits[i].row, self.bits[i].column]
-        m.submodules.nest = nest = LoopNest(levels=len(LEVELS), values=len(places))
         level = {name: number for number, name in enumerate(LEVELS)}
+        # The last window of a row or column is cut where the pool does not divide the map.
+        m.submodules.nest = nest = LoopNest(
+            levels=len(LEVELS),
+            values=len(places),
+            tails=((level["row"], level["window_row"]), (level["column"], level["window_column"])),
+        )
         extent = self.extent
 
-        # The last window of a row or column is cut where the pool does not divide the map.
-        rows = Signal.like(extent.pooling)
-        columns = Signal.like(extent.pooling)
-        for size, last, rest in (
-            (rows, nest.last[level["window_row"]], extent.last_rows),
-            (columns, nest.last[level["window_column"]], extent.last_columns),
-        ):
-            m.d.comb += size.eq(extent.pooling)
-            with m.If(last):
-                m.d.comb += size.eq(rest)
         m.d.comb += [
             nest.start.eq(self.start),
             nest.step.eq(self.step),
@@ -96,18 +91,27 @@ class Walk(EmitOnce):
             nest.count[level["tile"]].eq(extent.tiles),
             nest.count[level["window_row"]].eq(extent.window_rows),
             nest.count[level["window_column"]].eq(extent.window_columns),
-            nest.count[level["row"]].eq(rows),
-            nest.count[level["column"]].eq(columns),
+            nest.count[level["row"]].eq(extent.pooling),
+            nest.tail[level["row"]].eq(extent.last_rows),
+            nest.count[level["column"]].eq(extent.pooling),
+            nest.tail[level["column"]].eq(extent.last_columns),
         ]
         for number, place in enumerate(places):
             m.d.comb += [nest.base[number].eq(place.base), nest.stride[number].eq(place.stride)]
 
+        whole = [
+            ~nest.last[level[window]] | (rest == extent.pooling)
+            for window, rest in (
+                ("window_row", extent.last_rows),
+                ("window_column", extent.last_columns),
+            )
+        ]
         inside = slice(level["row"], level["column"] + 1)
         m.d.comb += [
             self.active.eq(nest.active),
             self.opens.eq(nest.first[inside].all()),
             self.closes.eq(nest.last[inside].all()),
-            self.whole.eq((rows == extent.pooling) & (columns == extent.pooling)),
+            self.whole.eq(Cat(whole).all()),
             self.last_tile.eq(nest.last[level["tile"]]),
         ]
         for i in range(self._words):

@@ -47,25 +47,35 @@ def test_values_are_affine_in_the_indices(counts):
     simulate(nest, testbench)
 
 
-def test_a_count_may_depend_on_an_outer_loop():
-    nest = LoopNest(levels=2, values=1)
+@pytest.mark.parametrize("groups", [1, 2, 3])
+@pytest.mark.parametrize("inner", [1, 2])
+@pytest.mark.parametrize(("tiles", "last_tiles"), [(2, 1), (3, 2), (1, 1), (1, 3)])
+def test_a_count_may_depend_on_an_outer_loop(groups, inner, tiles, last_tiles):
+    """Loops: repeat, group, pixel, tile in group, each as far as it may be from the next."""
+    nest = LoopNest(levels=4, values=1, tails=((3, 1),))
+    want = [
+        1000 * repeat + 100 * group + 10 * pixel + tile
+        for repeat in range(2)
+        for group in range(groups)
+        for pixel in range(inner)
+        for tile in range(last_tiles if group == groups - 1 else tiles)
+    ]
     seen = []
 
     async def testbench(ctx):
-        ctx.set(nest.count[0], 3)
-        ctx.set(nest.stride[0][0], 16)
-        ctx.set(nest.stride[0][1], 1)
+        for level, (count, stride) in enumerate(
+            ((2, 1000), (groups, 100), (inner, 10), (tiles, 1))
+        ):
+            ctx.set(nest.count[level], count)
+            ctx.set(nest.stride[0][level], stride)
+        ctx.set(nest.tail[3], last_tiles)
         ctx.set(nest.start, 1)
         await ctx.tick()
         ctx.set(nest.start, 0)
         ctx.set(nest.step, 1)
-        while True:
-            # Two tiles in a group, but one in the last.
-            ctx.set(nest.count[1], 1 if ctx.get(nest.last[0]) else 2)
-            if not ctx.get(nest.active):
-                break
+        while ctx.get(nest.active):
             seen.append(ctx.get(nest.value[0]))
             await ctx.tick()
 
     simulate(nest, testbench)
-    assert seen == [0, 1, 16, 17, 32]
+    assert seen == want
