@@ -167,22 +167,28 @@ class ConvFront(EmitOnce):
         )
         known, known_valid, known_ready = Signal(found), Signal(), Signal()
         pixel = Signal(self._pixel)
-        anyone = Signal()
+        busy, kept = Signal(), Signal()
         if self._fire_lanes:
             self._read_fire(m, nest, made, windows, known, known_valid, known_ready, pixel.fire)
-            m.d.comb += anyone.eq(pixel.fire.any())
+            m.d.comb += busy.eq(
+                Mux(
+                    command.skip,
+                    known.window.as_value().any() & pixel.fire.any(),
+                    known.present.any(),
+                )
+            )
         else:
-            m.d.comb += anyone.eq(1)
-            m.d.comb += [
-                known.eq(made),
-                known_valid.eq(windows.valid),
-                windows.ready.eq(known_ready),
-            ]
+            # A register, so that nothing in a window decides in the same cycle on the next one.
+            m.d.comb += windows.ready.eq(~known_valid | known_ready)
+            with m.If(windows.ready):
+                m.d.sync += [
+                    known_valid.eq(windows.valid),
+                    known.eq(made),
+                    busy.eq(Mux(command.skip, made.window.as_value().any(), made.present.any())),
+                ]
 
         # What needs no cycle of the array ends here.
-        busy, kept = Signal(), Signal()
         m.d.comb += [
-            busy.eq(Mux(command.skip, known.window.as_value().any() & anyone, known.present.any())),
             pixel.addr.eq(known.addr),
             pixel.input.eq(known.input),
             pixel.write.eq(busy | known.from_zero),

@@ -115,15 +115,23 @@ class Walker(EmitOnce):
         for lane in range(self._lanes):
             column = Signal(self._entries, name=f"column_{lane}")
             bits = Signal(self._entries, name=f"bits_{lane}")
+            # What is left to walk through, and that without the lowest entry: known a cycle ahead,
+            # and so is whether it is nothing, since all lanes together decide on the next pixel.
             pending = Signal(self._entries, name=f"pending_{lane}")
             rest = Signal(self._entries, name=f"rest_{lane}")
+            asked = Signal(self._entries, name=f"asked_{lane}")
+            asked_rest = Signal(self._entries, name=f"asked_rest_{lane}")
+            next_rest = Signal(self._entries, name=f"next_rest_{lane}")
             lowest = Signal(self._entries, name=f"lowest_{lane}")
             index = Signal(range(self._entries), name=f"index_{lane}")
             m.d.comb += [
                 column.eq(Cat(entry[lane] for entry in self.i_window)),
-                rest.eq(pending & (pending - 1)),
+                asked.eq(
+                    Mux(self.skip, column, self.i_present) & self.i_valid.replicate(self._entries)
+                ),
+                asked_rest.eq(asked & (asked - 1)),
+                next_rest.eq(rest & (rest - 1)),
                 lowest.eq(pending & ~rest),
-                lane_last[lane].eq(rest == 0),
                 lane_entry[lane].eq(pending.any()),
             ]
             # One-hot to binary.
@@ -133,13 +141,16 @@ class Walker(EmitOnce):
             with m.If(self.i_ready):
                 m.d.sync += [
                     bits.eq(column),
-                    pending.eq(
-                        Mux(self.skip, column, self.i_present)
-                        & self.i_valid.replicate(self._entries)
-                    ),
+                    pending.eq(asked),
+                    rest.eq(asked_rest),
+                    lane_last[lane].eq(asked_rest == 0),
                 ]
             with m.Elif(moves):
-                m.d.sync += pending.eq(rest)
+                m.d.sync += [
+                    pending.eq(rest),
+                    rest.eq(next_rest),
+                    lane_last[lane].eq(next_rest == 0),
+                ]
             with m.If(moves):
                 m.d.sync += [
                     self.take[lane].eq((lowest & bits).any()),
