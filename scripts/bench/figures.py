@@ -13,12 +13,18 @@ from typing import Any
 from hw.arith.fixed import RoundFixed
 from hw.bp.row import BpRow
 from hw.component import EmitOnce
+from hw.conv.front import Pixel
+from hw.conv.walker import Walker
+from hw.conv.weights import WeightLoader
+from hw.conv.window import SegmentFetch
 from hw.emit import Emission, emit
 from hw.fp.row import FpRow
 from hw.limits import PLANE_BITS
 from hw.neuron.grad import GradLane
 from hw.neuron.soma import SomaLane
+from hw.neuron.walk import Walk
 from hw.wg.array import WgColumn
+from hw.wg.scanner import WgSteps
 from scripts.bench.simulation import CONFIG, engine_of, engine_runs
 from scripts.bench.synthesis import Area, fmax, total_area
 
@@ -283,6 +289,44 @@ def _figures() -> list[Figure]:
                 measure=_fmax(make),
                 relation=">=",
                 target=140,
+            )
+        )
+    walks: dict[str, tuple[str, Callable[[], EmitOnce]]] = {
+        "segment_fetch": (
+            "the loops over a map of FP",
+            lambda: SegmentFetch(bits=LANES, pixels=array.spike_pixels, rows=array.group_rows),
+        ),
+        "walker": (
+            "the walk through a window of FP",
+            lambda: Walker(
+                lanes=LANES,
+                entries=array.group_tiles,
+                depth=array.ring_depth,
+                payload_bits=Pixel(0).size,
+            ),
+        ),
+        "weight_loader": (
+            "the loader of weights",
+            lambda: WeightLoader(
+                word_bits=format.width * LANES,
+                lanes=LANES,
+                weight_words=array.weight_words,
+                depth=array.ring_depth,
+            ),
+        ),
+        "wg_steps": ("the loops of WG", lambda: WgSteps(pixels=array.spike_pixels)),
+        "element_walk": (
+            "the loops of soma and grad",
+            lambda: Walk(words=3, bit_maps=1, pixels=array.spike_pixels),
+        ),
+    }
+    for name, (what, make) in walks.items():
+        figures.append(
+            Figure(
+                name=f"fmax_{name}",
+                what=f"clock of {what}, as above",
+                unit="MHz",
+                measure=_fmax(make),
             )
         )
     for engine in ("fp", "bp", "wg"):
