@@ -11,7 +11,7 @@ from hw.component import EmitOnce
 __all__ = ["COUNTER_BITS", "Counters"]
 
 COUNTER_BITS = 40
-"""Bits of a counter: half an hour at 500 MHz before it wraps around."""
+"""Bits of a counter: at 500 MHz half an hour before one that grows by 1 wraps around."""
 
 
 class Counters(EmitOnce):

@@ -1,6 +1,8 @@
 """What the commands of every chip have room for, whatever its configuration."""
 
-__all__ = ["PLANE_BITS", "PLANE_MAX", "POOLING_MAX", "TAP_BITS", "TAP_MAX"]
+from __future__ import annotations
+
+__all__ = ["PLANE_BITS", "PLANE_MAX", "POOLING_MAX", "TAP_BITS", "TAP_MAX", "check_whole"]
 
 TAP_BITS = 3
 TAP_MAX = (1 << TAP_BITS) - 1
@@ -10,3 +12,11 @@ PLANE_MAX = (1 << PLANE_BITS) - 1
 """Largest number b of a bit plane of a direct input, which counts 2**-b."""
 POOLING_MAX = 4
 """Largest window of max-pooling, in pixels a side."""
+
+
+def check_whole(name: str, value: object, low: int, high: int | None = None) -> int:
+    """``value``, or a ValueError, in one sentence, if it is no whole number in that range."""
+    if type(value) is int and low <= value and (high is None or value <= high):
+        return value
+    allowed = f"of at least {low}" if high is None else f"from {low} to {high}"
+    raise ValueError(f"{name} must be a whole number {allowed}, not {value!r}")

@@ -99,6 +99,8 @@ def load(source: str | Path, overrides: Iterable[str] = ()) -> ChipConfig:
         if not equals:
             raise ConfigError(f"an override must look like array.lanes=8, not {override!r}")
         value = _parse_value(text)
+        if isinstance(value, dict):
+            raise ConfigError(f"an override must be of one setting, not {override!r}")
         *path, leaf = key.split(".")
         table = values
         for step in path:

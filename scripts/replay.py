@@ -132,6 +132,9 @@ def _in_process(verb: str, task: Sequence[object]) -> None:
     )
     if process.returncode:
         raise RuntimeError(f"the {verb} of {task[0]} failed: {process.stderr.decode()[-4000:]}")
+    for line in process.stdout.decode().splitlines():
+        if line.startswith("waves: "):
+            print(line)
 
 
 def _main(verb: str) -> None:

@@ -117,6 +117,14 @@ def digits_network(config: ChipConfig, settings: TrainingSettings) -> Network:
     """16C3-16C3-maxpool2-FC10, T = 4, alpha 0.5, threshold 1, window [th_l, 2], no bias."""
     padding = (1, 1, 1, 1)
     th_l = float(round_values(settings.th_l, config.format))
+    if settings.th_l and not th_l:
+        raise ValueError(f"th_l must be 0 or a number of {config.format}, not {settings.th_l}")
+    scale = float(round_values(settings.loss_scale / (settings.batch * STEPS), config.format))
+    if not 0 < scale < math.inf:
+        raise ValueError(
+            f"loss_scale must be a number of {config.format} when divided by batch * {STEPS}, "
+            f"not {settings.loss_scale}"
+        )
     height, width = IMAGE_SIZE
     return Network.for_chip(
         config,

@@ -62,12 +62,15 @@ def run(args: argparse.Namespace) -> int:
     """
     unit = UNITS.get(args.name)
     if unit is None:
-        print(f"the unit must be one of {', '.join(UNITS)}, not '{args.name}'", file=sys.stderr)
+        print(
+            f"backspike unit: the unit must be one of {', '.join(UNITS)}, not '{args.name}'",
+            file=sys.stderr,
+        )
         return 2
     try:
         command = StreamUnit(unit.make()).text_command(unit.output, flip=unit.flip)
     except (OSError, RuntimeError) as error:
-        print(f"{args.name} cannot be built: {error}", file=sys.stderr)
+        print(f"backspike unit: {args.name} cannot be built: {error}", file=sys.stderr)
         return 1
     sys.stdout.flush()
     os.execv(command[0], command)

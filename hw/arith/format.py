@@ -108,12 +108,21 @@ class Float:
         return self.product_bits + BP_TERMS_BITS
 
     def check_sums_fit(self) -> None:
-        """Raise ValueError, in one sentence, if a sum in this format needs more than 64 bits."""
+        """Raise ValueError, in one sentence, if the arrays cannot sum up in this format.
+
+        A sum may need more than 64 bits; or so few that binary32 holds more than any dw.
+        """
         widest = max(self.psum_bits, self.product_psum_bits)
         if widest > PSUM_BITS:
             raise ValueError(
                 f"Float({self.exponent}, {self.mantissa}) needs psums of {widest} bits, "
                 f"but an array sums at most {PSUM_BITS} bits"
+            )
+        least = FP32.mantissa + 3
+        if self.psum_bits < least:
+            raise ValueError(
+                f"Float({self.exponent}, {self.mantissa}) has psums of {self.psum_bits} bits, "
+                f"but rounding to binary32 takes at least {least}"
             )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from hw.arith.format import BP_TERMS_BITS, FP_TERMS_BITS
 from hw.conv.shape import EngineShape
-from hw.limits import PLANE_MAX, TAP_MAX
+from hw.limits import PLANE_MAX, TAP_MAX, check_whole
 from hw.memory.loops import COUNT_BITS
 from hw.memory.place import Place, check_words
 from hw.memory.port import ADDRESS_BITS
@@ -49,15 +49,15 @@ class ConvLayer:
             ("samples", 1, large),
             ("steps", 1, large),
         ):
-            value = getattr(self, name)
-            if not low <= value <= high:
-                raise ValueError(f"{name} must be from {low} to {high}, not {value!r}")
-        for value in self.kernel:
-            if not 1 <= value <= TAP_MAX:
-                raise ValueError(f"kernel sizes must be from 1 to {TAP_MAX}, not {value!r}")
-        for value in self.padding:
-            if not 0 <= value <= TAP_MAX:
-                raise ValueError(f"padding must be from 0 to {TAP_MAX}, not {value!r}")
+            check_whole(name, getattr(self, name), low, high)
+        for name, sizes, length, low in (
+            ("kernel", self.kernel, 2, 1),
+            ("padding", self.padding, 4, 0),
+        ):
+            if len(sizes) != length:
+                raise ValueError(f"{name} must have {length} sizes, not {sizes!r}")
+            for size in sizes:
+                check_whole(f"a size of {name}", size, low, TAP_MAX)
         if self.e < 1 or self.f < 1:
             raise ValueError(
                 f"a kernel of {self.kernel} must fit the padded map of "
@@ -78,7 +78,7 @@ class ConvLayer:
         """Columns of the output map."""
         return (self.w + self.padding[2] + self.padding[3] - self.kernel[1]) // self.stride + 1
 
-    def inputs(self, name: str, place: Place, pixels: int = 1) -> Place:
+    def inputs(self, name: str, place: Place, pixels: int = 1, *, written: bool = False) -> Place:
         """The place of the inputs, in words of ``pixels`` pixels, with all strides.
 
         Raises
@@ -93,9 +93,10 @@ class ConvLayer:
             tiles=self.c_tiles,
             steps=self.steps,
             samples=self.samples,
+            written=written,
         )
 
-    def outputs(self, name: str, place: Place) -> Place:
+    def outputs(self, name: str, place: Place, *, written: bool = False) -> Place:
         """The place of the outputs, a word a pixel; as of :meth:`inputs`."""
         return place.of(
             name,
@@ -104,6 +105,7 @@ class ConvLayer:
             tiles=self.m_tiles,
             steps=self.steps,
             samples=self.samples,
+            written=written,
         )
 
     def fp_strip(self, first: int, last: int) -> tuple[ConvLayer, int]:
@@ -112,8 +114,9 @@ class ConvLayer:
         Raises
         ------
         ValueError
-            If the strip sees nothing but padding.
+            If there are no such rows, or they see nothing but padding.
         """
+        _check_rows("output", first, last, self.e)
         top = first * self.stride - self.padding[0]
         bottom = (last - 1) * self.stride - self.padding[0] + self.kernel[0]
         begin, end = max(0, top), min(self.h, bottom)
@@ -130,8 +133,9 @@ class ConvLayer:
         Raises
         ------
         ValueError
-            If the strip lies too far from any output row.
+            If there are no such rows, or they lie too far from any output row.
         """
+        _check_rows("input", first, last, self.h)
         kh = self.kernel[0]
         # The first output row that reaches the strip, or one before it: it may not lie beyond.
         reaching = max(0, -(-(first + self.padding[0] - kh + 1) // self.stride))
@@ -177,7 +181,7 @@ def fp_pass(
     kh, kw = layer.kernel
     _check_terms(layer.c_tiles * shape.lanes * kh * kw << (plane_top - plane), FP_TERMS_BITS, "FP")
     spikes = layer.inputs("spikes", spikes, shape.pixels)
-    psums = layer.outputs("psums", psums)
+    psums = layer.outputs("psums", psums, written=True)
     check_words("weights", weights, layer.m_tiles * layer.c_tiles * kh * kw * shape.tile_words)
     words = shape.tile_words
     return {
@@ -248,7 +252,7 @@ def bp_passes(
     _check_terms(layer.m_tiles * shape.lanes * taps, BP_TERMS_BITS, "BP")
     words = shape.tile_words
     du = layer.outputs("du", du)
-    psums = layer.inputs("psums", psums)
+    psums = layer.inputs("psums", psums, written=True)
     fire = fire and layer.inputs("fire", fire, shape.pixels)
     check_words("weights", weights, layer.m_tiles * layer.c_tiles * kh * kw * words)
     for y0 in range(min(layer.stride, layer.h)):
@@ -397,6 +401,13 @@ def _fire(fire: Place, y0: int, x0: int, stride: int) -> dict[str, int]:
         "fire_col": stride,
         "mask": 1,
     }
+
+
+def _check_rows(what: str, first: int, last: int, rows: int) -> None:
+    if not 0 <= first < last <= rows:
+        raise ValueError(
+            f"a strip must be of some of the {what} rows 0 to {rows - 1}, not {first} to {last - 1}"
+        )
 
 
 def _even(whole: int, most: int) -> int:

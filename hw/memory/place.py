@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from hw.limits import check_whole
 from hw.memory.port import ADDRESS_BITS
 
 __all__ = ["Place", "check_words"]
@@ -13,8 +14,7 @@ LAST_WORD = (1 << ADDRESS_BITS) - 1
 
 def check_words(name: str, base: int, words: int) -> None:
     """Raises ValueError, in one sentence, if ``words`` words from ``base`` on leave the memory."""
-    if base < 0:
-        raise ValueError(f"base of {name} must be from 0 to {LAST_WORD}, not {base!r}")
+    check_whole(f"base of {name}", base, 0, LAST_WORD)
     if base + words - 1 > LAST_WORD:
         raise ValueError(f"{name} must end at word {LAST_WORD} or before, not {base + words - 1}")
 
@@ -33,14 +33,23 @@ class Place:
     sample: int | None = None
 
     def of(
-        self, name: str, *, row_words: int, rows: int, tiles: int, steps: int = 1, samples: int = 1
+        self,
+        name: str,
+        *,
+        row_words: int,
+        rows: int,
+        tiles: int,
+        steps: int = 1,
+        samples: int = 1,
+        written: bool = False,
     ) -> Place:
-        """The place of maps of this size, with all strides.
+        """The place of maps of this size, with all strides; ``written`` to by the command.
 
         Raises
         ------
         ValueError
-            In one sentence that begins with ``name``, if they leave the memory.
+            In one sentence that names it, if they leave the memory, or a word that is written would
+            stand for two pixels.
         """
         row = row_words if self.row is None else self.row
         tile = rows * row if self.tile is None else self.tile
@@ -48,10 +57,19 @@ class Place:
         sample = steps * step if self.sample is None else self.sample
         strides = {"row": row, "tile": tile, "step": step, "sample": sample}
         for field, value in strides.items():
-            if type(value) is not int or value < 0:
+            check_whole(f"{field} of {name}", value, 0)
+        extents = sorted(
+            (stride, count)
+            for stride, count in ((row, rows), (tile, tiles), (step, steps), (sample, samples))
+            if count > 1
+        )
+        span = row_words
+        for stride, count in extents:
+            if written and stride < span:
                 raise ValueError(
-                    f"{field} of {name} must be a whole number of at least 0, not {value!r}"
+                    f"strides of {name} must keep its pixels apart, which row = {row}, "
+                    f"tile = {tile}, step = {step}, sample = {sample} do not"
                 )
-        words = row_words + (rows - 1) * row + (tiles - 1) * tile
-        check_words(name, self.base, words + (steps - 1) * step + (samples - 1) * sample)
+            span += (count - 1) * stride
+        check_words(name, self.base, span)
         return Place(base=self.base, **strides)

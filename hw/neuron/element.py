@@ -98,11 +98,6 @@ class ElementEngine(Engine):
         """Bits and lsb of the psums in the conv SRAM."""
         raise NotImplementedError
 
-    @property
-    def latency(self) -> int:
-        """Cycles from the operands of a pixel to its results."""
-        return self._latency
-
     def elaborate(self, platform):
         m = Module()
         m.submodules.fetch = fetch = self._fetch

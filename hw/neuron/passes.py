@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hw.arith.format import FP16, Float
-from hw.limits import PLANE_MAX, POOLING_MAX
+from hw.limits import PLANE_MAX, POOLING_MAX, check_whole
 from hw.memory.loops import COUNT_BITS
 from hw.memory.place import Place
 from hw.memory.port import ADDRESS_BITS
@@ -17,12 +17,6 @@ __all__ = ["Area", "Passes"]
 
 Fields = dict[str, Any]
 # Members of Amaranth's enumerations look like plain numbers to a type checker: ``operation: Any``.
-
-
-def _check(name: str, value: int, low: int, high: int) -> int:
-    if type(value) is not int or not low <= value <= high:
-        raise ValueError(f"{name} must be a whole number from {low} to {high}, not {value!r}")
-    return value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,9 +35,9 @@ class Area:
 
     def __post_init__(self) -> None:
         for name in ("h_size", "w_size", "samples"):
-            _check(name, getattr(self, name), 1, (1 << COUNT_BITS) - 1)
-        _check("m_size", self.m_size, 1, 1 << ADDRESS_BITS)
-        _check("pooling", self.pooling, 1, POOLING_MAX)
+            check_whole(name, getattr(self, name), 1, (1 << COUNT_BITS) - 1)
+        check_whole("m_size", self.m_size, 1, 1 << ADDRESS_BITS)
+        check_whole("pooling", self.pooling, 1, POOLING_MAX)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +73,7 @@ class Passes:
         """
         if t_acc and (u_prev is None or spike_prev is None):
             raise ValueError("u_prev and spike_prev must be given with t_acc, not None")
-        _check("planes", planes, 0, PLANE_MAX)
+        check_whole("planes", planes, 0, PLANE_MAX)
         return {
             "settings": self._settings(
                 Operation.STEP, t_acc=int(t_acc), scale=planes, alpha=alpha, th_f=th_f
@@ -88,9 +82,9 @@ class Passes:
             "conv_read": self._words("conv", conv, area),
             "u_read": self._words("u_prev", u_prev, area),
             "spike_read": self._bits("spike_prev", spike_prev, area),
-            "write": self._words("u", u, area),
-            "spike_write": self._bits("spike", spike, area),
-            "s_out_write": self._bits("s_out", s_out, area, pooled=True),
+            "write": self._words("u", u, area, written=True),
+            "spike_write": self._bits("spike", spike, area, written=True),
+            "s_out_write": self._bits("s_out", s_out, area, pooled=True, written=True),
         }
 
     def grad(
@@ -125,7 +119,7 @@ class Passes:
             "u_read": self._words("u", u, area),
             "du_read": self._words("du_next", du_next, area),
             "s_read": self._bits("s_out", s_out, area, pooled=True),
-            "write": self._words("du", du, area),
+            "write": self._words("du", du, area, written=True),
         }
 
     def soma_vector(
@@ -146,7 +140,7 @@ class Passes:
         """
         reads = {Source.CONV: conv, Source.U: u, Source.BITS: bits}
         fields = self._vector("spike", reads, area, operation, **common)
-        fields["settings"]["scale"] = _check("planes", planes, 0, PLANE_MAX)
+        fields["settings"]["scale"] = check_whole("planes", planes, 0, PLANE_MAX)
         return fields
 
     def grad_vector(
@@ -217,19 +211,19 @@ class Passes:
             else:
                 fields[f"{name}_read"] = self._words(name, at, area)
         if compare:
-            fields[f"{bits_memory}_write"] = self._bits("write", write, area)
+            fields[f"{bits_memory}_write"] = self._bits("write", write, area, written=True)
         else:
-            fields["write"] = self._words("write", write, area)
+            fields["write"] = self._words("write", write, area, written=True)
         return fields
 
     def _settings(self, operation: Any, **values: int) -> Fields:
         for name in ("alpha", "scalar", "th_f", "th_l", "th_r"):
             if name in values:
-                _check(name, values[name], 0, (1 << self.format.width) - 1)
+                check_whole(name, values[name], 0, (1 << self.format.width) - 1)
         return {"operation": operation, **values}
 
     def _tiles(self, area: Area) -> int:
-        return _check(
+        return check_whole(
             f"m_size = {area.m_size} in tiles of {self.lanes}",
             -(-area.m_size // self.lanes),
             1,
@@ -249,7 +243,16 @@ class Passes:
             "last_lanes": area.m_size % self.lanes or self.lanes,
         }
 
-    def _resolved(self, name: str, at: Place, area: Area, pooled: bool, row_pixels: int) -> Place:
+    def _resolved(
+        self,
+        name: str,
+        at: Place,
+        area: Area,
+        *,
+        row_pixels: int = 1,
+        pooled: bool,
+        written: bool,
+    ) -> Place:
         """The place with all its strides; raises if the map leaves the memory."""
         p = area.pooling if pooled else 1
         return at.of(
@@ -258,13 +261,22 @@ class Passes:
             rows=max(1, area.h_size // p),
             tiles=self._tiles(area),
             samples=area.samples,
+            written=written,
         )
 
-    def _words(self, name: str, at: Place | None, area: Area, *, pooled: bool = False) -> Fields:
+    def _words(
+        self,
+        name: str,
+        at: Place | None,
+        area: Area,
+        *,
+        pooled: bool = False,
+        written: bool = False,
+    ) -> Fields:
         """The Address of a map with a word a pixel."""
         if at is None:
             return _address(0)
-        at = self._resolved(name, at, area, pooled, 1)
+        at = self._resolved(name, at, area, pooled=pooled, written=written)
         outer = {"sample": at.sample, "tile": at.tile}
         if pooled:
             return _address(at.base, window_row=at.row, window_column=1, **outer)
@@ -272,11 +284,19 @@ class Passes:
         windows = {"window_row": p * at.row, "window_column": p}
         return _address(at.base, row=at.row, column=1, **windows, **outer)
 
-    def _bits(self, name: str, at: Place | None, area: Area, *, pooled: bool = False) -> Fields:
+    def _bits(
+        self,
+        name: str,
+        at: Place | None,
+        area: Area,
+        *,
+        pooled: bool = False,
+        written: bool = False,
+    ) -> Fields:
         """The BitAddress of a bit map."""
         if at is None:
             return {"row": _address(0), "column": _address(0)}
-        at = self._resolved(name, at, area, pooled, self.pixels)
+        at = self._resolved(name, at, area, row_pixels=self.pixels, pooled=pooled, written=written)
         outer = {"sample": at.sample, "tile": at.tile}
         if pooled:
             return {

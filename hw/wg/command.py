@@ -60,12 +60,9 @@ class WgCommand(data.Struct):
     du_step: ADDRESS_BITS
     du_row: ADDRESS_BITS
 
-    # dw, tile by tile; word m of a tile holds dw[m, 0..L-1].
+    # dw, tile by tile in the order of the walk; word m of a tile holds dw[m, 0..L-1].
     dw_base: ADDRESS_BITS
-    dw_out_tile: ADDRESS_BITS
-    dw_in_tile: ADDRESS_BITS
-    dw_row: ADDRESS_BITS
-    dw_col: ADDRESS_BITS
+    dw_words: ADDRESS_BITS + 1
 
     # Modes.
     plane: PLANE_BITS  # b: the sum counts 2**-b
@@ -122,7 +119,8 @@ def wg_pass(
     kh, kw = layer.kernel
     spikes = layer.inputs("spikes", spikes, pixels)
     du = layer.outputs("du", du)
-    check_words("dw", dw, layer.m_tiles * layer.c_tiles * kh * kw * lanes)
+    dw_words = layer.m_tiles * layer.c_tiles * kh * kw * lanes
+    check_words("dw", dw, dw_words)
     top, _, left, _ = layer.padding
     # Words beyond the last column that a window reaches are not walked over.
     last_column = min((layer.f - 1) * layer.stride + kw - 1 - left, layer.w - 1)
@@ -139,10 +137,6 @@ def wg_pass(
         "du_step": du.step,
         "du_row": du.row,
         "dw_base": dw,
-        "dw_out_tile": lanes * kh * kw * layer.c_tiles,
-        "dw_in_tile": lanes * kh * kw,
-        "dw_row": lanes * kw,
-        "dw_col": lanes,
     }
     return {
         "out_tiles": layer.m_tiles,
@@ -162,6 +156,7 @@ def wg_pass(
         "pad_left_outs": left // layer.stride,
         "pad_left_rest": left % layer.stride,
         **{name: value % (1 << ADDRESS_BITS) for name, value in addresses.items()},
+        "dw_words": dw_words,
         "plane": plane,
         "dw_acc": int(dw_acc),
         "skip": int(skip),

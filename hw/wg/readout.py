@@ -11,7 +11,6 @@ from hw.arith.fixed import RoundFixed
 from hw.arith.format import FP32, Float
 from hw.component import EmitOnce
 from hw.limits import PLANE_BITS
-from hw.memory.loops import LoopNest
 from hw.memory.port import ADDRESS_BITS, ReadPort, WritePort
 from hw.memory.stream import ReadStream, WriteQueue
 from hw.wg.array import group_bits
@@ -127,8 +126,6 @@ class WgReadout(EmitOnce):
         Every row of the command has been written.
     """
 
-    LEVELS = ("out", "in", "r", "s", "row")
-
     def __init__(self, *, format: Float, lanes: int, dw_lanes: int):
         if dw_lanes < 1 or lanes % dw_lanes:
             raise ValueError(f"dw_lanes must divide the {lanes} lanes, not {dw_lanes!r}")
@@ -170,7 +167,7 @@ class WgReadout(EmitOnce):
             width=self._lanes * FP32.width, tag_bits=ADDRESS_BITS, depth=depth
         )
         connect(m, old.port, flipped(self.read))
-        nest = self._ask(m, old)
+        asking = self._ask(m, old)
 
         # One step is dw_lanes columns of a row.
         step = data.StructLayout(
@@ -189,7 +186,7 @@ class WgReadout(EmitOnce):
         ]
         # Rows asked for, and of those the ones whose old word has come, that have not begun.
         rows_asked = Signal(range(depth + 2))
-        asked = nest.active & nest.step
+        asked = asking & old.i_ready
         m.d.sync += [
             rows_asked.eq(rows_asked + asked - begins),
             rows_ready.eq(rows_ready + old.arrived - begins),
@@ -244,7 +241,7 @@ class WgReadout(EmitOnce):
             queue.mask.eq(1),
             self.overflow.eq(done.valid & rounder.overflow),
             self.invalid.eq(done.valid & rounder.invalid),
-            self.idle.eq(~nest.active & (rows_asked == 0) & queue.idle),
+            self.idle.eq(~asking & (rows_asked == 0) & queue.idle),
             self.write.en.eq(queue.port.en),
             self.write.addr.eq(queue.port.addr),
             self.write.data.eq(queue.port.data),
@@ -253,27 +250,23 @@ class WgReadout(EmitOnce):
         ]
         return m
 
-    def _ask(self, m: Module, old: ReadStream) -> LoopNest:
-        """Asks for the old words, row by row; or only sends their addresses through the buffer."""
+    def _ask(self, m: Module, old: ReadStream) -> Signal:
+        """Asks for the old words, row by row; or only sends their addresses through the buffer.
+
+        Returns what says that rows are left to be asked for.
+        """
         command = self.command
-        m.submodules.nest = nest = LoopNest(levels=len(self.LEVELS), values=1)
-        for level, (count, stride) in enumerate(
-            (
-                (command.out_tiles, command.dw_out_tile),
-                (command.in_tiles, command.dw_in_tile),
-                (command.kernel_h, command.dw_row),
-                (command.kernel_w, command.dw_col),
-                (self._lanes, 1),
-            )
-        ):
-            m.d.comb += [nest.count[level].eq(count), nest.stride[0][level].eq(stride)]
+        address, left = Signal(ADDRESS_BITS), Signal.like(command.dw_words)
+        asking = Signal()
         m.d.comb += [
-            nest.base[0].eq(command.dw_base),
-            nest.start.eq(self.start),
-            nest.step.eq(old.i_ready),
-            old.i_valid.eq(nest.active),
-            old.i_addr.eq(nest.value[0]),
+            asking.eq(left != 0),
+            old.i_valid.eq(asking),
+            old.i_addr.eq(address),
             old.i_read.eq(command.dw_acc),
-            old.i_tag.eq(nest.value[0]),
+            old.i_tag.eq(address),
         ]
-        return nest
+        with m.If(self.start):
+            m.d.sync += [address.eq(command.dw_base), left.eq(command.dw_words)]
+        with m.Elif(asking & old.i_ready):
+            m.d.sync += [address.eq(address + 1), left.eq(left - 1)]
+        return asking

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.bench.figures import FIGURES, Figure, NotMeasured
+from scripts.bench.synthesis import ToolError
 
 __all__ = ["add_arguments", "run"]
 
@@ -62,7 +63,7 @@ def line(figure: Figure, value: float | None, why: str = "") -> str:
 
 
 def run(args: argparse.Namespace) -> int:
-    """``backspike bench``: 1 if a value misses its target, 2 if there is no such figure, else 0."""
+    """``backspike bench``: 1 if a target is missed or a tool fails, 2 for an unknown figure."""
     if args.only is not None and args.only not in FIGURES:
         print(
             f"backspike bench: the figure must be one of {', '.join(FIGURES)}, not {args.only!r}",
@@ -71,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
         return 2
     chosen = [FIGURES[args.only]] if args.only else list(FIGURES.values())
     began = time.perf_counter()
-    missed, absent = [], []
+    missed, absent, failed = [], [], []
     for number, figure in enumerate(chosen, 1):
         if sys.stdout.isatty():
             print(f"  [{number}/{len(chosen)}] {figure.name} ...", end="\r", flush=True)
@@ -80,18 +81,23 @@ def run(args: argparse.Namespace) -> int:
             value = figure.measure()
         except NotMeasured as reason:
             why = str(reason)
+        except (ToolError, RuntimeError) as reason:
+            why = f"failed: {reason}".splitlines()[0]
+            failed.append(figure.name)
         print(line(figure, value, why), flush=True)
         # After each, so that an interrupted run keeps what it has.
         merge(args.out, {figure.name: record(figure, value)})
-        if value is None:
+        if value is None and figure.name not in failed:
             absent.append(figure.name)
-        elif not figure.holds(value):
+        elif value is not None and not figure.holds(value):
             missed.append(figure.name)
     print(f"{len(chosen)} figures in {time.perf_counter() - began:.0f} s; see {args.out}")
     if absent:
         print(f"- {len(absent)} not measured: {', '.join(absent)}")
+    if failed:
+        print(f"✗ {len(failed)} failed: {', '.join(failed)}")
     if missed:
         print(f"✗ {len(missed)} missed: {', '.join(missed)}")
-    elif any(figure.target is not None for figure in chosen if figure.name not in absent):
+    elif any(each.target is not None for each in chosen if each.name not in absent + failed):
         print("✓ every target that was measured is met")
-    return 1 if missed else 0
+    return 1 if missed or failed else 0

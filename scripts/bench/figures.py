@@ -148,12 +148,15 @@ def _training_step() -> float:
 
 
 def _accuracy() -> float:
+    from scripts.train import TrainingSettings
+
     if not TRAINED.exists():
         raise NotMeasured(f"there is no {TRAINED}: run `make train` first")
     with TRAINED.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    if not rows:
-        raise NotMeasured(f"{TRAINED} has no finished epoch: run `make train` first")
+    epochs = TrainingSettings().epochs
+    if len(rows) != epochs:
+        raise NotMeasured(f"{TRAINED} must be of {epochs} epochs, not {len(rows)}: `make train`")
     return 100 * float(rows[-1]["test_accuracy"])
 
 

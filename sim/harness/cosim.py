@@ -15,7 +15,13 @@ from cocotb_tools.runner import Verilator
 
 from hw.emit import emit
 from sim.harness.bench import EngineBench
-from sim.harness.tools import BUILD_ROOT, build_lock, trace_arguments, verilator_environment
+from sim.harness.tools import (
+    BUILD_ROOT,
+    build_lock,
+    trace_arguments,
+    verilator_environment,
+    verilator_version,
+)
 
 __all__ = ["build", "run"]
 
@@ -68,7 +74,13 @@ def build(top: EngineBench, *, waves: bool = False) -> tuple[_Runner, str, Path]
     ]
     control = "`verilator_config\n" + "\n".join(public) + "\n"
     digest = hashlib.sha256()
-    for text in (*emission.texts.values(), control, *VERILATOR_FLAGS, str(waves)):
+    for text in (
+        *emission.texts.values(),
+        control,
+        *VERILATOR_FLAGS,
+        verilator_version(),
+        str(waves),
+    ):
         digest.update(text.encode())
     digest.update((HERE / "backdoor.cpp").read_bytes())
     folder = BUILD_ROOT.resolve() / "sim" / f"{top.title}-{digest.hexdigest()[:16]}"
@@ -139,6 +151,7 @@ def run(
     name = test_module.rpartition(".")[2]
     results = folder / f"results-{name}-{os.getpid()}.xml"
     log = folder / f"{name}-{os.getpid()}.log"
+    wave_file = folder / f"{name}-{os.getpid()}.fst"
     # Simulations run side by side; numpy's threads would only get in their way.
     settings = {"OPENBLAS_NUM_THREADS": "1", **(environment or {})}
     # The runner exits where it finds a failure; what failed is read from the results below.
@@ -153,11 +166,11 @@ def run(
             waves=waves,
             log_file=log,
             test_filter=tests,
-            test_args=["--trace-file", str(folder / f"{name}.fst")] if waves else [],
+            test_args=["--trace-file", str(wave_file)] if waves else [],
             timescale=("1ns", "1ps"),
         )
     if waves:
-        print(f"waves: {folder / f'{name}.fst'}")
+        print(f"waves: {wave_file}")
     cases = list(ElementTree.parse(results).iter("testcase")) if results.exists() else []
     failed = [case.get("name") for case in cases if case.find("failure") is not None]
     if failed or not cases:

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hw.emit import Port, emit
-from sim.harness.tools import BUILD_ROOT, build_lock, verilator_environment
+from sim.harness.tools import BUILD_ROOT, build_lock, verilator_environment, verilator_version
 
 if TYPE_CHECKING:
     from hw.component import EmitOnce
@@ -155,7 +155,7 @@ def _header(
 
 def _build(name: str, verilog: str, header: str) -> Path:
     """The program for ``verilog``, made unless it is there."""
-    digest = _digest(verilog, header, MAIN.read_text(), *VERILATE, *COMPILE)
+    digest = _digest(verilog, header, MAIN.read_text(), verilator_version(), *VERILATE, *COMPILE)
     folder = BUILD_ROOT / FOLDER / f"{name[:60]}-{digest}"
     program = folder / "unit"
     with _made_once(program) as wanted:
@@ -178,8 +178,7 @@ def _build(name: str, verilog: str, header: str) -> Path:
 
 def _run_time() -> Path:
     """A folder with Verilator's run-time library and its header, compiled."""
-    version = _call("verilator", "--version")
-    folder = BUILD_ROOT / FOLDER / f"run_time-{_digest(version, *COMPILE)}"
+    folder = BUILD_ROOT / FOLDER / f"run_time-{_digest(verilator_version(), *COMPILE)}"
     done = folder / "done"
     with _made_once(done) as wanted:
         if wanted:

@@ -14,7 +14,13 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
-__all__ = ["BUILD_ROOT", "build_lock", "trace_arguments", "verilator_environment"]
+__all__ = [
+    "BUILD_ROOT",
+    "build_lock",
+    "trace_arguments",
+    "verilator_environment",
+    "verilator_version",
+]
 
 BUILD_ROOT = Path("build")
 """Everything made from the sources lies below it, in the folder that a command is run in."""
@@ -77,6 +83,16 @@ def trace_arguments() -> tuple[str, ...]:
     for name in ("liblz4.a", "libz.a"):
         (libraries / name).write_text("!<arch>\n")
     return ("--trace-fst", "-CFLAGS", f"-I{plain}", "-LDFLAGS", f"-L{libraries}")
+
+
+@cache
+def verilator_version() -> str:
+    """What ``verilator --version`` says: part of what a build depends on."""
+    environment = {**os.environ, **verilator_environment()}
+    program = shutil.which("verilator", path=environment["PATH"]) or "verilator"
+    return subprocess.run(
+        [program, "--version"], env=environment, capture_output=True, text=True, check=True
+    ).stdout
 
 
 def _version(verilator: str) -> tuple[int, ...]:

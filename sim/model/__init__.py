@@ -1,4 +1,4 @@
-"""The model: the chip's arithmetic in plain numpy, written from the equations and the contract.
+"""The model: the chip's arithmetic in numpy and numba, written from the equations and the contract.
 
 It shares no arithmetic with the hardware, only its parameters (:class:`hw.arith.Float`, and the
 configuration object). Maps are ``(..., y, x, channel)``, weights ``(m, c, r, s)``; numbers of the

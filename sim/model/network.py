@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hw.arith.format import FP16, Float
+from hw.arith.format import BP_TERMS_BITS, FP16, FP_TERMS_BITS, Float
 from hw.config import ChipConfig
 from hw.limits import PLANE_MAX, POOLING_MAX, TAP_MAX
 from sim.model.conv import add_dw, psum_bp, psum_fp, psum_wg, read_bp, read_fp, read_wg
@@ -150,6 +150,8 @@ class Network:
     def for_chip(cls, config: ChipConfig, **settings: Any) -> Network:
         """A network in a chip's storage format, refused if the chip's arrays cannot run it."""
         network = cls(format=config.format, **settings)
+        if network.planes > PLANE_MAX:
+            raise ValueError(f"planes must be at most {PLANE_MAX}, not {network.planes}")
         for index, layer in enumerate(network.layers):
             if max(layer.kernel) > TAP_MAX:
                 raise ValueError(
@@ -165,8 +167,19 @@ class Network:
                 raise ValueError(
                     f"pool of layer {index} must be at most {POOLING_MAX}, not {layer.pool}"
                 )
-        if network.planes > PLANE_MAX:
-            raise ValueError(f"planes must be at most {PLANE_MAX}, not {network.planes}")
+            m_size, c_size, kh, kw = network.weight_shapes[index]
+            lanes, stride = config.array.lanes, layer.stride[0]
+            bp_taps = -(-kh // stride) * -(-kw // stride)
+            for what, channels, taps, bits in (
+                ("FP", c_size, kh * kw << (0 if index else network.planes), FP_TERMS_BITS),
+                ("BP", m_size, bp_taps, BP_TERMS_BITS),
+            ):
+                terms = -(-channels // lanes) * lanes * taps
+                if terms > 1 << bits and (index or what == "FP"):
+                    raise ValueError(
+                        f"a sum of {what} in layer {index} must have at most {1 << bits} terms, "
+                        f"not {terms}"
+                    )
         return network
 
     @property

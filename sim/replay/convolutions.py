@@ -203,23 +203,19 @@ def wg_jobs(scene: Scene) -> Iterator[Job]:
         for m in range(m_tiles):
             for part in parts(c_tiles, capacity, f"WG of layer {index}"):
                 for skip in (False, True):
-                    *chain, last = _wg_chain(scene, layer, record, planes, m, part, skip)
+                    chain = list(_wg_chain(scene, layer, record, planes, m, part, skip))
+                    made = [("dw", 0, dw[m, part].reshape(-1, lanes))]
                     for command, loads in chain:
-                        yield _wg_job(index, skip, command, loads)
-                    yield _wg_job(index, skip, *last, dw[m, part].reshape(-1, lanes))
-
-
-def _wg_job(
-    layer: int, skip: bool, command: dict, loads: list, expected: NDArray | None = None
-) -> Job:
-    return Job(
-        layer=layer,
-        commands=[command] if skip else [],
-        dense=[] if skip else [command],
-        loads=loads,
-        expected=[] if expected is None else [("dw", 0, expected)],
-        adds=bool(command["dw_acc"]),
-    )
+                        last = command is chain[-1][0]
+                        yield Job(
+                            layer=index,
+                            commands=[command] if skip else [],
+                            dense=[] if skip else [command],
+                            loads=loads,
+                            expected=made if last else [],
+                            until=[] if last else made,
+                            adds=bool(command["dw_acc"]),
+                        )
 
 
 def _wg_chain(

@@ -21,7 +21,8 @@ class Job:
 
     ``loads`` and ``expected`` hold (memory, first word, words). Where ``dense`` is given, the job
     is run again with these commands, which do the same without skipping. What is expected must
-    come from the commands: its place is filled with the complement first, unless it is added to.
+    come from the commands: its place is filled with the complement first, or that of ``until``,
+    which later jobs are to make of it, unless ``adds`` says that it is added to.
     ``written`` tells, by memory, which bits of what is expected there the commands write; all, if
     the memory is not named.
     """
@@ -30,6 +31,7 @@ class Job:
     commands: list[dict[str, Any]]
     loads: list[tuple[str, int, NDArray]]
     expected: list[tuple[str, int, NDArray]] = field(default_factory=list)
+    until: list[tuple[str, int, NDArray]] = field(default_factory=list)
     dense: list[dict[str, Any]] = field(default_factory=list)
     written: dict[str, NDArray] = field(default_factory=dict)
     adds: bool = False
@@ -43,7 +45,7 @@ class Job:
             (memory, first, words ^ self.written[memory] if memory in self.written else ~words)
             for memory, first, words in (
                 (memory, first, np.ascontiguousarray(words).view(np.uint8).reshape(len(words), -1))
-                for memory, first, words in self.expected
+                for memory, first, words in (*self.expected, *self.until)
             )
         ]
 

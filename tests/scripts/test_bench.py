@@ -37,6 +37,7 @@ def figures(monkeypatch):
         figure("low", 1.5, "<="),
         figure("reported", 7, None, None),
         figure("absent", NotMeasured("there is no measuring tape")),
+        figure("broken", ToolError("the hammer broke\nin two")),
     ]
     table = {each.name: each for each in made}
     monkeypatch.setattr(bench, "FIGURES", table)
@@ -47,10 +48,11 @@ def test_prints_each_beside_its_target_and_lists_the_misses(figures, tmp_path, c
     out = tmp_path / "deep" / "bench.json"
     assert main(["bench", "--out", str(out)]) == 1
     lines = capsys.readouterr().out.splitlines()
-    assert [line[0] for line in lines] == ["✓", "✗", "✓", " ", "-", "5", "-", "✗"]
+    assert [line[0] for line in lines] == ["✓", "✗", "✓", " ", "-", "-", "6", "-", "✗", "✗"]
     assert "2.5 m" in lines[0] and ">= 2" in lines[0]
     assert "not measured" in lines[4] and "there is no measuring tape" in lines[4]
-    assert lines[-2:] == ["- 1 not measured: absent", "✗ 1 missed: bad"]
+    assert "failed: the hammer broke" in lines[5]
+    assert lines[-3:] == ["- 1 not measured: absent", "✗ 1 failed: broken", "✗ 1 missed: bad"]
     values = json.loads(out.read_text())
     assert values[0] == {
         "name": "good",
@@ -60,7 +62,7 @@ def test_prints_each_beside_its_target_and_lists_the_misses(figures, tmp_path, c
         "target": 2,
         "command": "make bench ONLY=good",
     }
-    assert [each["value"] for each in values] == [2.5, 1.5, 1.5, 7, None]
+    assert [each["value"] for each in values] == [2.5, 1.5, 1.5, 7, None, None]
 
 
 def test_one_figure_is_merged_into_the_file(figures, tmp_path, capsys):
@@ -85,7 +87,7 @@ def test_an_unknown_figure_is_one_sentence(figures, tmp_path, capsys):
     assert main(["bench", "--only", "colour", "--out", str(tmp_path / "bench.json")]) == 2
     assert capsys.readouterr().err == (
         "backspike bench: the figure must be one of good, bad, low, reported, absent, "
-        "not 'colour'\n"
+        "broken, not 'colour'\n"
     )
     assert not list(tmp_path.iterdir())
 

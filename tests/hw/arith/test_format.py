@@ -67,6 +67,14 @@ def test_sums_that_do_not_fit_are_refused(format, bits):
     )
 
 
+def test_sums_too_narrow_to_be_rounded_are_refused():
+    with pytest.raises(ValueError) as error:
+        Float(2, 5).check_sums_fit()
+    assert str(error.value) == (
+        "Float(2, 5) has psums of 25 bits, but rounding to binary32 takes at least 26"
+    )
+
+
 def test_the_reference_rounds_as_numpy_does():
     """The search that stands for formats numpy has not, on one that it has."""
     random = np.random.default_rng(1)

@@ -12,11 +12,19 @@ SHAPE = EngineShape(lanes=16, pixels=16)
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"h": 0, "w": 4}, "h must be from 1 to 4095, not 0"),
-        ({"h": 4, "w": 5000}, "w must be from 1 to 4095, not 5000"),
-        ({"h": 4, "w": 4, "stride": 8}, "stride must be from 1 to 7, not 8"),
-        ({"h": 9, "w": 9, "kernel": (8, 8)}, "kernel sizes must be from 1 to 7, not 8"),
-        ({"h": 4, "w": 4, "padding": (0, 0, 9, 0)}, "padding must be from 0 to 7, not 9"),
+        ({"h": 0, "w": 4}, "h must be a whole number from 1 to 4095, not 0"),
+        ({"h": 4, "w": 5000}, "w must be a whole number from 1 to 4095, not 5000"),
+        ({"h": 4, "w": 4, "stride": 8}, "stride must be a whole number from 1 to 7, not 8"),
+        (
+            {"h": 9, "w": 9, "kernel": (8, 8)},
+            "a size of kernel must be a whole number from 1 to 7, not 8",
+        ),
+        (
+            {"h": 4, "w": 4, "padding": (0, 0, 9, 0)},
+            "a size of padding must be a whole number from 0 to 7, not 9",
+        ),
+        ({"h": 4.0, "w": 4}, "h must be a whole number from 1 to 4095, not 4.0"),
+        ({"h": 4, "w": 4, "kernel": (3,)}, "kernel must have 2 sizes, not"),
         ({"h": 2, "w": 4, "kernel": (3, 3)}, "a kernel of .* must fit the padded map"),
         (
             {"h": 4, "w": 4095, "padding": (0, 0, 7, 7)},
@@ -27,6 +35,17 @@ SHAPE = EngineShape(lanes=16, pixels=16)
 def test_layers_that_do_not_fit_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         ConvLayer(**arguments)
+
+
+@pytest.mark.parametrize(("first", "last"), [(-1, 2), (3, 3), (6, 9), (5, 4)])
+def test_strips_are_of_rows_that_there_are(first, last):
+    layer = ConvLayer(h=8, w=8, kernel=(3, 3), padding=(1, 1, 1, 1))
+    for strip, what in ((layer.fp_strip, "output"), (layer.bp_strip, "input")):
+        with pytest.raises(ValueError) as error:
+            strip(first, last)
+        assert str(error.value) == (
+            f"a strip must be of some of the {what} rows 0 to 7, not {first} to {last - 1}"
+        )
 
 
 def test_sums_of_too_many_terms_are_refused():
@@ -109,9 +128,15 @@ def test_strips_see_the_rows_that_they_need(kernel, stride, pad):
     [
         # 6 x 6 pixels, 2 tiles, 2 steps, 3 samples: 432 words.
         ("fp", {"psums": Place(base=65105)}, "psums must end at word 65535 or before, not 65536"),
-        ("fp", {"spikes": Place(base=-1)}, "base of spikes must be from 0 to 65535, not -1"),
+        (
+            "fp",
+            {"spikes": Place(base=-1)},
+            "base of spikes must be a whole number from 0 to 65535, not -1",
+        ),
         ("fp", {"weights": 65536 - 575}, "weights must end at word 65535 or before, not 65536"),
         ("bp", {"du": Place(step=-2)}, "step of du must be a whole number of at least 0, not -2"),
+        ("fp", {"psums": Place(step=0)}, "strides of psums must keep its pixels apart, which row"),
+        ("bp", {"psums": Place(tile=63)}, "strides of psums must keep its pixels apart, which row"),
         ("bp", {"psums": Place(tile=65500)}, "psums must end at word 65535 or before, not "),
         ("bp", {"fire": Place(sample=32768)}, "fire must end at word 65535 or before, not 65567"),
     ],

@@ -284,6 +284,27 @@ def test_a_status_stops_the_update():
             ),
             r"planes must be at most 15, not 16",
         ),
+        (
+            lambda: Network.for_chip(
+                PRESETS["paper"],
+                layers=(Layer(m_size=1, kernel=(7, 7)),),
+                input_size=(9, 9, 1),
+                steps=1,
+                wg_samples=1,
+                planes=8,
+            ),
+            "a sum of FP in layer 0 must have at most 131072 terms, not 200704",
+        ),
+        (
+            lambda: Network.for_chip(
+                PRESETS["paper"],
+                layers=(Layer(m_size=1), Layer(m_size=1024, kernel=(7, 7))),
+                input_size=(9, 9, 1),
+                steps=1,
+                wg_samples=1,
+            ),
+            "a sum of BP in layer 1 must have at most 32768 terms, not 50176",
+        ),
     ],
 )
 def test_what_cannot_be_is_refused(build, message):

@@ -8,7 +8,7 @@ from scripts.replay import replay
 from sim.model import UpdateRule
 from sim.model.network import Layer, Network, Weights
 from sim.replay import stages
-from sim.replay.job import parts
+from sim.replay.job import Scene, parts
 
 
 @pytest.fixture(scope="module")
@@ -55,17 +55,52 @@ def test_a_step_is_repeated_to_the_bit(step, tmp_path, capsys):
 
 @pytest.mark.parametrize(
     ("stage", "layer", "array"),
-    [("WU", 1, "w_new"), ("FP", 0, "psum_fp"), ("Grad", 2, "du")],
+    [
+        ("FP", 0, "psum_fp"),
+        ("Soma", 1, "s_out"),
+        ("BP", 2, "psum_bp"),
+        ("Grad", 2, "du"),
+        ("WG", 0, "dw"),
+        ("WU", 1, "w_new"),
+    ],
 )
 def test_a_single_wrong_value_fails(step, tmp_path, capsys, monkeypatch, stage, layer, array):
     config, network, record = step
     monkeypatch.setattr("scripts.replay.STAGES", {stage: stages.STAGES[stage]})
     values = getattr(record.layers[layer], array).copy()
     wrong = values.reshape(-1)
-    wrong[wrong.size // 2] += 1
+    wrong[wrong.size // 2] = (
+        1 - wrong[wrong.size // 2] if array == "s_out" else 1 + wrong[wrong.size // 2]
+    )
     monkeypatch.setattr(record.layers[layer], array, values)
     assert not replay(config, network, {"only": record}, tmp_path)
     assert ", 0 differ" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("status", ["overflow", "invalid"])
+def test_a_status_of_the_model_alone_fails(step, tmp_path, capsys, monkeypatch, status):
+    config, network, record = step
+    monkeypatch.setattr("scripts.replay.STAGES", {"WU": stages.STAGES["WU"]})
+    monkeypatch.setattr(record.status, status, True)
+    assert not replay(config, network, {"only": record}, tmp_path)
+    assert f"the status {status} of the only step is set in the model alone" in (
+        capsys.readouterr().out
+    )
+
+
+def test_nothing_is_expected_that_was_there_before(step):
+    """What the commands of a job, or of a chain of jobs, leave undone must not be found done."""
+    config, network, record = step
+    scene = Scene(config=config, network=network, record=record)
+    for name, stage in stages.STAGES.items():
+        before = {}
+        for job in stage.jobs(scene):
+            for memory, first, words in job.guard:
+                before[memory, first] = words
+            for memory, first, words in job.expected:
+                bits = np.ascontiguousarray(words).view(np.uint8).reshape(len(words), -1)
+                written = job.written.get(memory, np.full_like(bits, 0xFF))
+                assert ((before[memory, first][: len(bits)] ^ bits) == written).all(), name
 
 
 def test_parts_fill_the_smallest_memory():
