@@ -16,6 +16,7 @@ BENCHES = {
     "wg": "tests/hw/wg/test_wg_engine.py",
     "neuron": "tests/hw/neuron/test_engines.py",
     "replay": "tests/sim/replay/test_replay.py",
+    "waves": "tests/sim/harness/test_waves.py",
 }
 """The files whose tests run a cocotb bench, by what they exercise."""
 ROOT = Path(__file__).parent.parent

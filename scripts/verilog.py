@@ -78,7 +78,9 @@ def _complaint(command: list[str], folder: Path) -> str | None:
         capture_output=True,
         encoding="utf-8",
     )
-    text = (process.stdout + process.stderr).strip()
+    # The first run of a program in WebAssembly says that it is made ready.
+    lines = (process.stdout + process.stderr).splitlines()
+    text = "\n".join(line for line in lines if not line.startswith("Preparing to run ")).strip()
     return f"{' '.join(command)}\n{text}" if process.returncode or text else None
 
 
