@@ -56,7 +56,7 @@ class Builder:
 
     def wait(self) -> None:
         """Returns when all are built; raises if one could not be."""
-        for done in tqdm(self._done, desc="building the engines", unit="engine"):
+        for done in tqdm(self._done, desc="building the engines", unit="engine", disable=None):
             done.result()
         self._pool.shutdown()
 
@@ -81,6 +81,7 @@ def replay(
                 desc="replaying through the RTL",
                 total=len(tasks),
                 unit="stage",
+                disable=None,
             )
         )
     good = True

@@ -247,9 +247,10 @@ def train(training: Training, folder: Path, *, progress: bool = True) -> None:
     per_epoch = -(-len(data.x) // settings.batch)
     total = per_epoch * settings.epochs
     one_hot = np.eye(CLASSES)
-    shown = training.epochs[-1][-1] if training.epochs else 0.0
+    shown = {"accuracy": f"{training.epochs[-1][-1]:.2%}"} if training.epochs else {}
+    # On a terminal only: a log has the lines of the epochs.
     bar = tqdm(
-        total=total, initial=len(training.steps), unit="step", disable=not progress, leave=True
+        total=total, initial=len(training.steps), unit="step", disable=None if progress else True
     )
     write_rows(folder / "epochs.csv", EPOCH_COLUMNS, training.epochs)
     write_rows(folder / "steps.csv", STEP_COLUMNS, training.steps)
@@ -274,17 +275,18 @@ def train(training: Training, folder: Path, *, progress: bool = True) -> None:
                     if step == recorded:
                         record.save(folder / f"{name}.npz", network.format)
                 bar.update()
-                bar.set_postfix(loss=f"{record.loss:.4f}", accuracy=f"{shown:.2%}")
+                bar.set_postfix(loss=f"{record.loss:.4f}", **shown)
             log.flush()
-            shown = accuracy(network, training.weights, test)
+            reached = accuracy(network, training.weights, test)
+            shown = {"accuracy": f"{reached:.2%}"}
             loss = statistics.fmean(row[3] for row in training.steps[-per_epoch:])
-            training.epochs.append([epoch, loss, shown])
+            training.epochs.append([epoch, loss, reached])
             training.epoch = epoch + 1
             write_rows(folder / "epochs.csv", EPOCH_COLUMNS, training.epochs)
             training.save(folder / "checkpoint.npz")
-            bar.set_postfix(loss=f"{loss:.4f}", accuracy=f"{shown:.2%}")
+            bar.set_postfix(loss=f"{loss:.4f}", **shown)
             if progress:
-                bar.write(f"epoch {epoch + 1}: loss {loss:.4f}, test accuracy {shown:.2%}")
+                bar.write(f"epoch {epoch + 1}: loss {loss:.4f}, test accuracy {reached:.2%}")
     plot(training, folder / "training.png")
 
 
