@@ -10,7 +10,7 @@ from amaranth.utils import ceil_log2
 
 from hw.component import EmitOnce
 from hw.conv.command import ConvCommand
-from hw.memory.loops import LoopNest
+from hw.conv.groups import group_nest
 from hw.memory.port import ADDRESS_BITS, ReadPort
 from hw.memory.stream import ReadStream
 
@@ -94,16 +94,7 @@ class WeightLoader(EmitOnce):
         m = Module()
         command = self.command
         at = {name: level for level, name in enumerate(self.LEVELS)}
-        # The last group may have fewer tiles, and fewer rows of the kernel.
-        m.submodules.nest = nest = LoopNest(
-            levels=len(self.LEVELS),
-            values=2,
-            tails=((at["tile"], at["group"]), (at["row"], at["row_group"])),
-        )
-        m.d.comb += [
-            nest.tail[at["tile"]].eq(command.last_tiles),
-            nest.tail[at["row"]].eq(command.last_rows),
-        ]
+        m.submodules.nest = nest = group_nest(m, at, command)
         for name, count, address, offset in (
             ("out", command.out_tiles, command.w_out_tile, 0),
             ("group", command.in_groups, command.w_group, 0),

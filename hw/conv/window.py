@@ -9,8 +9,9 @@ from amaranth.utils import ceil_log2
 
 from hw.component import EmitOnce
 from hw.conv.command import ConvCommand
+from hw.conv.groups import group_nest
 from hw.limits import TAP_MAX
-from hw.memory.loops import COUNT_BITS, LoopNest
+from hw.memory.loops import COUNT_BITS
 from hw.memory.port import ReadPort
 from hw.memory.stream import ReadStream
 
@@ -71,16 +72,7 @@ class SegmentFetch(EmitOnce):
         m = Module()
         command = self.command
         at = {name: level for level, name in enumerate(self.LEVELS)}
-        # The last group may have fewer tiles, and fewer rows of the kernel.
-        m.submodules.nest = nest = LoopNest(
-            levels=len(self.LEVELS),
-            values=2,
-            tails=((at["tile"], at["group"]), (at["row"], at["row_group"])),
-        )
-        m.d.comb += [
-            nest.tail[at["tile"]].eq(command.last_tiles),
-            nest.tail[at["row"]].eq(command.last_rows),
-        ]
+        m.submodules.nest = nest = group_nest(m, at, command)
         m.d.comb += nest.start.eq(self.start)
         # Spikes are packed, so the next segment is the next word; bits of du are one to a word.
         segment_stride = 1 if self._bits > 1 else self._pixels

@@ -9,16 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from hw.component import EmitOnce
-from hw.config import ChipConfig
-from hw.presets import PRESETS
-from sim.bench.work import RESULT
+from sim.bench.work import CONFIG, RESULT
 from sim.harness.bench import EngineBench
 from sim.harness.cosim import run
 
 __all__ = ["CONFIG", "engine_of", "engine_runs"]
 
-CONFIG: ChipConfig = PRESETS["paper"]
-"""The hardware that is measured."""
 FOLDER = Path("build/bench")
 
 

@@ -34,6 +34,7 @@ __all__ = [
 ]
 
 CONFIG: ChipConfig = PRESETS["paper"]
+"""The hardware that is measured."""
 SEED = 0
 CHANNELS = 64
 """Inputs and outputs of :data:`CONV`."""
