@@ -10,12 +10,14 @@ from itertools import combinations, pairwise
 
 import numpy as np
 
+from hw.arith.format import Float
 from hw.conv.lowering import ConvLayer
 from hw.conv.shape import EngineShape
 from sim.harness.layout import pack_spikes, spike_mask
 from sim.model import round_values
 
 __all__ = [
+    "SHAPES",
     "Case",
     "Seen",
     "bench_environment",
@@ -24,6 +26,25 @@ __all__ = [
     "littered",
     "random_values",
 ]
+
+
+SHAPES = [
+    (EngineShape(lanes=4, pixels=8), 175, 1),
+    (EngineShape(lanes=2, pixels=16, weight_words=2), 35, 2),
+    # The smallest groups and ring there are, in an 8-bit format.
+    (
+        EngineShape(
+            format=Float(5, 2), lanes=4, pixels=8, rows=1, entries=7, depth=16, weight_words=2
+        ),
+        70,
+        3,
+    ),
+    # A ring that one group fills.
+    (EngineShape(format=Float(4, 3), lanes=4, pixels=4, rows=16, entries=16, depth=16), 35, 4),
+    # Full size.
+    (EngineShape(lanes=16, pixels=16), 7, 5),
+]
+"""Shapes of the engines under test, each with its number of cases and its seed."""
 
 
 @dataclass(frozen=True, kw_only=True)
