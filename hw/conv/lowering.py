@@ -1,18 +1,20 @@
-"""From the geometry of a layer to the commands of the FP and BP engines, in plain Python."""
+"""From the geometry of a layer to the operands of FP_CONV and BP_CONV, in plain Python."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 from hw.arith.format import BP_TERMS_BITS, FP_TERMS_BITS
 from hw.conv.shape import EngineShape
+from hw.isa import IsaShape, instruction_set
 from hw.limits import PLANE_MAX, TAP_MAX, check_whole
 from hw.memory.loops import COUNT_BITS
 from hw.memory.place import Place, check_words
-from hw.memory.port import ADDRESS_BITS
+from hw.units import command_of
 
-__all__ = ["ConvLayer", "bp_passes", "fp_pass"]
+__all__ = ["ConvLayer", "bp_operands", "bp_passes", "fp_operands", "fp_pass"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,7 +148,24 @@ class ConvLayer:
         return replace(self, h=last - first, padding=(top, bottom, *self.padding[2:])), begin
 
 
-def fp_pass(
+def fp_pass(layer: ConvLayer, shape: EngineShape, **where: Any) -> dict[str, int]:
+    """The fields of the ConvCommand that computes conv_fp; for ``where`` see fp_operands."""
+    return _command("FP_CONV", shape, fp_operands(layer, shape, **where))
+
+
+def bp_passes(layer: ConvLayer, shape: EngineShape, **where: Any) -> Iterator[dict[str, int]]:
+    """The fields of the commands that compute conv_bp; for ``where`` see bp_operands."""
+    for operands in bp_operands(layer, shape, **where):
+        yield _command("BP_CONV", shape, operands)
+
+
+def _command(mnemonic: str, shape: EngineShape, operands: dict[str, int]) -> dict[str, int]:
+    unit = mnemonic[:2].lower()
+    instruction = instruction_set(IsaShape.of_engine(shape), unit)[mnemonic]
+    return command_of(unit, instruction.evaluate(instruction.fill(operands)))
+
+
+def fp_operands(
     layer: ConvLayer,
     shape: EngineShape,
     *,
@@ -158,7 +177,7 @@ def fp_pass(
     plane: int = 0,
     plane_top: int = 0,
 ) -> dict[str, int]:
-    """The fields of the :class:`hw.conv.command.ConvCommand` that computes conv_fp.
+    """The operands of the FP_CONV that computes conv_fp.
 
     Parameters
     ----------
@@ -200,21 +219,19 @@ def fp_pass(
         ),
         "samples": layer.samples,
         "steps": layer.steps,
-        **_words(
-            out_base=psums.base,
-            out_tile=psums.tile,
-            out_sample=psums.sample,
-            out_step=psums.step,
-            out_row=psums.row,
-            out_col=1,
-        ),
+        "out_base": psums.base,
+        "out_tile": psums.tile,
+        "out_sample": psums.sample,
+        "out_step": psums.step,
+        "out_row": psums.row,
+        "out_col": 1,
         "psum_acc": int(psum_acc),
         "skip": int(skip),
         "shift": plane_top - plane,
     }
 
 
-def bp_passes(
+def bp_operands(
     layer: ConvLayer,
     shape: EngineShape,
     *,
@@ -225,7 +242,7 @@ def bp_passes(
     psum_acc: bool = False,
     skip: bool = True,
 ) -> Iterator[dict[str, int]]:
-    """The commands that together compute conv_bp: one per residue of (y, x) modulo the stride.
+    """Operands of the BP_CONVs that compute conv_bp: one per residue of (y, x) modulo the stride.
 
     y receives from output row oy through kernel row r where oy*stride = y + pad_top - r, so the
     rows y = y0 + stride*i of one residue see a kernel of its own, every stride-th row of the whole
@@ -286,14 +303,12 @@ def bp_passes(
                 ),
                 "samples": layer.samples,
                 "steps": layer.steps,
-                **_words(
-                    out_base=psums.base + y0 * psums.row + x0,
-                    out_tile=psums.tile,
-                    out_sample=psums.sample,
-                    out_step=psums.step,
-                    out_row=layer.stride * psums.row,
-                    out_col=layer.stride,
-                ),
+                "out_base": psums.base + y0 * psums.row + x0,
+                "out_tile": psums.tile,
+                "out_sample": psums.sample,
+                "out_step": psums.step,
+                "out_row": layer.stride * psums.row,
+                "out_col": layer.stride,
                 **(_fire(fire, y0, x0, layer.stride) if fire else {}),
                 "psum_acc": int(psum_acc),
                 "skip": int(skip),
@@ -348,7 +363,6 @@ def _walk(
         group_tiles, group_rows = 1, _even(kh, min(shape.rows, shape.entries // kw))
     in_groups = -(-in_tiles // group_tiles)
     row_groups = -(-kh // group_rows)
-    last_column = (size_out[1] - 1) * stride + kw - 1 - pad[1]
     w_base, w_tile, w_out_tile = weights
     w_row, w_col = weight_steps
     return {
@@ -364,39 +378,29 @@ def _walk(
         "in_w": size_in[1],
         "out_h": size_out[0],
         "out_w": size_out[1],
-        "row_segments": max(0, min(last_column, size_in[1] - 1)) // shape.pixels + 1,
         "stride": stride,
         "pad_top": pad[0],
         "pad_left": pad[1],
-        **_words(
-            in_base=place.base - pad[0] * place.row,
-            in_tile=place.tile,
-            in_group=group_tiles * place.tile,
-            in_row=place.row,
-            in_row_group=group_rows * place.row,
-            in_out_row=stride * place.row,
-            in_sample=place.sample,
-            in_step=place.step,
-            w_base=w_base,
-            w_out_tile=w_out_tile,
-            w_group=group_tiles * w_tile,
-            w_tile=w_tile,
-            w_row_group=group_rows * w_row,
-            w_row=w_row,
-            w_col=w_col,
-        ),
+        "in_base": place.base,
+        "in_tile": place.tile,
+        "in_row": place.row,
+        "in_sample": place.sample,
+        "in_step": place.step,
+        "w_base": w_base,
+        "w_out_tile": w_out_tile,
+        "w_tile": w_tile,
+        "w_row": w_row,
+        "w_col": w_col,
     }
 
 
 def _fire(fire: Place, y0: int, x0: int, stride: int) -> dict[str, int]:
     return {
-        **_words(
-            fire_base=fire.base + y0 * fire.row,
-            fire_tile=fire.tile,
-            fire_sample=fire.sample,
-            fire_step=fire.step,
-            fire_row=stride * fire.row,
-        ),
+        "fire_base": fire.base + y0 * fire.row,
+        "fire_tile": fire.tile,
+        "fire_sample": fire.sample,
+        "fire_step": fire.step,
+        "fire_row": stride * fire.row,
         "fire_x": x0,
         "fire_col": stride,
         "mask": 1,
@@ -413,11 +417,6 @@ def _check_rows(what: str, first: int, last: int, rows: int) -> None:
 def _even(whole: int, most: int) -> int:
     """The size of equal parts, but for the last, of at most ``most``, as few as there can be."""
     return -(-whole // -(-whole // most))
-
-
-def _words(**values: int) -> dict[str, int]:
-    """Addresses and strides modulo 2**16: what goes backwards is a large step forward."""
-    return {name: value % (1 << ADDRESS_BITS) for name, value in values.items()}
 
 
 def _check_terms(terms: int, bits: int, engine: str) -> None:

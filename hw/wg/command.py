@@ -1,4 +1,4 @@
-"""The command of the WG engine, and what builds one from the geometry of a layer.
+"""The command of the WG engine.
 
 A command adds up, for each output tile, input tile and kernel position (r, s),
 
@@ -10,14 +10,11 @@ A command adds up, for each output tile, input tile and kernel position (r, s),
 
 from amaranth.lib import data
 
-from hw.arith.format import FP_TERMS_BITS
-from hw.conv.lowering import ConvLayer
-from hw.limits import PLANE_BITS, PLANE_MAX, TAP_BITS
+from hw.limits import PLANE_BITS, TAP_BITS
 from hw.memory.loops import COUNT_BITS
-from hw.memory.place import Place, check_words
 from hw.memory.port import ADDRESS_BITS
 
-__all__ = ["WgCommand", "wg_pass"]
+__all__ = ["WgCommand"]
 
 
 class WgCommand(data.Struct):
@@ -42,8 +39,6 @@ class WgCommand(data.Struct):
     stride: TAP_BITS  # spike pixels from one du pixel to the next, both ways
     pad_top: TAP_BITS  # rows of padding above the spike map
     pad_left: TAP_BITS  # columns of padding left of it
-    pad_left_outs: TAP_BITS  # pad_left // stride
-    pad_left_rest: TAP_BITS  # pad_left % stride
 
     # Spike map: word = P pixels of a row.
     spike_base: ADDRESS_BITS  # of row -pad_top of the first map
@@ -68,96 +63,3 @@ class WgCommand(data.Struct):
     plane: PLANE_BITS  # b: the sum counts 2**-b
     dw_acc: 1  # add to the dw that is there
     skip: 1  # leave out vectors of silent spikes
-
-
-def wg_pass(
-    layer: ConvLayer,
-    *,
-    lanes: int,
-    pixels: int,
-    spikes: Place,
-    du: Place,
-    dw: int,
-    plane: int = 0,
-    dw_acc: bool = False,
-    skip: bool = True,
-) -> dict[str, int]:
-    """The fields of the :class:`WgCommand` that computes dw of a layer, or of a strip of its rows.
-
-    Parameters
-    ----------
-    layer : ConvLayer
-        ``h`` x ``w`` is the spike map, ``e`` x ``f`` the du map.
-    lanes, pixels : int
-        Of the engine.
-    spikes : Place
-        Spike map, or bit plane ``plane``, of the layer's input. ``step`` is 0 for a direct input
-        that is the same at every step.
-    du : Place
-        Gradients of the layer's outputs.
-    dw : int
-        Address of the result, stored like the weights: tiles of ``lanes`` words in the order
-        m tile, c tile, r, s.
-    plane : int
-        b of a bit plane of a direct input; 0 for spikes.
-    dw_acc : bool
-        Add to the dw that is there.
-    skip : bool
-        Leave out vectors of silent spikes: changes the cycles and nothing else.
-
-    Raises
-    ------
-    ValueError
-        If ``plane`` is out of its range, a sum would have more than 2**17 terms, or something
-        leaves its memory.
-    """
-    if not 0 <= plane <= PLANE_MAX:
-        raise ValueError(f"plane must be from 0 to {PLANE_MAX}, not {plane!r}")
-    terms, most = layer.samples * layer.steps * layer.e * layer.f, 1 << FP_TERMS_BITS
-    if terms > most:
-        raise ValueError(f"WG sums have at most {most} terms, not {terms}")
-    kh, kw = layer.kernel
-    spikes = layer.inputs("spikes", spikes, pixels)
-    du = layer.outputs("du", du)
-    dw_words = layer.m_tiles * layer.c_tiles * kh * kw * lanes
-    check_words("dw", dw, dw_words)
-    top, _, left, _ = layer.padding
-    # Words beyond the last column that a window reaches are not walked over.
-    last_column = min((layer.f - 1) * layer.stride + kw - 1 - left, layer.w - 1)
-    addresses = {
-        "spike_base": spikes.base - top * spikes.row,
-        "spike_tile": spikes.tile,
-        "spike_sample": spikes.sample,
-        "spike_step": spikes.step,
-        "spike_out_row": layer.stride * spikes.row,
-        "spike_row": spikes.row,
-        "du_base": du.base,
-        "du_tile": du.tile,
-        "du_sample": du.sample,
-        "du_step": du.step,
-        "du_row": du.row,
-        "dw_base": dw,
-    }
-    return {
-        "out_tiles": layer.m_tiles,
-        "in_tiles": layer.c_tiles,
-        "kernel_h": kh,
-        "kernel_w": kw,
-        "samples": layer.samples,
-        "steps": layer.steps,
-        "in_h": layer.h,
-        "in_w": layer.w,
-        "row_words": max(0, last_column) // pixels + 1,
-        "out_h": layer.e,
-        "last_x": (layer.f - 1) * layer.stride,
-        "stride": layer.stride,
-        "pad_top": top,
-        "pad_left": left,
-        "pad_left_outs": left // layer.stride,
-        "pad_left_rest": left % layer.stride,
-        **{name: value % (1 << ADDRESS_BITS) for name, value in addresses.items()},
-        "dw_words": dw_words,
-        "plane": plane,
-        "dw_acc": int(dw_acc),
-        "skip": int(skip),
-    }

@@ -165,7 +165,11 @@ class WgSteps(EmitOnce):
         layout = data.StructLayout({"outs": ADDRESS_BITS, "rest": TAP_BITS})
         here, row = Signal(layout), Signal(layout)
         next_word, next_row, zero = Signal(layout), Signal(layout), Signal(layout)
-        m.d.comb += [zero.outs.eq(command.pad_left_outs), zero.rest.eq(command.pad_left_rest)]
+        with m.Switch(Cat(command.stride, command.pad_left)):
+            for stride in STRIDES:
+                for pad in range(TAP_MAX + 1):
+                    with m.Case(stride | pad << TAP_BITS):
+                        m.d.comb += [zero.outs.eq(pad // stride), zero.rest.eq(pad % stride)]
 
         # The next word is P pixels on.
         outs, rest = Signal(range(self._pixels + 1)), Signal(TAP_BITS)

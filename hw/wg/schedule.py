@@ -5,7 +5,10 @@ from __future__ import annotations
 from hw.arith.format import FP_TERMS_BITS
 from hw.config import ChipConfig
 
-__all__ = ["samples_that_fit"]
+__all__ = ["WG_SHARE", "samples_that_fit"]
+
+WG_SHARE = 4
+"""Of bp.du_next and bp.s, WG takes its operands from a half, and loads the next ones meanwhile."""
 
 
 def samples_that_fit(
@@ -16,7 +19,7 @@ def samples_that_fit(
     steps: int,
     spike_steps: int | None = None,
 ) -> int:
-    """Samples of which du of one output tile and spikes of one input tile fit a core's SRAMs.
+    """Samples of which du of one output tile and spikes of one input tile fit WG's share of SRAMs.
 
     Parameters
     ----------
@@ -35,15 +38,15 @@ def samples_that_fit(
     du_words = steps * du_map[0] * du_map[1]
     row_words = -(-spike_map[1] // config.array.spike_pixels)
     spike_words = (spike_steps or steps) * spike_map[0] * row_words
+    du_room, spike_room = (config.srams[name].words // WG_SHARE for name in ("bp.du_next", "bp.s"))
     samples = min(
-        config.srams["bp.du_next"].words // du_words,
-        config.srams["bp.s"].words // spike_words,
+        du_room // du_words,
+        spike_room // spike_words,
         (1 << FP_TERMS_BITS) // du_words,
     )
     if samples < 1:
         raise ValueError(
-            f"a sample's du and spikes of a tile must fit bp.du_next and bp.s of "
-            f"{config.srams['bp.du_next'].words} and {config.srams['bp.s'].words} words, "
-            f"not take {du_words} and {spike_words}"
+            f"a sample's du and spikes of a tile must fit a quarter of bp.du_next and bp.s, "
+            f"{du_room} and {spike_room} words, not take {du_words} and {spike_words}"
         )
     return samples

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from hw.arith.format import FP32
 from hw.conv.lowering import ConvLayer
-from hw.wg.command import wg_pass
 from hw.wg.engine import WgEngine
+from hw.wg.lowering import wg_pass
 from sim.bench.work import (
     CHANNELS,
     CONFIG,

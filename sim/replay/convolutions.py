@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from hw.conv.lowering import ConvLayer, bp_passes, fp_pass
 from hw.conv.shape import EngineShape
 from hw.memory.place import Place
-from hw.wg.command import wg_pass
+from hw.wg.lowering import wg_pass
 from sim.harness.layout import (
     codes_dtype,
     pack_spikes,

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from hw.memory.place import Place
 from hw.neuron.command import Destination, Operation, Source
-from hw.neuron.passes import Area, Passes
+from hw.neuron.lowering import Area
+from hw.neuron.passes import Passes
 from hw.neuron.update import update_fields
 from sim.harness.layout import codes_dtype, pack_spikes, spike_mask, tile_maps, tile_weights
 from sim.model import encode, round_values

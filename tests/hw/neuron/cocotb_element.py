@@ -8,7 +8,8 @@ import cocotb
 import numpy as np
 
 from hw.neuron.command import Destination, Operation, Source
-from hw.neuron.passes import Area, Passes
+from hw.neuron.lowering import Area
+from hw.neuron.passes import Passes
 from sim.harness.driver import EngineDriver
 from sim.model import (
     Status,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hw.memory.place import Place
-from hw.neuron.passes import Area
+from hw.neuron.lowering import Area
 
 WORDS = {"value": 2048, "bits": 1024}
 """Words of the memories of values (conv, u, du) and of bit maps."""

@@ -10,7 +10,8 @@ from amaranth.sim import Simulator
 
 from hw.memory.place import Place
 from hw.neuron.command import LEVELS, Destination, Operation, Source
-from hw.neuron.passes import Area, Passes
+from hw.neuron.lowering import Area
+from hw.neuron.passes import Passes
 from hw.neuron.walk import Walk
 
 PASSES = Passes(lanes=4, pixels=4)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from hw.arith.format import FP32, Float
 from hw.conv.lowering import ConvLayer
-from hw.wg.command import wg_pass
+from hw.wg.lowering import wg_pass
 from sim.harness.layout import codes_dtype, place, tile_maps, tile_weights
 from sim.model import Status, add_dw, encode, psum_wg, read_wg
 from tests.hw.conv.cases import littered

@@ -8,7 +8,7 @@ from amaranth.sim import Simulator
 
 from hw.conv.lowering import ConvLayer
 from hw.memory.place import Place
-from hw.wg.command import wg_pass
+from hw.wg.lowering import wg_pass
 from hw.wg.picker import WgPicker
 from hw.wg.scanner import WgSteps
 

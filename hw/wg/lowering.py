@@ -1,0 +1,105 @@
+"""From the geometry of a layer to the operands of WG_CONV, in plain Python."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hw.arith.format import FP_TERMS_BITS
+from hw.conv.lowering import ConvLayer
+from hw.isa import IsaShape, instruction_set
+from hw.limits import PLANE_MAX
+from hw.memory.place import Place, check_words
+from hw.units import command_of
+
+__all__ = ["wg_operands", "wg_pass"]
+
+
+def wg_pass(layer: ConvLayer, *, lanes: int, pixels: int, **where: Any) -> dict[str, int]:
+    """The fields of the WgCommand that computes dw; for ``where`` see wg_operands."""
+    shape = IsaShape(lanes=lanes, pixels=pixels)
+    instruction = instruction_set(shape, "bp")["WG_CONV"]
+    operands = wg_operands(layer, lanes=lanes, pixels=pixels, **where)
+    return command_of("wg", instruction.evaluate(instruction.fill(operands)))
+
+
+def wg_operands(
+    layer: ConvLayer,
+    *,
+    lanes: int,
+    pixels: int,
+    spikes: Place,
+    du: Place,
+    dw: int,
+    plane: int = 0,
+    dw_acc: bool = False,
+    skip: bool = True,
+) -> dict[str, int]:
+    """The operands of the WG_CONV that computes dw of a layer, or of a strip of its rows.
+
+    Parameters
+    ----------
+    layer : ConvLayer
+        ``h`` x ``w`` is the spike map, ``e`` x ``f`` the du map.
+    lanes, pixels : int
+        Of the engine.
+    spikes : Place
+        Spike map, or bit plane ``plane``, of the layer's input. ``step`` is 0 for a direct input
+        that is the same at every step.
+    du : Place
+        Gradients of the layer's outputs.
+    dw : int
+        Address of the result, stored like the weights: tiles of ``lanes`` words in the order
+        m tile, c tile, r, s.
+    plane : int
+        b of a bit plane of a direct input; 0 for spikes.
+    dw_acc : bool
+        Add to the dw that is there.
+    skip : bool
+        Leave out vectors of silent spikes: changes the cycles and nothing else.
+
+    Raises
+    ------
+    ValueError
+        If ``plane`` is out of its range, a sum would have more than 2**17 terms, or something
+        leaves its memory.
+    """
+    if not 0 <= plane <= PLANE_MAX:
+        raise ValueError(f"plane must be from 0 to {PLANE_MAX}, not {plane!r}")
+    terms, most = layer.samples * layer.steps * layer.e * layer.f, 1 << FP_TERMS_BITS
+    if terms > most:
+        raise ValueError(f"WG sums have at most {most} terms, not {terms}")
+    kh, kw = layer.kernel
+    spikes = layer.inputs("spikes", spikes, pixels)
+    du = layer.outputs("du", du)
+    dw_words = layer.m_tiles * layer.c_tiles * kh * kw * lanes
+    check_words("dw", dw, dw_words)
+    top, _, left, _ = layer.padding
+    return {
+        "out_tiles": layer.m_tiles,
+        "in_tiles": layer.c_tiles,
+        "kernel_h": kh,
+        "kernel_w": kw,
+        "samples": layer.samples,
+        "steps": layer.steps,
+        "in_h": layer.h,
+        "in_w": layer.w,
+        "out_h": layer.e,
+        "out_w": layer.f,
+        "stride": layer.stride,
+        "pad_top": top,
+        "pad_left": left,
+        "spike_base": spikes.base,
+        "spike_tile": spikes.tile,
+        "spike_sample": spikes.sample,
+        "spike_step": spikes.step,
+        "spike_row": spikes.row,
+        "du_base": du.base,
+        "du_tile": du.tile,
+        "du_sample": du.sample,
+        "du_step": du.step,
+        "du_row": du.row,
+        "dw_base": dw,
+        "plane": plane,
+        "dw_acc": int(dw_acc),
+        "skip": int(skip),
+    }
