@@ -24,12 +24,15 @@ __all__ = [
     "ChipConfig",
     "Clocks",
     "ConfigError",
+    "DramConfig",
     "FpSrams",
     "MeshConfig",
     "SramSize",
     "settings",
 ]
 
+PAGE = 4096
+"""Bytes between two addresses that no burst may cross."""
 KIB = 1024
 """Bytes in a KB as the tables of SRAM sizes count them."""
 
@@ -217,6 +220,21 @@ class Clocks(Section):
 
 
 @dataclass(frozen=True, kw_only=True)
+class DramConfig(Section):
+    """The AXI4 port of a core, through which programs and data come and go."""
+
+    section: ClassVar[str] = "dram"
+
+    bus_bits: int = setting(256, PowerOfTwo(32, 1024), "bits", "data of the bus in a cycle")
+    burst_beats: int = setting(
+        16, PowerOfTwo(1, 256), "beats", "longest burst; one never crosses a 4 KB boundary"
+    )
+    outstanding: int = setting(
+        4, PowerOfTwo(1, 16), "bursts", "bursts of an engine under way: hides the latency"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class SramSize:
     """What one SRAM is made of: ``banks`` memories of ``bank_words`` words each."""
 
@@ -258,6 +276,7 @@ class ChipConfig:
     bp: BpSrams = BpSrams()
     mesh: MeshConfig = MeshConfig()
     clocks: Clocks = Clocks()
+    dram: DramConfig = DramConfig()
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not re.fullmatch(r"\w[\w.+-]*", self.name, re.ASCII):
@@ -269,10 +288,16 @@ class ChipConfig:
             self.format.check_sums_fit()
         except ValueError as error:
             raise ConfigError(f"format is impossible: {error}") from None
-        if self.format.width % 8:
+        if self.format.width not in (8, 16):
             raise ConfigError(
-                "format must take whole bytes, 1 + exponent + mantissa bits, "
+                "format must take 8 or 16 bits, 1 + exponent + mantissa, "
                 f"not {self.format.width} bits"
+            )
+        beat = self.dram.bus_bits // 8
+        if self.dram.burst_beats * beat > PAGE:
+            raise ConfigError(
+                f"dram.burst_beats must be at most {PAGE // beat} for a bus of "
+                f"{self.dram.bus_bits} bits, not {self.dram.burst_beats}"
             )
         for section in (self.fp, self.bp):
             for field in dataclasses.fields(section):

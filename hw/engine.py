@@ -28,6 +28,8 @@ class Engine(EmitOnce):
         ports grow in a cycle.
     parameters : dict
         As of :class:`hw.component.EmitOnce`.
+    members : dict
+        Members besides.
 
     Members
     -------
@@ -51,6 +53,7 @@ class Engine(EmitOnce):
         ports: Mapping[str, Any],
         counts: Mapping[str, Any],
         parameters: Mapping[str, object],
+        members: Mapping[str, Any] | None = None,
     ):
         self._ports = tuple(ports)
         self._counters = Counters(
@@ -67,9 +70,15 @@ class Engine(EmitOnce):
                 "clear_counters": In(1),
                 "counters": Out(self._counters.signature.members["values"].shape),
                 **ports,
+                **(members or {}),
             },
             **parameters,
         )
+
+    @property
+    def memory_ports(self) -> tuple[str, ...]:
+        """Names of the members that are memory ports."""
+        return self._ports
 
     def sequence(self, m: Module, finished: Any) -> Signal:
         """Drives ``running`` and ``done``; ``finished`` says that nothing is left to be done.

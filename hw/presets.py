@@ -15,6 +15,7 @@ from hw.config import (
     BpSrams,
     ChipConfig,
     Clocks,
+    DramConfig,
     FpSrams,
     MeshConfig,
 )
@@ -58,6 +59,7 @@ PRESETS = {
             ),
             mesh=MeshConfig(columns=2, rows=1),
             clocks=Clocks(core_mhz=100, noc_mhz=133),
+            dram=DramConfig(bus_bits=64),
         ),
     )
 }

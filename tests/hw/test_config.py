@@ -13,6 +13,7 @@ from hw.config import (
     ChipConfig,
     Clocks,
     ConfigError,
+    DramConfig,
     FpSrams,
     MeshConfig,
     SramSize,
@@ -185,13 +186,17 @@ class TestRefused:
                 "not 256",
             ),
             (
+                {"dram": DramConfig(bus_bits=1024, burst_beats=64)},
+                "dram.burst_beats must be at most 32 for a bus of 1024 bits, not 64",
+            ),
+            (
                 {"format": FP32},
                 "format is impossible: Float(8, 23) needs psums of 301 bits, but an array sums at "
                 "most 64 bits",
             ),
             (
                 {"format": Float(4, 10)},
-                "format must take whole bytes, 1 + exponent + mantissa bits, not 15 bits",
+                "format must take 8 or 16 bits, 1 + exponent + mantissa, not 15 bits",
             ),
             (
                 {"name": "../paper"},
@@ -263,7 +268,7 @@ class TestLoad:
             (
                 "lanes = 8",
                 "lanes = 8 is not a setting, a configuration has name, format, array, fp, bp, "
-                "mesh, clocks",
+                "mesh, clocks, dram",
             ),
             ("array = 8", "array must be a table of settings, not 8"),
             ('base = "small"', "base must be one of paper, vcu128, tiny, not 'small'"),
@@ -329,7 +334,7 @@ class TestLoad:
                 "tiny",
                 ["cache.size=8"],
                 "cache = {'size': 8} is not a setting, a configuration has name, format, array, "
-                "fp, bp, mesh, clocks",
+                "fp, bp, mesh, clocks, dram",
             ),
         ],
     )
