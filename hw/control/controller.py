@@ -1,0 +1,209 @@
+"""The controller of a sub-core: runs one program, and stops where it is wrong."""
+
+from __future__ import annotations
+
+from amaranth import Cat, Module, Mux, Signal
+from amaranth.lib import enum
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from hw.component import EmitOnce
+from hw.control.alu import FAULT_BITS
+from hw.control.decoder import Decoder
+from hw.control.fetch import POSITION_BITS, ProgramFetch
+from hw.control.slot import Slot
+from hw.dma.axi import ADDRESS_BITS as DRAM_BITS
+from hw.dma.axi import AxiRead
+from hw.instruction import Fault
+from hw.isa import BOX_MESSAGES, BOXES, UNITS, IsaShape
+from hw.units import UNIT_REGISTERS
+
+__all__ = ["TIMEOUT_BITS", "Controller", "Progress"]
+
+TIMEOUT_BITS = 32
+
+
+class Progress(enum.Enum, shape=2):
+    """What has become of a program."""
+
+    IDLE = 0
+    RUNNING = 1
+    DONE = 2
+    STOPPED = 3
+
+
+class Controller(EmitOnce):
+    """Fetches, decodes and checks instructions, and starts each when what it waits for is done.
+
+    An instruction that is refused stops the program there: those in front of it are completed,
+    it and all behind it do nothing. After a bus error of a DMA, and when nothing has started or
+    ended for ``timeout`` cycles, nothing that is not at work yet is started either.
+
+    Parameters
+    ----------
+    shape : IsaShape, subcore : str
+        As of :func:`hw.isa.instruction_set`.
+    bus_bits : int
+        Bits of a beat of the bus.
+
+    Members
+    -------
+    start : In(1), program : In(40)
+        Run the program at this address in DRAM; ignored while running.
+    timeout : In(32)
+        Cycles, from 1.
+    progress : Out(Progress), fault : Out(4), position : Out(20)
+        What has become of the program; if it has stopped, why, and where the instruction stands,
+        in words from the beginning of the program.
+    begins : Out(1)
+        A start is accepted in this cycle.
+    signal : In(8), full : Out(8)
+        Put a message in boxes, unless they are full.
+    <unit>_start : Out(1), <unit>_command : Out(command), <unit>_done : In(1)
+        To the engines.
+    error : In(units)
+        Beside ``done``: the bus answered with an error.
+    bus : Out(AxiRead)
+        Program words.
+    """
+
+    def __init__(self, *, shape: IsaShape, subcore: str, bus_bits: int):
+        self._shape = shape
+        self._subcore = subcore
+        self._bus_bits = bus_bits
+        self._units = UNITS[subcore]
+        members = {}
+        for unit in self._units:
+            members[f"{unit}_start"] = Out(1)
+            members[f"{unit}_command"] = Out(UNIT_REGISTERS[unit].command)
+            members[f"{unit}_done"] = In(1)
+        super().__init__(
+            {
+                "start": In(1),
+                "program": In(DRAM_BITS),
+                "timeout": In(TIMEOUT_BITS),
+                "progress": Out(Progress),
+                "fault": Out(FAULT_BITS),
+                "position": Out(POSITION_BITS),
+                "begins": Out(1),
+                "signal": In(BOXES),
+                "full": Out(BOXES),
+                **members,
+                "error": In(len(self._units)),
+                "bus": Out(AxiRead(data_bits=bus_bits)),
+            },
+            shape=shape,
+            subcore=subcore,
+            bus_bits=bus_bits,
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.fetch = fetch = ProgramFetch(bus_bits=self._bus_bits)
+        m.submodules.decoder = decoder = Decoder(shape=self._shape, subcore=self._subcore)
+        connect(m, fetch.bus, flipped(self.bus))
+        running = self.progress == Progress.RUNNING
+        m.d.comb += [
+            self.begins.eq(self.start & ~running),
+            fetch.start.eq(self.begins),
+            fetch.base.eq(self.program),
+            fetch.stop.eq(~decoder.running),
+            fetch.take.eq(decoder.take),
+            fetch.jump.eq(decoder.jump),
+            fetch.target.eq(decoder.target),
+            decoder.start.eq(self.begins),
+            decoder.valid.eq(fetch.valid),
+            decoder.word.eq(fetch.word),
+            decoder.error.eq(fetch.error),
+            decoder.position.eq(fetch.position),
+        ]
+
+        frozen = Signal()
+        messages = Signal(BOXES)
+        slots = [Slot(subcore=self._subcore, unit=unit) for unit in self._units]
+        done = Cat(getattr(self, f"{unit}_done") for unit in self._units)
+        for number, (unit, slot) in enumerate(zip(self._units, slots, strict=True)):
+            m.submodules[f"slot_{unit}"] = slot
+            here = decoder.unit[number]
+            m.d.comb += [
+                slot.reset.eq(self.begins),
+                slot.clear.eq(decoder.clear & here),
+                slot.write.eq(decoder.write & here),
+                slot.index.eq(decoder.index),
+                slot.value.eq(decoder.data),
+                slot.commit.eq(decoder.commit & here),
+                slot.position.eq(decoder.at),
+                slot.barrier.eq(decoder.barrier[number]),
+                slot.after.eq(decoder.after),
+                slot.boxes.eq(decoder.boxes),
+                slot.completed.eq(done),
+                slot.messages.eq(messages),
+                slot.frozen.eq(frozen | ~running),
+                slot.done.eq(getattr(self, f"{unit}_done")),
+                decoder.free[number].eq(slot.free),
+                getattr(self, f"{unit}_start").eq(slot.start),
+                getattr(self, f"{unit}_command").eq(slot.command),
+                *(slot.outstanding[other].eq(each.count) for other, each in enumerate(slots)),
+            ]
+        held, busy = Cat(slot.count.any() for slot in slots), Cat(slot.busy for slot in slots)
+        m.d.comb += decoder.idle.eq(~held.any())
+
+        for box in range(BOXES):
+            level = Signal(range(BOX_MESSAGES + 1), name=f"box_{box}")
+            takes = Cat(slot.takes[box] for slot in slots).any()
+            m.d.comb += [messages[box].eq(level != 0), self.full[box].eq(level == BOX_MESSAGES)]
+            with m.If(self.begins):
+                # A sub-core that starts in the same cycle cannot have sent anything yet.
+                m.d.sync += level.eq(0)
+            with m.Else():
+                m.d.sync += level.eq(level + self.signal[box] - takes)
+
+        # The first that goes wrong is told.
+        still, idle_for = Signal(), Signal(TIMEOUT_BITS)
+        fault, where = Signal(FAULT_BITS), Signal(POSITION_BITS)
+        moves = Cat(slot.start for slot in slots).any() | done.any() | decoder.take
+        with m.If(~running | moves):
+            m.d.sync += idle_for.eq(0)
+        with m.Else():
+            m.d.sync += idle_for.eq(idle_for + 1)
+        m.d.sync += still.eq(running & (idle_for >= self.timeout))
+        erring = self.error & done
+        with m.If(erring.any()):
+            m.d.comb += [fault.eq(Fault.BUS), where.eq(self._first(m, slots, erring, "erring"))]
+        with m.Elif(still):
+            # What hangs: the first unit that has an instruction, or the decoder.
+            m.d.comb += [
+                fault.eq(Fault.TIMEOUT),
+                where.eq(Mux(held.any(), self._first(m, slots, held, "held"), decoder.at)),
+            ]
+        with m.Else():
+            m.d.comb += [fault.eq(decoder.fault), where.eq(decoder.at)]
+        m.d.comb += decoder.halt.eq(running & (fault != Fault.NONE))
+
+        stopping = Signal()
+        with m.If(self.begins):
+            m.d.sync += [
+                self.progress.eq(Progress.RUNNING),
+                self.fault.eq(Fault.NONE),
+                self.position.eq(0),
+                frozen.eq(0),
+                stopping.eq(0),
+            ]
+        with m.Elif(running):
+            with m.If((fault != Fault.NONE) & ~stopping):
+                m.d.sync += [self.fault.eq(fault), self.position.eq(where), stopping.eq(1)]
+            with m.If((fault == Fault.BUS) | (fault == Fault.TIMEOUT)):
+                m.d.sync += frozen.eq(1)
+            # What was in front is completed, unless it cannot be.
+            with m.If(stopping & (~held.any() | (frozen & ~busy.any()) | still)):
+                m.d.sync += self.progress.eq(Progress.STOPPED)
+            with m.Elif(decoder.finished):
+                m.d.sync += self.progress.eq(Progress.DONE)
+        return m
+
+    def _first(self, m: Module, slots, among, name: str):
+        """Position of the instruction of the first unit in a set."""
+        found = Signal(POSITION_BITS, name=f"first_{name}")
+        for number, slot in reversed(list(enumerate(slots))):
+            with m.If(among[number]):
+                m.d.comb += found.eq(slot.oldest)
+        return found

@@ -1,0 +1,167 @@
+"""Where a decoded instruction waits for its engine, and for what a barrier says."""
+
+from __future__ import annotations
+
+from amaranth import Cat, Module, Mux, Signal
+from amaranth.hdl import ValueCastable
+from amaranth.lib import data
+from amaranth.lib.wiring import In, Out
+
+from hw.component import EmitOnce
+from hw.control.fetch import POSITION_BITS, WORD_BITS
+from hw.control.microcode import FILE_BITS
+from hw.isa import BOXES, UNITS
+from hw.units import UNIT_REGISTERS
+
+__all__ = ["OUTSTANDING_BITS", "Slot", "assign"]
+
+OUTSTANDING_BITS = 2
+"""Bits of the number of instructions of a unit that are decoded and not done: 0 to 2."""
+
+
+def assign(target, fields):
+    """Statements that give a struct, or a value, the fields in nested dictionaries and lists."""
+    if isinstance(fields, dict):
+        return [each for name, field in fields.items() for each in assign(target[name], field)]
+    if isinstance(fields, list):
+        return [each for i, field in enumerate(fields) for each in assign(target[i], field)]
+    if isinstance(target, ValueCastable) and not isinstance(fields, ValueCastable):
+        return [target.as_value().eq(fields)]
+    return [target.eq(fields)]
+
+
+class Slot(EmitOnce):
+    """Two instructions of one unit: one at work, and one that is written meanwhile.
+
+    The second one starts in the cycle in which the first is done, unless it has to wait: for
+    instructions of units that were in front of a barrier, or for messages. From ``done`` to
+    ``start`` is one cycle, and two from that of another unit.
+
+    Parameters
+    ----------
+    subcore, unit : str
+        As in :data:`hw.isa.UNITS`.
+
+    Members
+    -------
+    reset : In(1)
+        Forget all that waits.
+    clear : In(1), write : In(1), index : In(6), value : In(32)
+        Zero the registers of the instruction that is being decoded, and write one of them; only
+        while ``free``.
+    commit : In(1), position : In(20)
+        It is complete, and this is where it stands.
+    barrier : In(1), after : In(units), boxes : In(8)
+        The next one committed waits for all that these units have outstanding, and for messages;
+        only while ``free``.
+    outstanding : In(units x 2), completed : In(units)
+        Of all units of the sub-core.
+    messages : In(8), takes : Out(8)
+        Boxes with a message, and out of which one is taken.
+    frozen : In(1)
+        Start nothing.
+    free, busy : Out(1), count : Out(2)
+        There is room for an instruction; one is at work; how many there are.
+    oldest : Out(20)
+        Position of the one at work, or else of the one that waits.
+    start : Out(1), command : Out(command), done : In(1)
+        To the engine.
+    """
+
+    def __init__(self, *, subcore: str, unit: str):
+        self._registers = UNIT_REGISTERS[unit]
+        self._units = len(UNITS[subcore])
+        units = self._units
+        super().__init__(
+            {
+                "reset": In(1),
+                "clear": In(1),
+                "write": In(1),
+                "index": In(FILE_BITS),
+                "value": In(WORD_BITS),
+                "commit": In(1),
+                "position": In(POSITION_BITS),
+                "barrier": In(1),
+                "after": In(units),
+                "boxes": In(BOXES),
+                "outstanding": In(data.ArrayLayout(OUTSTANDING_BITS, units)),
+                "completed": In(units),
+                "messages": In(BOXES),
+                "takes": Out(BOXES),
+                "frozen": In(1),
+                "free": Out(1),
+                "busy": Out(1),
+                "count": Out(OUTSTANDING_BITS),
+                "oldest": Out(POSITION_BITS),
+                "start": Out(1),
+                "command": Out(self._registers.command),
+                "done": In(1),
+            },
+            subcore=subcore,
+            unit=unit,
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        waiting, launch = Signal(), Signal()
+        m.d.comb += [
+            self.free.eq(~waiting),
+            self.count.eq(waiting + self.busy),
+        ]
+
+        # Registers: written one by one, moved on all at once.
+        now = {}
+        for number, (name, bits) in enumerate(self._registers.bits.items()):
+            after, current = Signal(bits, name=f"next_{name}"), Signal(bits, name=f"now_{name}")
+            with m.If(self.write & (self.index == number)):
+                m.d.sync += after.eq(self.value)
+            with m.If(self.clear):
+                m.d.sync += after.eq(0)
+            with m.If(launch):
+                m.d.sync += current.eq(after)
+            now[name] = current
+        m.d.comb += assign(self.command, self._registers.expand(now))
+
+        # Of each unit: how many of its instructions are to be done yet.
+        clears = []
+        for unit in range(self._units):
+            left = Signal(OUTSTANDING_BITS, name=f"left_{unit}")
+            seen = Mux(self.barrier & self.after[unit], self.outstanding[unit], left)
+            with m.If(self.reset):
+                m.d.sync += left.eq(0)
+            with m.Else():
+                m.d.sync += left.eq(seen - (self.completed[unit] & (seen != 0)))
+            clears.append(left == 0)
+        left_boxes = Signal(BOXES)
+        with m.If(self.reset | launch):
+            m.d.sync += left_boxes.eq(0)
+        with m.Elif(self.barrier):
+            m.d.sync += left_boxes.eq(left_boxes | self.boxes)
+
+        m.d.comb += [
+            launch.eq(
+                waiting
+                & (~self.busy | self.done)
+                & Cat(clears).all()
+                & ((left_boxes & ~self.messages) == 0)
+                & ~self.frozen
+            ),
+            self.takes.eq(Mux(launch, left_boxes, 0)),
+        ]
+        with m.If(self.reset | launch):
+            m.d.sync += waiting.eq(0)
+        with m.Elif(self.commit):
+            m.d.sync += waiting.eq(1)
+        with m.If(launch):
+            m.d.sync += self.busy.eq(1)
+        with m.Elif(self.done):
+            m.d.sync += self.busy.eq(0)
+        m.d.sync += self.start.eq(launch)
+
+        where, at_work = Signal(POSITION_BITS), Signal(POSITION_BITS)
+        with m.If(self.commit):
+            m.d.sync += where.eq(self.position)
+        with m.If(launch):
+            m.d.sync += at_work.eq(where)
+        m.d.comb += self.oldest.eq(Mux(self.busy, at_work, where))
+        return m
