@@ -15,7 +15,8 @@ class ReadPort(wiring.Signature):
     """Read access to one SRAM, as its client sees it.
 
     An access takes place in each cycle with ``en & ready``; ``data`` is valid in the cycle after
-    it, and in no other. ``ready`` may depend on nothing the client drives.
+    it, and in no other. ``ready`` may depend on ``addr`` and on what other clients ask for, never
+    on ``en``; ``en`` and ``addr`` never depend on ``ready``, here as in :class:`WritePort`.
 
     Parameters
     ----------

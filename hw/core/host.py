@@ -1,0 +1,220 @@
+"""The host's side of a core: registers on AXI4-Lite, and the interrupt."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from amaranth import Cat, Module, Mux, Signal
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.component import EmitOnce
+from hw.control.controller import TIMEOUT_BITS, Progress
+from hw.core.map import IDENTITY, REGISTERS, counter_addresses
+from hw.core.status import SubCoreStatus
+from hw.counters import COUNTER_BITS
+from hw.dma.axi import ADDRESS_BITS as DRAM_BITS
+from hw.isa import UNITS
+
+__all__ = ["HOST_ADDRESS_BITS", "AxiLite", "HostPort"]
+
+HOST_ADDRESS_BITS = 12
+WORD_BITS = 32
+OKAY, SLAVE_ERROR = 0, 2
+
+
+class AxiLite(wiring.Signature):
+    """AXI4-Lite with words of 32 bits, as the master sees it; ``prot`` is left out."""
+
+    def __init__(self):
+        super().__init__(
+            {
+                "awaddr": Out(HOST_ADDRESS_BITS),
+                "awvalid": Out(1),
+                "awready": In(1),
+                "wdata": Out(WORD_BITS),
+                "wstrb": Out(WORD_BITS // 8),
+                "wvalid": Out(1),
+                "wready": In(1),
+                "bresp": In(2),
+                "bvalid": In(1),
+                "bready": Out(1),
+                "araddr": Out(HOST_ADDRESS_BITS),
+                "arvalid": Out(1),
+                "arready": In(1),
+                "rdata": In(WORD_BITS),
+                "rresp": In(2),
+                "rvalid": In(1),
+                "rready": Out(1),
+            }
+        )
+
+
+class HostPort(EmitOnce):
+    """The registers of :data:`hw.core.map.REGISTERS`, and the counters of all units.
+
+    One read and one write at a time; a read takes three cycles. An address that is none, or that
+    may not be read or written, is answered with SLVERR and does nothing; so is a write of less
+    than a word.
+
+    Parameters
+    ----------
+    counters : dict of str to tuple of str
+        Names of the counters of each unit.
+
+    Members
+    -------
+    bus : In(AxiLite), irq : Out(1)
+    start : Out(2), clear_counters : Out(1)
+        High for one cycle.
+    origin, fp_program, bp_program : Out(40), timeout : Out(32)
+    fp, bp : In(SubCoreStatus)
+    <unit> : In(struct of 40-bit counters)
+    """
+
+    def __init__(self, *, counters: Mapping[str, tuple[str, ...]]):
+        self._counters = dict(counters)
+        super().__init__(
+            {
+                "bus": In(AxiLite()),
+                "irq": Out(1),
+                "start": Out(2),
+                "clear_counters": Out(1),
+                "origin": Out(DRAM_BITS),
+                "fp_program": Out(DRAM_BITS),
+                "bp_program": Out(DRAM_BITS),
+                "timeout": Out(TIMEOUT_BITS, init=1 << 24),
+                "fp": In(SubCoreStatus),
+                "bp": In(SubCoreStatus),
+                **{
+                    unit: In(data.StructLayout(dict.fromkeys(names, COUNTER_BITS)))
+                    for unit, names in self._counters.items()
+                },
+            },
+            counters=tuple(self._counters.items()),
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        bus = self.bus
+        address = {register.name: register.address for register in REGISTERS}
+        access = {register.name: register.access for register in REGISTERS}
+        enable, pending, ended = Signal(2), Signal(2), Signal(2)
+        programs = {subcore: Signal(WORD_BITS, name=f"program_{subcore}") for subcore in UNITS}
+        origin = Signal(DRAM_BITS)
+        statuses = {subcore: getattr(self, subcore) for subcore in UNITS}
+
+        readable = {
+            "identity": IDENTITY,
+            "interrupt": pending,
+            "enable": enable,
+            "timeout": self.timeout,
+            "origin_low": origin[:WORD_BITS],
+            "origin_high": origin[WORD_BITS:],
+        }
+        for subcore, status in statuses.items():
+            readable |= {
+                f"{subcore}_program": programs[subcore],
+                f"{subcore}_status": Cat(
+                    status.progress.as_value(),
+                    Signal(2),
+                    status.fault,
+                    status.overflow,
+                    status.invalid,
+                ),
+                f"{subcore}_position": status.position << 2,
+            }
+        # Read: the address is registered, then the word, in two steps for the many counters.
+        wanted, asked, found = Signal(HOST_ADDRESS_BITS), Signal(), Signal(COUNTER_BITS)
+        upper, known, is_counter = Signal(COUNTER_BITS - WORD_BITS), Signal(), Signal()
+        m.d.comb += bus.arready.eq(~asked & ~bus.rvalid)
+        with m.If(bus.arvalid & bus.arready):
+            m.d.sync += [asked.eq(1), wanted.eq(bus.araddr)]
+        with m.Switch(wanted[2:]):
+            for name, value in readable.items():
+                with m.Case(address[name] >> 2):
+                    m.d.comb += [found.eq(value), known.eq("r" in access[name])]
+            for (unit, name), place in counter_addresses(self._counters).items():
+                with m.Case(place >> 2):
+                    m.d.comb += [
+                        found.eq(getattr(self, unit)[name]),
+                        known.eq(1),
+                        is_counter.eq(1),
+                    ]
+                with m.Case((place >> 2) + 1):
+                    m.d.comb += [found.eq(upper), known.eq(1)]
+        valid_read = Signal()
+        m.d.comb += valid_read.eq(known & (wanted[:2] == 0))
+        with m.If(asked):
+            m.d.sync += [
+                asked.eq(0),
+                bus.rvalid.eq(1),
+                bus.rdata.eq(Mux(valid_read, found, 0)),
+                bus.rresp.eq(Mux(valid_read, OKAY, SLAVE_ERROR)),
+            ]
+            with m.If(is_counter):
+                m.d.sync += upper.eq(found[WORD_BITS:])
+        with m.Elif(bus.rready):
+            m.d.sync += bus.rvalid.eq(0)
+
+        # Write: address and word may come in any order.
+        has_address, has_word = Signal(), Signal()
+        place, word, whole = Signal(HOST_ADDRESS_BITS), Signal(WORD_BITS), Signal()
+        written, writes = Signal(), Signal()
+        m.d.comb += [
+            bus.awready.eq(~has_address & ~bus.bvalid),
+            bus.wready.eq(~has_word & ~bus.bvalid),
+            writes.eq(has_address & has_word),
+        ]
+        with m.If(bus.awvalid & bus.awready):
+            m.d.sync += [has_address.eq(1), place.eq(bus.awaddr)]
+        with m.If(bus.wvalid & bus.wready):
+            m.d.sync += [has_word.eq(1), word.eq(bus.wdata), whole.eq(bus.wstrb.all())]
+        writable = {
+            "enable": [enable.eq(word)],
+            "timeout": [self.timeout.eq(word)],
+            "origin_low": [origin[:WORD_BITS].eq(word)],
+            "origin_high": [origin[WORD_BITS:].eq(word)],
+            **{f"{name}_program": [signal.eq(word)] for name, signal in programs.items()},
+        }
+        m.d.sync += [self.start.eq(0), self.clear_counters.eq(0)]
+        cleared = Signal(len(pending))
+        accepted = writes & whole & (place[:2] == 0)
+        with m.Switch(place[2:]):
+            for name, statements in writable.items():
+                with m.Case(address[name] >> 2):
+                    m.d.comb += written.eq(1)
+                    with m.If(accepted):
+                        m.d.sync += statements
+            with m.Case(address["start"] >> 2):
+                m.d.comb += written.eq(1)
+                with m.If(accepted):
+                    m.d.sync += [self.start.eq(word), self.clear_counters.eq(word[-1])]
+            with m.Case(address["interrupt"] >> 2):
+                m.d.comb += [written.eq(1), cleared.eq(Mux(accepted, word, 0))]
+        with m.If(writes):
+            m.d.sync += [
+                has_address.eq(0),
+                has_word.eq(0),
+                bus.bvalid.eq(1),
+                bus.bresp.eq(Mux(written & accepted, OKAY, SLAVE_ERROR)),
+            ]
+        with m.Elif(bus.bready):
+            m.d.sync += bus.bvalid.eq(0)
+
+        # A program has ended when it was running before.
+        for number, status in enumerate(statuses.values()):
+            over = (status.progress == Progress.DONE) | (status.progress == Progress.STOPPED)
+            before = Signal(name=f"over_{number}")
+            m.d.sync += before.eq(over)
+            m.d.comb += ended[number].eq(over & ~before)
+        m.d.sync += pending.eq((pending & ~cleared) | ended)
+        m.d.comb += [
+            self.irq.eq((pending & enable).any()),
+            self.origin.eq(origin),
+            *(
+                getattr(self, f"{name}_program").eq(origin + program)
+                for name, program in programs.items()
+            ),
+        ]
+        return m

@@ -1,0 +1,1 @@
+"""Data between the SRAMs of the chip."""
