@@ -16,10 +16,29 @@ from numpy.typing import DTypeLike
 
 from hw.component import EmitOnce
 
-__all__ = ["EngineDriver"]
+__all__ = ["EngineDriver", "backdoor"]
 
 PERIOD_NS = 2
 _library = ctypes.CDLL(None)
+
+
+def backdoor(scope: str, depth: int, width: int) -> np.ndarray:
+    """The words of a Verilated Sram, as bytes (words x bytes); writing to it changes it at once.
+
+    A word has its bits rounded up to 1, 2, 4, or a multiple of 8, 4 bytes as Verilator lays it out.
+
+    Raises
+    ------
+    LookupError
+        If the simulation has no such memory.
+    """
+    _library.backspike_memory.restype = ctypes.c_void_p
+    address = _library.backspike_memory(scope.encode(), b"words")
+    if not address:
+        raise LookupError(f"the simulation has no memory {scope}.words")
+    size = next((n for n in (1, 2, 4, 8) if width <= 8 * n), 4 * -(-width // 32))
+    raw = (ctypes.c_uint8 * (depth * size)).from_address(address)
+    return np.ctypeslib.as_array(raw).reshape(-1, size)
 
 
 class EngineDriver:
@@ -52,16 +71,8 @@ class EngineDriver:
     def words(self, memory: str) -> np.ndarray:
         """The memory itself, as bytes (words x bytes a word); writing to it changes it at once."""
         if memory not in self._words:
-            width = self._width(memory)
-            scope = f"{self._dut._name}.sram_{memory}".encode()
-            _library.backspike_memory.restype = ctypes.c_void_p
-            address = _library.backspike_memory(scope, b"words")
-            if not address:
-                raise LookupError(f"the simulation has no memory {scope.decode()}.words")
-            size = next((n for n in (1, 2, 4, 8) if width <= 8 * n), 4 * -(-width // 32))
-            total = self._depths[memory] * size
-            raw = (ctypes.c_uint8 * total).from_address(address)
-            self._words[memory] = np.ctypeslib.as_array(raw).reshape(-1, size)
+            scope = f"{self._dut._name}.sram_{memory}"
+            self._words[memory] = backdoor(scope, self._depths[memory], self._width(memory))
         return self._words[memory]
 
     def load(self, memory: str, words: np.ndarray, first: int = 0) -> None:

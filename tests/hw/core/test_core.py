@@ -1,0 +1,29 @@
+"""Programs on a whole core, bit for bit as the instruction-level model has it."""
+
+from __future__ import annotations
+
+import pytest
+
+from hw.presets import load
+from sim.harness.core import CoreBench
+from sim.harness.cosim import run
+from tests.hw.core.cocotb_core import DRAM_BYTES
+
+
+@pytest.mark.parametrize("name", ["tiny"])
+def test_core(name):
+    bench = CoreBench(load(name), dram_bytes=DRAM_BYTES)
+    run(
+        bench,
+        "tests.hw.core.cocotb_core",
+        environment={"CORE_CONFIG": name, "CORE_CASES": "3"},
+    )
+
+
+def test_faults():
+    bench = CoreBench(load("tiny"), dram_bytes=DRAM_BYTES)
+    run(
+        bench,
+        "tests.hw.core.cocotb_faults",
+        environment={"CORE_CONFIG": "tiny", "CORRUPTED": "200"},
+    )
