@@ -1,16 +1,20 @@
-"""Writes what docs/configuration.md says of each setting: ``python -m scripts.docs``."""
+"""Writes the tables in the documents that come from the code: ``python -m scripts.docs``."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from hw.config import settings
+from hw.core.map import REGISTERS
+from hw.instruction import Fault, Instruction
+from hw.isa import UNITS, IsaShape, instruction_set
 from hw.presets import PRESETS
 
-__all__ = ["PAGE", "settings_table", "with_tables"]
+__all__ = ["TABLES", "instruction_tables", "settings_table", "with_table"]
 
-PAGE = Path(__file__).parents[1] / "docs" / "configuration.md"
-BEGIN, END = "<!-- made by scripts/docs.py -->\n", "<!-- end -->\n"
+DOCS = Path(__file__).parents[1] / "docs"
+BEGIN, END = "<!-- made by scripts/docs.py: {} -->\n", "<!-- end -->\n"
 
 
 def settings_table() -> str:
@@ -34,12 +38,77 @@ def settings_table() -> str:
     return "\n".join([*lines, "", ""])
 
 
-def with_tables(page: str) -> str:
-    """The page with what lies between its markers made anew."""
-    head, _, rest = page.partition(BEGIN)
+def instruction_tables() -> str:
+    """Each instruction with its opcode, unit, size and operands, for preset ``paper``."""
+    shape = IsaShape.from_config(PRESETS["paper"])
+    found: dict[str, tuple[Instruction, list[str]]] = {}
+    for subcore in UNITS:
+        for mnemonic, instruction in instruction_set(shape, subcore).items():
+            found.setdefault(mnemonic, (instruction, []))[1].append(subcore)
+    lines: list[str] = []
+    for mnemonic, (instruction, subcores) in sorted(
+        found.items(), key=lambda item: item[1][0].opcode
+    ):
+        where = " and ".join(subcore.upper() for subcore in subcores)
+        lines += [
+            "",
+            f"### {mnemonic}",
+            "",
+            f"Opcode {instruction.opcode:#04x}, {where} sub-core, unit `{instruction.unit}`, "
+            f"{instruction.words} words. {instruction.what}",
+            "",
+            "| operand | from | to | |",
+            "| --- | ---: | ---: | --- |",
+        ]
+        shared = [instruction_set(shape, subcore)[mnemonic].operands for subcore in subcores]
+        for operands in zip(*shared, strict=True):
+            least, most = operands[0].low, max(each.high for each in operands)
+            texts = {each.what for each in operands}
+            what = operands[0].what
+            if len(texts) > 1:
+                what = "; ".join(
+                    f"{subcore.upper()}: {each.what} (to {each.high})"
+                    for subcore, each in zip(subcores, operands, strict=True)
+                )
+            lines.append(f"| `{operands[0].name}` | {least} | {most} | {what} |")
+    return "\n".join([*lines, "", ""])
+
+
+def register_table() -> str:
+    """The registers of a core."""
+    lines = ["", "| address | register | access | |", "| --- | --- | --- | --- |"]
+    lines += [
+        f"| {each.address:#05x} | `{each.name}` | {each.access} | {each.what} |"
+        for each in REGISTERS
+    ]
+    return "\n".join([*lines, "", ""])
+
+
+def fault_table() -> str:
+    """The codes of the status register."""
+    lines = ["", "| code | fault | |", "| ---: | --- | --- |"]
+    lines += [f"| {fault.value} | {fault.name} | {fault.text} |" for fault in Fault]
+    return "\n".join([*lines, "", ""])
+
+
+TABLES: list[tuple[Path, str, Callable[[], str]]] = [
+    (DOCS / "configuration.md", "settings", settings_table),
+    (DOCS / "instructions.md", "instructions", instruction_tables),
+    (DOCS / "programming.md", "registers", register_table),
+    (DOCS / "programming.md", "faults", fault_table),
+]
+"""Page, name of the table, and what makes it."""
+
+
+def with_table(page: str, name: str, table: str) -> str:
+    """The page with what lies between the markers of a table made anew."""
+    begin = BEGIN.format(name)
+    head, _, rest = page.partition(begin)
     _, _, tail = rest.partition(END)
-    return head + BEGIN + settings_table() + END + tail
+    return head + begin + table + END + tail
 
 
 if __name__ == "__main__":
-    PAGE.write_text(with_tables(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    for path, name, make in TABLES:
+        text = path.read_text(encoding="utf-8")
+        path.write_text(with_table(text, name, make()), encoding="utf-8")

@@ -8,15 +8,26 @@ from pathlib import Path
 import pytest
 
 from hw.config import settings
-from scripts.docs import PAGE, settings_table, with_tables
+from scripts.docs import TABLES, settings_table, with_table
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 
 
-def test_configuration_page_is_up_to_date():
-    page = PAGE.read_text()
-    assert page == with_tables(page), "run python -m scripts.docs"
+@pytest.mark.parametrize(("path", "name", "make"), TABLES, ids=[name for _, name, _ in TABLES])
+def test_tables_are_up_to_date(path, name, make):
+    page = path.read_text()
+    assert page == with_table(page, name, make()), "run python -m scripts.docs"
+
+
+def test_example_of_programming_runs(capsys):
+    page = (ROOT / "docs" / "programming.md").read_text()
+    names: dict = {}
+    for block in re.findall(r"^```python\n(.*?)^```", page, re.M | re.S):
+        exec(block, names)
+    text = capsys.readouterr().out
+    assert "FP_CONV" in text and "; conv_fp of both samples" in text
+    assert text.endswith("nothing is wrong\n[4. 4. 4. 4.]\n")
 
 
 def test_every_setting_is_in_the_table():

@@ -7,11 +7,11 @@ import os
 import resource
 import subprocess
 import sys
+from collections import Counter
 
 import pytest
 
-from hw.engines import engines, memories
-from hw.memory.sram import Sram
+from hw.dma.read import DmaRead
 from hw.presets import PRESETS, load
 from scripts import cli
 from scripts.verilog import check_verilog, write_verilog
@@ -34,7 +34,7 @@ class TestTiny:
             "granules": 4,
             "banks": 2,
         }
-        assert manifest["tops"] == [component.module_name for component in engines(load("tiny"))]
+        assert manifest["tops"] == ["core"]
 
     def test_is_clean(self, tiny):
         assert check_verilog(tiny) == []
@@ -48,20 +48,22 @@ class TestTiny:
         }
 
 
-class TestEngines:
-    @pytest.mark.parametrize("name", PRESETS)
-    def test_names_mean_parameters(self, name):
-        """Two components with the same module name have the same class and parameters."""
-        named = {}
-        for component in engines(PRESETS[name]):
-            same = named.setdefault(component.module_name, component)
-            assert (type(same), same.parameters) == (type(component), component.parameters)
-
-    def test_every_sram_bank_has_a_memory(self):
-        banks = [m for m in memories(PRESETS["paper"]) if isinstance(m, Sram)]
-        assert {tuple(bank.parameters.values()) for bank in banks} == {
-            (size.bank_words, size.width, size.granules) for size in PRESETS["paper"].srams.values()
-        }
+class TestCore:
+    def test_every_sram_bank_has_a_memory(self, tiny):
+        """Each size of bank is emitted once, and as often as there are banks of it, used."""
+        manifest = json.loads((tiny / "manifest.json").read_text())
+        used: Counter[str] = Counter()
+        for module in manifest["modules"]:
+            if module["name"].startswith("shared_sram_"):
+                (bank,) = (name for name in module["instances"] if name.startswith("sram_"))
+                used[bank] += module["instances"][bank] * sum(
+                    other["instances"].get(module["name"], 0) for other in manifest["modules"]
+                )
+        expected: Counter[str] = Counter()
+        for size in PRESETS["tiny"].srams.values():
+            name = f"sram_depth{size.bank_words}_width{size.width}_granules{size.granules}"
+            expected[name] += size.banks
+        assert used == expected
 
     def test_other_formats_and_lanes(self, tmp_path):
         config = load(
@@ -72,9 +74,16 @@ class TestEngines:
 
 class TestCommand:
     @pytest.fixture(autouse=True)
-    def few_components(self, monkeypatch):
-        """The command does with a few what it does with all, and sooner."""
-        monkeypatch.setattr("scripts.verilog.engines", memories)
+    def small_top(self, monkeypatch):
+        """The command does with a part of a core what it does with all of it, and sooner."""
+
+        class Top:
+            @staticmethod
+            def from_config(config):
+                memories = (("u", 64, 4),)
+                return DmaRead(memories=memories, bus_bits=64, burst_beats=4, outstanding=2)
+
+        monkeypatch.setattr("scripts.verilog.Core", Top)
 
     def test_check(self, tmp_path, capsys):
         assert cli.main(["verilog", "tiny", "--out", str(tmp_path), "--check"]) == 0
@@ -84,7 +93,7 @@ class TestCommand:
 
     def test_check_finds_what_is_wrong(self, tmp_path):
         folder = write_verilog(PRESETS["tiny"], tmp_path)
-        broken = next(folder.glob("sram*.v"))
+        broken = next(folder.glob("bursts*.v"))
         broken.write_text(broken.read_text().replace("endmodule", "missing m();\nendmodule"))
         found = check_verilog(folder)
         assert any("verilator" in text and "missing" in text for text in found)
