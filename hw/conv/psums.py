@@ -80,12 +80,15 @@ class PsumAccess(EmitOnce):
         connect(m, writes.port, flipped(self.write))
         # Set between a group's last request and the moment when all its writes are done.
         settling = Signal()
-        may_read, accepted = Signal(), Signal()
+        # Whether the memory is ready decides on nothing that it is asked for.
+        may_go, accepted = Signal(), Signal()
         m.d.comb += [
-            may_read.eq(~self.i_read | (reads.i_ready & ~(settling & ~writes.idle))),
-            self.i_ready.eq(may_read & (writes.available | ~self.i_write)),
+            may_go.eq(
+                (~self.i_read | ~(settling & ~writes.idle)) & (writes.available | ~self.i_write)
+            ),
+            self.i_ready.eq(may_go & (reads.i_ready | ~self.i_read)),
             accepted.eq(self.i_valid & self.i_ready),
-            reads.i_valid.eq(accepted & self.i_read),
+            reads.i_valid.eq(self.i_valid & self.i_read & may_go),
             reads.i_addr.eq(self.i_addr),
             reads.i_read.eq(1),
             writes.reserve.eq(accepted & self.i_write),

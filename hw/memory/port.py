@@ -15,8 +15,9 @@ class ReadPort(wiring.Signature):
     """Read access to one SRAM, as its client sees it.
 
     An access takes place in each cycle with ``en & ready``; ``data`` is valid in the cycle after
-    it, and in no other. ``ready`` may depend on ``addr`` and on what other clients ask for, never
-    on ``en``; ``en`` and ``addr`` never depend on ``ready``, here as in :class:`WritePort`.
+    it, and in no other. ``ready`` may depend on the address of its client and on other clients,
+    never on the client's ``en``; clients' ``en`` and ``addr`` never depend on ``ready``. So it is
+    with :class:`WritePort`, too.
 
     Parameters
     ----------

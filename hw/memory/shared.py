@@ -63,15 +63,20 @@ class SharedSram(EmitOnce):
         writes: int = 1,
     ):
         check_whole("SharedSram words", words, 2, 1 << ADDRESS_BITS)
+        check_whole("SharedSram width", width, 1)
         check_whole("SharedSram banks", banks, 1, words)
         check_whole("SharedSram reads", reads, 1)
         check_whole("SharedSram writes", writes, 1)
         if banks & (banks - 1):
             raise ValueError(f"SharedSram banks must be a power of two, not {banks!r}")
-        depth = max(2, -(-words // banks))
-        self._banks = [Sram(depth=depth, width=width, granules=granules) for _ in range(banks)]
+        if width % check_whole("SharedSram granules", granules, 1):
+            raise ValueError(f"SharedSram granules must divide the width {width}, not {granules!r}")
+        self._count = banks
+        self._depth = max(2, -(-words // banks))
+        self._width = width
+        self._granules = granules
         self._bank_bits = ceil_log2(banks)
-        self._row_bits = ceil_log2(depth)
+        self._row_bits = ceil_log2(self._depth)
         tap = {
             "stored_en": Out(1),
             "stored_addr": Out(ADDRESS_BITS),
@@ -93,13 +98,18 @@ class SharedSram(EmitOnce):
 
     def elaborate(self, platform):
         m = Module()
-        for number, bank in enumerate(self._banks):
+        # Not before: an instance of a module has none, and Amaranth warns of what is never used.
+        banks = [
+            Sram(depth=self._depth, width=self._width, granules=self._granules)
+            for _ in range(self._count)
+        ]
+        for number, bank in enumerate(banks):
             m.submodules[f"bank_{number}"] = bank
-        self._share(m, "read", self.reads, ())
-        self._share(m, "write", self.writes, ("data", "mask"))
-        self._return_data(m)
-        if len(self._banks) == 1:
-            write = self._banks[0].write
+        self._share(m, [bank.read for bank in banks], self.reads, "read", ())
+        self._share(m, [bank.write for bank in banks], self.writes, "write", ("data", "mask"))
+        self._return_data(m, [bank.read.data for bank in banks])
+        if len(banks) == 1:
+            write = banks[0].write
             m.d.comb += [
                 self.stored_en.eq(write.en),
                 self.stored_addr.eq(write.addr),
@@ -107,7 +117,7 @@ class SharedSram(EmitOnce):
             ]
         return m
 
-    def _share(self, m: Module, access: str, clients, payload: tuple[str, ...]) -> None:
+    def _share(self, m: Module, ports, clients, access: str, payload: tuple[str, ...]) -> None:
         """Gives each bank the access of the client whose turn it is."""
         row = slice(self._bank_bits, self._bank_bits + self._row_bits)
         words = [
@@ -115,7 +125,7 @@ class SharedSram(EmitOnce):
             for client in clients
         ]
         may = []
-        for number, bank in enumerate(self._banks):
+        for number, port in enumerate(ports):
             name = f"{access}_{number}"
             asks = [
                 client.en & (client.addr[: self._bank_bits] == number)
@@ -125,7 +135,6 @@ class SharedSram(EmitOnce):
             ]
             turns = _turns(m, asks, name)
             served = [ask & turn for ask, turn in zip(asks, turns, strict=True)]
-            port = getattr(bank, access)
             m.d.comb += [
                 port.en.eq(Cat(asks).any()),
                 Cat(port.addr[: self._row_bits], *(getattr(port, part) for part in payload)).eq(
@@ -138,9 +147,8 @@ class SharedSram(EmitOnce):
             ready = _select(m, client.addr[: self._bank_bits], banks, f"{access}_ready_{number}")
             m.d.comb += client.ready.eq(ready)
 
-    def _return_data(self, m: Module) -> None:
+    def _return_data(self, m: Module, words) -> None:
         """Gives each reader the word of the bank that it has read from."""
-        words = [bank.read.data for bank in self._banks]
         for number, client in enumerate(self.reads):
             source = Signal(self._bank_bits, name=f"read_from_{number}")
             if self._bank_bits:

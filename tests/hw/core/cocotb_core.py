@@ -16,7 +16,7 @@ from tests.hw.core.draw import COMPUTES, Draw, draw_instruction
 from tests.hw.core.scene import PROGRAM_BYTES, Scene, serial_program
 from toolchain.program import Program
 
-DRAM_BYTES = 1 << 18
+DRAM_BYTES = 1 << 19
 DATA = {"fp": (1 << 16, 1 << 17), "bp": (1 << 17, 1 << 18)}
 """Where in DRAM the programs of each sub-core find and put their data."""
 SEED = 5301

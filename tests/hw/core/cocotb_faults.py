@@ -72,7 +72,8 @@ WRONG = {
     (Fault.LIMIT, "fp", "FP_SOMA"): {"last_rows": 4, "pooling": 1},
     (Fault.LIMIT, "bp", "BP_VECTOR"): {"operation": 4, "destination": 0},
     (Fault.LIMIT, "fp", "FP_VECTOR"): {"operation": 1, "destination": 2},
-    (Fault.TERMS, "fp", "FP_CONV"): {"shift": 15, "in_groups": 40},
+    (Fault.TERMS, "fp", "FP_CONV"): {"shift": 15, "in_groups": 1, "group_tiles": 1}
+    | {"last_tiles": 1, "row_groups": 1, "group_rows": 2, "last_rows": 2},
     (Fault.TERMS, "bp", "BP_CONV"): {"in_groups": 4095, "group_tiles": 1, "last_tiles": 1}
     | {"row_groups": 3, "group_rows": 1, "last_rows": 1},
     (Fault.TERMS, "bp", "WG_CONV"): {"samples": 4095, "steps": 33},

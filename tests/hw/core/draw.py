@@ -167,7 +167,8 @@ class Draw:
         compare = operation is Operation.COMPARE
         sources = [*srams, Source.SCALAR]
         x, y = (sources[self._whole(0, len(sources) - 1)] for _ in range(2))
-        read = {each for each in ((x,) if compare else (x, y)) if each is not Source.SCALAR}
+        read = dict.fromkeys((x,) if compare else (x, y))
+        read.pop(Source.SCALAR, None)
         to = Destination.BITS if compare else Destination(self._whole(0, 1))
         places = {source.name.lower(): self._map(srams[source], area) for source in read}
         return dict(

@@ -16,14 +16,22 @@ def test_core(name):
     run(
         bench,
         "tests.hw.core.cocotb_core",
-        environment={"CORE_CONFIG": name, "CORE_CASES": "3"},
+        environment={"CORE_CONFIG": name, "CORE_CASES": "6"},
     )
 
 
-def test_faults():
+@pytest.mark.parametrize(
+    "corrupted", [2000, pytest.param(10_000, marks=pytest.mark.slow)], ids=["some", "many"]
+)
+def test_faults(corrupted):
     bench = CoreBench(load("tiny"), dram_bytes=DRAM_BYTES)
     run(
         bench,
         "tests.hw.core.cocotb_faults",
-        environment={"CORE_CONFIG": "tiny", "CORRUPTED": "200"},
+        environment={"CORE_CONFIG": "tiny", "CORRUPTED": str(corrupted)},
     )
+
+
+def test_training_step():
+    bench = CoreBench(load("tiny"), dram_bytes=DRAM_BYTES)
+    run(bench, "tests.hw.core.cocotb_step", environment={"CORE_CONFIG": "tiny"})

@@ -1,0 +1,185 @@
+"""Networks, batches and orders of units for the tests of whole steps."""
+
+from __future__ import annotations
+
+import copy
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from hw.instruction import Fault
+from hw.wg.schedule import samples_that_fit
+from sim.model import UpdateRule, round_values
+from sim.model.machine.core import CoreModel
+from sim.model.network import Layer, Network, Weights
+from toolchain.step import plan_step
+
+
+def random_layers(rng, count):
+    """Layers of all kinds, the last one fully connected, and the size of an input they fit."""
+    while True:
+        size = tuple(int(rng.integers(3, 12)) for _ in range(2))
+        made, (h, w) = [], size
+        for index in range(count):
+            common = {
+                "m_size": int(rng.integers(1, 14)),
+                "alpha": float(rng.choice([0, 0.25, 0.5])),
+                "th_l": float(rng.choice([0, 2**-10, 0.5])),
+            }
+            if index == count - 1 or rng.random() < 0.15:
+                made.append(Layer(**common, fully_connected=True))
+                fits = max(h, w) <= 7
+                h = w = 1
+            else:
+                layer = Layer(
+                    **common,
+                    kernel=tuple(int(each) for each in rng.integers(1, 6, 2)),
+                    stride=(int(rng.integers(1, 4)),) * 2,
+                    padding=tuple(int(each) for each in rng.integers(0, 3, 4)),
+                    pool=int(rng.choice([1, 1, 2, 3])),
+                )
+                made.append(layer)
+                h, w = (
+                    ((side + sum(pad) - tap) // layer.stride[0] + 1) // layer.pool
+                    for side, pad, tap in (
+                        (h, layer.padding[:2], layer.kernel[0]),
+                        (w, layer.padding[2:], layer.kernel[1]),
+                    )
+                )
+                fits = min(h, w) >= 1
+            if not fits:
+                break
+        else:
+            return tuple(made), (*size, int(rng.integers(1, 11)))
+
+
+def samples_of_wg(config, layers, input_size, steps):
+    """The most samples that one WG_CONV can take in every layer."""
+    network = Network.for_chip(
+        config, layers=layers, input_size=input_size, steps=steps, wg_samples=1
+    )
+    found, size = [], input_size[:2]
+    for layer, read, made in zip(layers, network.maps, network.maps[1:], strict=False):
+        spikes = size if layer.fully_connected else read[:2]
+        geometry = layer.geometry(read[:2])
+        du = (geometry.e_size, geometry.f_size)
+        found.append(samples_that_fit(config, spike_map=spikes, du_map=du, steps=steps))
+        size = made[:2]
+    return min(found)
+
+
+def random_case(rng, config, count, **settings):
+    """A case of a random network of ``count`` layers that the chip has room for."""
+    while True:
+        layers, input_size = random_layers(rng, count)
+        try:
+            case = Case.random(rng, config, layers, input_size, **settings)
+            return case, case.plan()
+        except ValueError as error:
+            assert "must" in str(error)
+
+
+def random_weights(rng, network, gain=4.0):
+    """Weights large enough that neurons fire, and momenta."""
+    made = []
+    for shape in network.weight_shapes:
+        scale = gain / math.sqrt(math.prod(shape[1:]))
+        made.append(Weights.start(rng.normal(scale=scale, size=shape), network.format))
+        made[-1].v = rng.normal(scale=0.1, size=shape).astype(np.float32)
+    return made
+
+
+@dataclass
+class Case:
+    """A network on a chip, and a batch for it."""
+
+    config: object
+    network: Network
+    weights: list[Weights]
+    x: np.ndarray
+    targets: np.ndarray
+    rule: UpdateRule
+    loss_scale: float = 64.0
+
+    @classmethod
+    def random(cls, rng, config, layers, input_size, *, batch=None, steps=None, planes=None):
+        """Spikes, or a direct input, and everything else at random."""
+        steps = steps or int(rng.integers(1, 4))
+        batch = batch or int(rng.integers(1, 7))
+        planes = int(rng.choice([0, 0, 2, 4])) if planes is None else planes
+        fit = samples_of_wg(config, layers, input_size, steps)
+        network = Network.for_chip(
+            config,
+            layers=layers,
+            input_size=input_size,
+            steps=steps,
+            planes=planes,
+            wg_samples=int(rng.integers(1, min(fit, batch) + 1)),
+            fire_mask=bool(rng.integers(2)),
+        )
+        shape = (int(rng.choice([1, steps])), batch, *input_size)
+        x = rng.integers(0, 2 << planes, shape) if planes else rng.random(shape) < 0.4
+        return cls(
+            config=config,
+            network=network,
+            weights=random_weights(rng, network),
+            x=x.astype(np.uint8),
+            targets=round_values(rng.random((batch, layers[-1].m_size)), network.format),
+            rule=UpdateRule(lr=0.1, mu=0.9, wd=0.01, k=1 / 64),
+        )
+
+    def plan(self):
+        """The programs."""
+        return plan_step(self.network, self.config, self.x.shape[1], input_steps=self.x.shape[0])
+
+    def image(self, plan):
+        """DRAM in front of the step."""
+        return plan.image(self.weights, self.x, self.targets, self.rule, self.loss_scale)
+
+    def step(self):
+        """What the model makes of it; the weights stay as they are."""
+        return self.network.train_step(
+            self.x,
+            self.targets,
+            copy.deepcopy(self.weights),
+            self.rule,
+            loss_scale=self.loss_scale,
+        )
+
+    def check(self, plan, orders=(None,)):
+        """Runs the programs, the units in each of ``orders``; returns the model's record."""
+        record, image = self.step(), self.image(plan)
+        for order in orders:
+            dram = image.copy()
+            core = CoreModel(self.config, dram, order=order)
+            expect(plan, dram, core.run(plan.addresses), record)
+        return record
+
+
+def expect(plan, dram, outcome, record):
+    """Raises AssertionError unless the step has left what the model has made."""
+    assert {each.fault for each in outcome.values()} == {Fault.NONE}, outcome
+    statuses = [
+        any(getattr(each, name) for each in outcome.values()) for name in ("overflow", "invalid")
+    ]
+    assert statuses == [record.status.overflow, record.status.invalid]
+    made = plan.read(dram)
+    np.testing.assert_array_equal(made.rates, record.rates)
+    for index, (layer, wanted) in enumerate(zip(made.layers, record.layers, strict=True)):
+        for name, array in vars(layer).items():
+            expected = getattr(wanted, name)
+            assert array.dtype == expected.dtype, (index, name)
+            np.testing.assert_array_equal(array, expected, f"{name} of layer {index}")
+
+
+def slow(rng, subcore, unit):
+    """An order in which one unit gets its turn when no other can go on any more."""
+
+    def order(work):
+        rng.shuffle(work)
+        late = [each for each in work if (each[0].name, each[1]) == (subcore, unit)]
+        others = [each for each in work if (each[0].name, each[1]) != (subcore, unit)]
+        work[:] = others * 12 + late
+
+    return order

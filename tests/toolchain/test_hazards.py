@@ -1,0 +1,249 @@
+"""Without these, instructions could overtake each other, or wait where nobody is in the way."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from hw.instruction import ProgramError
+from hw.isa import SRAMS, UNITS, Control
+from hw.presets import load
+from toolchain.encode import decode
+from toolchain.hazards import OUTSTANDING, OrderedProgram
+
+TINY = load("tiny")
+WORD = TINY.srams["fp.u"].width // 8
+U = SRAMS["fp"].index("u")
+FAR = 1 << 20
+
+
+class Listed:
+    """A program of the FP sub-core of instructions on words of fp.u and bytes of DRAM."""
+
+    def __init__(self):
+        self.program = OrderedProgram(TINY, "fp")
+        self.touched = []
+        """Of each instruction: unit, and (space, first, last, writes)."""
+
+    def read(self, first, words=4, dram=None):
+        """DRAM to fp.u; by default from where nothing else is."""
+        self._dma("DMA_RD", "read", first, words, dram)
+
+    def write(self, first, words=4, dram=None):
+        """The other way."""
+        self._dma("DMA_WR", "write", first, words, dram)
+
+    def _dma(self, mnemonic, unit, first, words, dram):
+        dram = FAR + 32 * WORD * len(self.touched) if dram is None else dram
+        operands = {"sram": U, "base": first, "words": words, "dram": dram}
+        self.program.add(mnemonic, operands, reason="a copy")
+        writes = unit == "read"
+        self.touched.append(
+            (
+                unit,
+                ("u", first, first + words - 1, writes),
+                ("dram", dram, dram + words * WORD - 1, not writes),
+            )
+        )
+
+    def double(self, source, target, words=4):
+        """A vector operation from fp.u to fp.u."""
+        operands = {
+            "operation": 1,
+            "x": 1,
+            "y": 1,
+            "window_columns": words,
+            "last_lanes": 4,
+            "u_base": source,
+            "write_base": target,
+        }
+        self.program.add("FP_VECTOR", operands, reason="a sum")
+        self.touched.append(
+            (
+                "soma",
+                ("u", source, source + words - 1, False),
+                ("u", target, target + words - 1, True),
+            )
+        )
+
+    def control(self, flow, **others):
+        """NOC_CTRL."""
+        self.program.add("NOC_CTRL", {"flow_type": flow.value}, reason="control", **others)
+
+    def listing(self):
+        """All instructions as text; of barriers, who waits for whom."""
+        made = self.program.finish()
+        return [_text(each) for each in decode(made.words, made.instructions.values())]
+
+
+def _text(decoded):
+    if decoded.instruction.mnemonic != "BARRIER":
+        return decoded.instruction.mnemonic
+    units, after = (_units(decoded.operands[name]) for name in ("units", "after"))
+    boxes = decoded.operands["boxes"]
+    if decoded.operands["sub_type"]:
+        return "END"
+    return f"{'+'.join(units)} after {f'box {boxes}' if boxes else '+'.join(after)}"
+
+
+def _units(mask):
+    return [unit for number, unit in enumerate(UNITS["fp"]) if mask >> number & 1]
+
+
+def listing(*steps):
+    """The listing of a program: each of the steps is (method, arguments)."""
+    listed = Listed()
+    for method, *arguments in steps:
+        getattr(listed, method)(*arguments)
+    return listed.listing()
+
+
+def test_conflicts_and_no_others():
+    assert listing(("read", 0), ("write", 0)) == ["DMA_RD", "write after read", "DMA_WR", "END"]
+    assert listing(("write", 0), ("read", 3)) == ["DMA_WR", "read after write", "DMA_RD", "END"]
+    assert listing(("read", 0), ("double", 50, 3)) == [
+        "DMA_RD", "soma after read", "FP_VECTOR", "END",
+    ]  # fmt: skip
+    assert listing(("write", 0), ("double", 0, 4)) == ["DMA_WR", "FP_VECTOR", "END"]
+    assert listing(("read", 0), ("write", 4)) == ["DMA_RD", "DMA_WR", "END"]
+    assert listing(("read", 0), ("read", 0)) == ["DMA_RD", "DMA_RD", "END"]
+
+
+def test_dram():
+    later = ("read", 100, 4, 4 * WORD)
+    assert listing(("write", 0, 4, 0), later) == ["DMA_WR", "DMA_RD", "END"]
+    assert listing(("write", 0, 5, 0), later) == ["DMA_WR", "read after write", "DMA_RD", "END"]
+    assert listing(("read", 0, 5, 0), ("read", 9, 5, 0)) == ["DMA_RD", "DMA_RD", "END"]
+
+
+def test_what_the_controller_has_waited_for_is_done():
+    first, others = ("read", 0), [("read", 10 * n) for n in (1, 2)]
+    assert listing(first, others[0], ("write", 0))[1] == "write after read"
+    assert listing(first, *others, ("write", 0)) == ["DMA_RD"] * 3 + ["DMA_WR", "END"]
+
+
+def test_a_barrier_waits_for_nothing_behind_what_is_needed():
+    """The third load overwrites what the first store reads: it need not wait for the second."""
+    steps = ("read", 0), ("write", 0), ("read", 10), ("write", 10), ("read", 0)
+    assert listing(*steps) == [
+        "DMA_RD", "write after read", "DMA_WR",
+        "DMA_RD", "read+write after read+write", "DMA_WR",
+        "DMA_RD", "END",
+    ]  # fmt: skip
+
+
+def test_what_is_known_by_way_of_another_is_not_waited_for_again():
+    steps = ("read", 0), ("double", 0, 10), ("write", 10), ("read", 0)
+    assert listing(*steps) == [
+        "DMA_RD", "soma after read", "FP_VECTOR", "write after soma", "DMA_WR",
+        "read after soma", "DMA_RD", "END",
+    ]  # fmt: skip
+    # What overwrites the sum waits for the store, which has waited for the sum.
+    steps = ("double", 0, 10), ("write", 10), ("read", 10)
+    assert listing(*steps)[-3:] == ["read after write", "DMA_RD", "END"]
+
+
+def test_control_and_messages():
+    listed = Listed()
+    listed.control(Control.CLEAR)
+    listed.double(0, 10)
+    listed.read(50)
+    listed.control(Control.SIGNAL, boxes=(2,))
+    listed.read(60)
+    assert listed.listing() == [
+        "NOC_CTRL", "soma after noc", "FP_VECTOR", "DMA_RD", "noc after soma+read",
+        "noc after box 4", "NOC_CTRL", "read after noc", "DMA_RD", "END",
+    ]  # fmt: skip
+
+
+def test_loops_begin_and_end_with_everything_done():
+    listed = Listed()
+    listed.read(0)
+    with listed.program.loop(3, 32, reason="three rounds") as (moved,):
+        operands = {"sram": U, "base": 0, "words": 4, "dram": moved + FAR}
+        listed.program.add("DMA_RD", operands, reason="a copy")
+        listed.write(0)
+    listed.write(20)
+    everything = "+".join(UNITS["fp"])
+    fence = f"{everything} after {everything}"
+    assert listed.listing() == [
+        "DMA_RD", "LOOP", fence, "DMA_RD", "write after read", "DMA_WR", fence, "DMA_WR", "END",
+    ]  # fmt: skip
+
+
+def test_what_the_hardware_refuses_is_refused_at_once():
+    with pytest.raises(ProgramError, match="must keep its map within words"):
+        Listed().read(TINY.srams["fp.u"].words - 3)
+
+
+def stuck(decoded, slow):
+    """The instructions that start while number ``slow`` never ends: (units, queues of two)."""
+    queues = {unit: [] for unit in UNITS["fp"]}
+    waiting = {unit: set() for unit in UNITS["fp"]}
+    started, done, number = [], set(), 0
+    program = list(decoded)
+    while True:
+        moved = False
+        while program:
+            instruction, operands = program[0].instruction, program[0].operands
+            unit = instruction.unit
+            if instruction.mnemonic == "BARRIER":
+                for each in _units(operands["units"]):
+                    for other in _units(operands["after"]):
+                        waiting[each] |= {item for item, _ in queues[other]}
+            elif len(queues[unit]) == OUTSTANDING:
+                break
+            else:
+                queues[unit].append((number, waiting[unit]))
+                waiting[unit], number = set(), number + 1
+            program.pop(0)
+            moved = True
+        for queue in queues.values():
+            if queue and queue[0][1] <= done and queue[0][0] not in started:
+                started.append(queue[0][0])
+                moved = True
+            if queue and queue[0][0] in started and queue[0][0] != slow:
+                done.add(queue.pop(0)[0])
+        if not moved:
+            return started
+
+
+def overtakes(touched, decoded):
+    """Pairs of conflicting instructions of which the second starts before the first is done."""
+    found = []
+    for first in range(len(touched)):
+        for second in stuck(decoded, first):
+            if second > first and touched[second][0] != touched[first][0]:
+                for (here, *a), (there, *b) in itertools.product(
+                    touched[first][1:], touched[second][1:]
+                ):
+                    if here == there and (a[2] or b[2]) and a[0] <= b[1] and b[0] <= a[1]:
+                        found.append((first, second))
+    return found
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_barriers_are_enough_and_none_is_too_many(seed):
+    """Against another idea of what may happen: one instruction that takes for ever."""
+    rng = np.random.default_rng(seed)
+    listed = Listed()
+    for _ in range(25):
+        first, other = (int(each) for each in rng.integers(0, 24, 2))
+        words = int(rng.integers(1, 6))
+        dram = 32 * int(rng.integers(0, 40))
+        match rng.integers(3):
+            case 0:
+                listed.read(first, words, dram)
+            case 1:
+                listed.write(first, words, dram)
+            case _:
+                listed.double(first, other, words)
+    made = listed.program.finish()
+    decoded = list(decode(made.words, made.instructions.values()))
+    assert not overtakes(listed.touched, decoded)
+    barriers = [n for n, each in enumerate(decoded[:-1]) if "after" in _text(each)]
+    assert barriers
+    needed = [n for n in barriers if overtakes(listed.touched, decoded[:n] + decoded[n + 1 :])]
+    assert len(needed) >= 0.9 * len(barriers), f"{len(needed)} of {len(barriers)}"

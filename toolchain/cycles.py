@@ -1,0 +1,38 @@
+"""About how many cycles instructions take: good enough to put them in order, and for that only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from hw.isa import IsaShape
+
+__all__ = ["estimate"]
+
+OVERHEAD = 40
+"""Cycles from one instruction of a unit to the next, and the latency of DRAM."""
+DENSITY = {"FP_CONV": 0.25, "BP_CONV": 0.7, "WG_CONV": 0.5}
+"""Share of the dense cycles that arrays need."""
+
+
+def estimate(shape: IsaShape, mnemonic: str, values: Mapping[str, int], width: int = 0) -> int:
+    """Cycles of an instruction with all its operands; ``width`` is bytes of an SRAM word of DMA."""
+    cycles = 0.0
+    if mnemonic in ("FP_CONV", "BP_CONV"):
+        tiles = (values["in_groups"] - 1) * values["group_tiles"] + values["last_tiles"]
+        rows = (values["row_groups"] - 1) * values["group_rows"] + values["last_rows"]
+        taps = values["out_tiles"] * tiles * rows * values["kernel_w"]
+        pixels = values["samples"] * values["steps"] * values["out_h"] * values["out_w"]
+        cycles = taps * (pixels * DENSITY[mnemonic] + shape.tile_words)
+    elif mnemonic == "WG_CONV":
+        taps = values["kernel_h"] * values["kernel_w"] * values["out_tiles"] * values["in_tiles"]
+        pixels = values["samples"] * values["steps"] * values["out_h"] * values["out_w"]
+        cycles = taps * pixels * DENSITY[mnemonic]
+    elif "window_rows" in values:
+        side = values.get("pooling", 1)
+        windows = values["window_rows"] * values["window_columns"] * side * side
+        cycles = values["samples"] * values["tiles"] * windows
+    elif mnemonic == "WU":
+        cycles = values["words"] * shape.lanes
+    elif width:
+        cycles = values["rows"] * -(-values["words"] * width // shape.bus_bytes)
+    return int(cycles) + OVERHEAD

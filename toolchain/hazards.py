@@ -1,0 +1,290 @@
+"""Programs whose instructions wait for each other where they touch the same words.
+
+The units of a sub-core work side by side. What they do to SRAMs follows from the table of
+instructions, what DMA does to DRAM from its operands, so that the barriers can be put in here and
+need not be thought of anywhere else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from hw.config import ChipConfig
+from hw.isa import SRAMS, UNITS, Control, IsaShape, instruction_set
+from toolchain.cycles import estimate
+from toolchain.program import At, Program
+
+__all__ = ["OUTSTANDING", "OrderedProgram", "Touch"]
+
+OUTSTANDING = 2
+"""Instructions of a unit that are issued and not done, at most: the controller waits for more."""
+COMPUTES = ("fp", "soma", "bp", "wg", "grad", "wu")
+"""Units that set statuses."""
+
+
+class Touch(NamedTuple):
+    """Words of an SRAM, or bytes of DRAM, that an instruction reads or writes."""
+
+    space: str
+    first: int
+    last: int
+    writes: bool
+
+    def conflicts(self, other: Touch) -> bool:
+        """Whether the two may not change places."""
+        return (
+            self.space == other.space
+            and (self.writes or other.writes)
+            and self.first <= other.last
+            and other.first <= self.last
+        )
+
+
+@dataclass(eq=False)
+class _Entry:
+    """An instruction, before it is known where it stands."""
+
+    mnemonic: str
+    unit: str
+    operands: Mapping[str, int | At]
+    reason: str
+    touches: Sequence[Touch]
+    boxes: tuple[int, ...]
+    scalars: Mapping[str, str]
+
+
+@dataclass
+class _Segment:
+    """Instructions one after the other; the body of a loop is one of its own."""
+
+    entries: list[_Entry] = field(default_factory=list)
+    phases: dict[int, str] = field(default_factory=dict)
+    loop: tuple[int, tuple[int, ...], str] | None = None
+    """Count, steps and reason."""
+
+
+class _Barrier(NamedTuple):
+    """Units that wait for each other in turn, all of them for the others that are named."""
+
+    among: frozenset[str]
+    """Who waits, and what for: a unit waits for itself in any case."""
+    boxes: tuple[int, ...] = ()
+
+
+class OrderedProgram:
+    """Collects the instructions of a sub-core; :meth:`finish` makes the program, with barriers.
+
+    A barrier stands where an instruction reads what another unit writes, or writes what another one
+    reads or writes, and the other may not be done yet. It stands as far in front as makes the
+    instruction wait for what it needs and, if there is such a place, for nothing behind that.
+    Between the sub-cores there are messages only.
+
+    Parameters
+    ----------
+    config : ChipConfig
+    subcore : str
+        ``fp`` or ``bp``.
+    """
+
+    def __init__(self, config: ChipConfig, subcore: str):
+        self.subcore = subcore
+        self.cycles: dict[str, int] = defaultdict(int)
+        """About how long each unit works on what was added."""
+        self._shape = IsaShape.from_config(config)
+        self._instructions = instruction_set(self._shape, subcore)
+        self._word_bytes = [config.srams[f"{subcore}.{sram}"].width // 8 for sram in SRAMS[subcore]]
+        self._segments = [_Segment()]
+
+    def phase(self, name: str) -> None:
+        """What is added from here on belongs to a phase of the program."""
+        segment = self._segments[-1]
+        segment.phases[len(segment.entries)] = name
+
+    def add(
+        self,
+        mnemonic: str,
+        operands: Mapping[str, int | At],
+        *,
+        reason: str,
+        boxes: tuple[int, ...] = (),
+        scalars: Mapping[str, str] | None = None,
+    ) -> None:
+        """Adds an instruction; operands left out are 0, or the least allowed.
+
+        Parameters
+        ----------
+        boxes : tuple of int
+            Message boxes that it takes a message out of before it starts.
+        scalars : mapping of operand to name
+            Operands that change from step to step: :attr:`Program.scalars` tells where they are.
+
+        Raises
+        ------
+        hw.instruction.ProgramError
+            If the hardware would refuse it.
+        """
+        instruction = self._instructions[mnemonic]
+        values = instruction.fill(
+            {name: v.value if isinstance(v, At) else v for name, v in operands.items()}
+        )
+        touches = [Touch(*each) for each in instruction.accesses(values)]
+        if mnemonic == "WU":
+            touches = [self._in_words(each) for each in touches]
+        touches.append(Touch("all", 0, 0, False))
+        if instruction.unit in ("read", "write"):
+            touches.append(self._dram(values, instruction.unit == "write"))
+        elif instruction.unit in COMPUTES:
+            touches.append(Touch("status", 0, 0, False))
+        elif mnemonic == "NOC_CTRL":
+            signal = values["flow_type"] == Control.SIGNAL.value
+            touches.append(Touch("all" if signal else "status", 0, 0, True))
+        width = self._word_bytes[values["sram"]] if "sram" in values else 0
+        self.cycles[instruction.unit] += estimate(self._shape, mnemonic, values, width)
+        self._segments[-1].entries.append(
+            _Entry(mnemonic, instruction.unit, operands, reason, touches, boxes, scalars or {})
+        )
+
+    def _in_words(self, touch: Touch) -> Touch:
+        """WU counts rows of tiles in bp.w, of which a word holds several."""
+        if touch.space != "bp.w":
+            return touch
+        rows = self._shape.lanes // self._shape.tile_words
+        return touch._replace(first=touch.first // rows, last=touch.last // rows)
+
+    def _dram(self, values: Mapping[str, int], writes: bool) -> Touch:
+        """The bytes of DRAM from the first to the last that a DMA instruction touches."""
+        span = (values["rows"] - 1) * values["dram_row"]
+        size = values["words"] * self._word_bytes[values["sram"]]
+        first = values["dram"] + min(0, span)
+        return Touch("dram", first, values["dram"] + max(0, span) + size - 1, writes)
+
+    @contextlib.contextmanager
+    def loop(self, count: int, *steps: int, reason: str) -> Iterator[tuple[At, ...]]:
+        """Repeats what is added inside of the context, each time when all before it is done.
+
+        Yields, for each of ``steps``, an :class:`At` 0 that grows by so much each time. Loops are
+        not put into each other, and only addresses in DRAM may be stepped.
+        """
+        self._segments.append(_Segment(loop=(count, steps, reason)))
+        yield tuple(At(0, number, (count - 1) * step) for number, step in enumerate(steps))
+        self._segments.append(_Segment())
+
+    def finish(self) -> Program:
+        """The program."""
+        program = Program(self._shape, self.subcore)
+        for number, segment in enumerate(self._segments):
+            if segment.loop:
+                count, steps, reason = segment.loop
+                with program.loop(count, *steps, reason=reason) as registers:
+                    self._emit(program, segment, registers, fence=True)
+            elif segment.entries or segment.phases:
+                self._emit(program, segment, (), fence=number > 0)
+        program.end()
+        return program
+
+    def _emit(
+        self, program: Program, segment: _Segment, registers: Sequence[At], *, fence: bool
+    ) -> None:
+        units = UNITS[self.subcore]
+        if fence:
+            program.barrier(units, after=units, reason="a loop begins or ends: all is done first")
+        barriers = _placed(segment.entries, units)
+        for index in range(-1, len(segment.entries)):
+            if index >= 0:
+                self._emit_one(program, segment.entries[index], registers)
+            if index + 1 in segment.phases:
+                program.phase(segment.phases[index + 1])
+            for barrier, waiting in barriers.get(index, {}).items():
+                after = barrier.among if len(waiting) > 1 else barrier.among - set(waiting)
+                reason = f"{' and '.join(waiting)} would meet what is at work"
+                if barrier.boxes:
+                    reason = f"{waiting[0]} waits for a message"
+                program.barrier(waiting, after=after, boxes=barrier.boxes, reason=reason)
+
+    def _emit_one(self, program: Program, entry: _Entry, registers: Sequence[At]) -> None:
+        operands = {
+            name: registers[value.register] + value.value if isinstance(value, At) else value
+            for name, value in entry.operands.items()
+        }
+        position = program.add(entry.mnemonic, operands, reason=entry.reason)
+        for operand, name in entry.scalars.items():
+            program.scalars.setdefault(name, []).append(program.word_of(position, operand))
+
+
+def _placed(
+    entries: Sequence[_Entry], units: Sequence[str]
+) -> dict[int, dict[_Barrier, list[str]]]:
+    """The barriers behind each entry, by its index (-1: in front of all), with who waits there."""
+    issued: dict[str, list[int]] = {unit: [] for unit in units}
+    done: list[dict[str, int]] = []
+    """Of each entry: how many instructions of each unit are done when it is."""
+    found: dict[int, dict[_Barrier, list[str]]] = defaultdict(dict)
+    for index, entry in enumerate(entries):
+        own = issued[entry.unit]
+        known = dict.fromkeys(units, 0)
+        for unit, there in issued.items():
+            # The controller has seen these done, or the unit itself has.
+            count = len(there) if unit == entry.unit else len(there) - OUTSTANDING
+            if count > 0:
+                _join(known, done[there[count - 1]])
+        needs = []
+        for other, number, unit in _outstanding(issued, entry.unit):
+            if number < known[unit] or not _conflict(entry, entries[other]):
+                continue
+            # Between these two, a barrier makes it wait for this one and none behind it.
+            there = issued[unit]
+            low = max(other, own[-1]) if own else other
+            last = number
+            while last + 1 < len(there) and there[last + 1] <= low:
+                last += 1
+            high = there[last + 1] if last + 1 < len(there) else index
+            _join(known, done[there[last]])
+            needs.append((high - 1, low, unit))
+        for gap, after in _gathered(needs):
+            _note(found[gap], _Barrier(after | {entry.unit}), entry.unit)
+        if entry.boxes:
+            barrier = _Barrier(frozenset({entry.unit}), entry.boxes)
+            _note(found[index - 1], barrier, entry.unit)
+        known[entry.unit] = len(own) + 1
+        done.append(known)
+        own.append(index)
+    return found
+
+
+def _outstanding(issued: Mapping[str, Sequence[int]], unit: str) -> list[tuple[int, int, str]]:
+    """What other units may have at work, last first: index, number within its unit, and unit."""
+    found = [
+        (there[number], number, other)
+        for other, there in issued.items()
+        if other != unit
+        for number in range(max(0, len(there) - OUTSTANDING), len(there))
+    ]
+    return sorted(found, reverse=True)
+
+
+def _join(known: dict[str, int], other: Mapping[str, int]) -> None:
+    for unit, count in other.items():
+        known[unit] = max(known[unit], count)
+
+
+def _conflict(entry: _Entry, other: _Entry) -> bool:
+    return any(mine.conflicts(theirs) for mine in entry.touches for theirs in other.touches)
+
+
+def _gathered(needs: list[tuple[int, int, str]]) -> Iterator[tuple[int, frozenset[str]]]:
+    """As few places as serve all needs (last place, first place, unit), and the units of each."""
+    left = sorted(needs)
+    while left:
+        gap = left[0][0]
+        yield gap, frozenset(unit for _, low, unit in left if low <= gap)
+        left = [need for need in left if need[1] > gap]
+
+
+def _note(at: dict[_Barrier, list[str]], barrier: _Barrier, unit: str) -> None:
+    waiting = at.setdefault(barrier, [])
+    if unit not in waiting:
+        waiting.append(unit)

@@ -1,0 +1,17 @@
+"""One training step of a network on one core.
+
+>>> from hw.presets import load
+>>> from scripts.train import TrainingSettings, digits_network
+>>> from toolchain.step import plan_step
+>>> config = load("paper")
+>>> plan = plan_step(digits_network(config, TrainingSettings()), config, batch=32)
+>>> sorted(plan.addresses)
+['bp', 'fp']
+
+``plan.image(...)`` is the DRAM to start from, ``plan.addresses`` is where the programs of the two
+sub-cores lie in it, and ``plan.read(dram)`` is what they have left there.
+"""
+
+from toolchain.step.plan import LayerResult, StepPlan, StepResult, plan_step
+
+__all__ = ["LayerResult", "StepPlan", "StepResult", "plan_step"]

@@ -1,0 +1,194 @@
+"""The forward pass: layer by layer over the whole batch, on the FP sub-core."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from hw.conv.lowering import ConvLayer, fp_operands
+from hw.isa import Control
+from hw.memory.place import Place
+from toolchain.hazards import OrderedProgram
+from toolchain.step.layers import Lowered
+from toolchain.step.layout import spikes_of
+from toolchain.step.parts import PART_CYCLES, Cut, Room, WeightRoom, choose, span
+from toolchain.step.setting import FORWARD_DONE, Builder, Setting
+from toolchain.step.weights import WeightLoader
+
+__all__ = ["cut_forward", "first_rows", "forward"]
+
+
+def _strip(layer: Lowered, strip: range) -> tuple[ConvLayer, int] | None:
+    """The convolution behind pooled rows, and the first input row; None if it is impossible."""
+    rows = layer.neuron_rows(strip)
+    try:
+        return layer.conv.fp_strip(rows.start, rows.stop)
+    except ValueError:
+        return None
+
+
+def first_rows(layer: Lowered, cut: Cut) -> dict[str, set[int]]:
+    """Rows that copies of the forward pass begin with, by the region of the maps."""
+    found = [_strip(layer, strip) for strip in cut.strips]
+    return {
+        spikes_of(layer.index - 1): {each[1] for each in found if each},
+        spikes_of(layer.index): {strip.start for strip in cut.strips},
+        f"u {layer.index}": {layer.neuron_rows(strip).start for strip in cut.strips},
+    }
+
+
+def cut_forward(layer: Lowered, room: Room, weights: WeightRoom, *, batch: int, steps: int) -> Cut:
+    """How a layer is cut for FP; tiles are those of the outputs.
+
+    Raises
+    ------
+    ValueError
+        If the smallest part does not fit.
+    """
+    conv = layer.conv
+
+    def needs(strips: tuple[range, ...], tiles: int) -> Mapping[str, int] | None:
+        found = [each for strip in strips if (each := _strip(layer, strip))]
+        if len(found) < len(strips):
+            return None
+        rows = max(len(layer.neuron_rows(strip)) for strip in strips)
+        pooled = max(len(strip) for strip in strips)
+        return {
+            "fp.s_in": conv.c_tiles * max(each[0].h for each in found) * room.spike_words(conv.w),
+            "fp.conv_fp": tiles * rows * conv.f,
+            "fp.u": tiles * rows * conv.f,
+            "fp.spike": tiles * rows * room.spike_words(conv.f),
+            "fp.s_out": tiles * pooled * room.spike_words(layer.pooled[1]),
+        }
+
+    def cost(cut: Cut) -> float:
+        loads = len(cut.strips) * len(cut.samples) * layer.weight_rows
+        rows = sum(each[0].h for strip in cut.strips if (each := _strip(layer, strip)))
+        words = len(cut.tiles) * batch * rows * conv.c_tiles * room.spike_words(conv.w)
+        beats = words * room.word_bytes("fp.s_in") / room.bus_bytes
+        return steps * (cut.count * PART_CYCLES + loads + beats)
+
+    def tiles_fit(tiles: tuple[range, ...]) -> bool:
+        rows = len(tiles[0]) * conv.c_tiles * layer.tile_rows
+        aligned = len(tiles) == 1 or room.aligned(rows)
+        return weights.fits(room, rows) and (aligned or weights.resident)
+
+    names = ("fp.s_in", "fp.conv_fp", "fp.u", "fp.spike", "fp.s_out")
+    return choose(
+        layer,
+        "FP",
+        batch,
+        capacity={name: room.words(name, 2) for name in names},
+        needs=needs,
+        cost=cost,
+        tiles_fit=tiles_fit,
+    )
+
+
+def forward(setting: Setting) -> OrderedProgram:
+    """The program of the FP sub-core: u and spikes of all layers go to DRAM."""
+    builder = Builder(setting, "fp")
+    builder.phase("forward")
+    builder.add(
+        "NOC_CTRL", {"flow_type": Control.CLEAR.value}, reason="forget statuses of the batch before"
+    )
+    pass_ = _Forward(builder)
+    for layer in setting.layers:
+        pass_.layer(layer)
+    builder.add(
+        "NOC_CTRL",
+        {"flow_type": Control.SIGNAL.value, "msg_box": FORWARD_DONE},
+        reason="the forward pass is in DRAM",
+    )
+    return builder
+
+
+class _Forward:
+    """The forward pass, and which part of each SRAM is next."""
+
+    def __init__(self, builder: Builder):
+        self._builder, self._setting = builder, builder.setting
+        self._s_in, self._conv, self._u, self._spike, self._s_out = (
+            builder.halves(name) for name in ("s_in", "conv_fp", "u", "spike", "s_out")
+        )
+        self._weights = WeightLoader(builder, builder.setting.forward_weights)
+
+    def layer(self, layer: Lowered) -> None:
+        """All of a layer."""
+        setting = self._setting
+        parts = setting.forward[layer.index].parts(setting.forward_weights)
+        for tiles, strip, samples in parts:
+            for t in range(setting.network.steps):
+                what = (
+                    f"of layer {layer.index}, {span('sample', samples)}, "
+                    f"{span('row', strip)}, step {t}"
+                )
+                if t < layer.input_steps:
+                    self._convolve(layer, tiles, strip, samples, t, what)
+                self._fire(layer, tiles, strip, samples, t, what)
+
+    def _convolve(
+        self, layer: Lowered, tiles: range, strip: range, samples: range, t: int, what: str
+    ) -> None:
+        """conv_fp of a time step, or of an input that is the same at all of them."""
+        builder, layout = self._builder, self._setting.layout
+        found = _strip(layer, strip)
+        assert found is not None
+        conv, begin = found
+        weights = self._weights.find(layer, tiles, range(layer.conv.c_tiles))
+        maps = layout.layers[layer.index - 1].s_out if layer.index else layout.x
+        psums = self._conv.take()
+        for plane in range(layer.planes + 1):
+            step = t * (layer.planes + 1) + plane
+            spikes = self._s_in.take()
+            builder.move(
+                "DMA_RD",
+                "s_in",
+                maps.copies(
+                    spikes,
+                    steps=range(step, step + 1),
+                    samples=samples,
+                    tiles=range(conv.c_tiles),
+                    rows=range(begin, begin + conv.h),
+                ),
+                reason=f"input {what}",
+            )
+            operands = fp_operands(
+                replace(conv, m_tiles=len(tiles), samples=len(samples)),
+                builder.engine,
+                spikes=Place(base=spikes),
+                weights=weights.base,
+                psums=Place(base=psums),
+                psum_acc=plane > 0,
+                plane=plane,
+                plane_top=layer.planes,
+            )
+            builder.add("FP_CONV", operands, reason=f"FP {what}")
+
+    def _fire(
+        self, layer: Lowered, tiles: range, strip: range, samples: range, t: int, what: str
+    ) -> None:
+        """Potentials and spikes of a time step."""
+        builder, setting = self._builder, self._setting
+        maps = setting.layout.layers[layer.index]
+        u_prev, spike_prev = self._u.last, self._spike.last
+        u, spike, s_out = self._u.take(), self._spike.take(), self._s_out.take()
+        operands = builder.elements.soma(
+            layer.area(strip, tiles, len(samples)),
+            t_acc=t > 0,
+            alpha=setting.code(layer.layer.alpha),
+            th_f=setting.code(layer.layer.th_f),
+            conv=Place(base=self._conv.last),
+            u=Place(base=u),
+            spike=Place(base=spike),
+            s_out=Place(base=s_out),
+            u_prev=Place(base=u_prev) if t else None,
+            spike_prev=Place(base=spike_prev) if t else None,
+            planes=layer.planes,
+        )
+        builder.add("FP_SOMA", operands, reason=f"Soma {what}")
+        where = {"steps": range(t, t + 1), "samples": samples, "tiles": tiles}
+        rows = layer.neuron_rows(strip)
+        builder.move("DMA_WR", "u", maps.u.copies(u, **where, rows=rows), reason=f"u {what}")
+        copies = maps.s_out.copies(s_out, **where, rows=strip)
+        builder.move("DMA_WR", "s_out", copies, reason=f"spikes {what}")

@@ -1,0 +1,179 @@
+"""WG of the BP sub-core: weight gradients, block by block, beside the backward pass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import replace
+from itertools import product
+
+from hw.memory.place import Place
+from hw.wg.lowering import wg_operands
+from toolchain.dram import Axis, transfers
+from toolchain.step.blocks import Block, Blocks, kernel_rows
+from toolchain.step.layers import Lowered
+from toolchain.step.parts import Ring, span
+from toolchain.step.setting import Builder
+
+__all__ = ["Gradients"]
+
+
+class _Cache:
+    """Two parts of an SRAM, and what is in them."""
+
+    def __init__(self, ring: Ring):
+        self._ring = ring
+        self._there: dict[Hashable, int] = {}
+
+    def find(self, key: Hashable) -> tuple[int, bool]:
+        """Where it is, and whether it must be loaded; the part used least recently makes room."""
+        new = key not in self._there
+        if not new:
+            base = self._there.pop(key)
+        elif len(self._there) == 2:
+            base = self._there.pop(next(iter(self._there)))
+        else:
+            base = self._ring.take()
+        self._there[key] = base
+        return base, new
+
+
+class Gradients:
+    """Weight gradients, and which part of each SRAM is next.
+
+    :meth:`layer` adds the instructions of a layer to the program, a WG_CONV at a time, and stops in
+    between. bp.du_next and bp.s are used in their second halves.
+    """
+
+    def __init__(self, builder: Builder, cuts: Sequence[Blocks]):
+        self._builder, self._setting = builder, builder.setting
+        self._cuts = cuts
+        self._du, self._s = (builder.quarters(name, 2) for name in ("du_next", "s"))
+
+    def layer(self, layer: Lowered, ready: Callable[[int], bool]) -> Iterator[bool]:
+        """dw of a layer: groups of samples ascending, of each the planes ascending.
+
+        It goes on, and gives true, as long as du of so many samples is ``ready``.
+        """
+        setting, blocks = self._setting, self._cuts[layer.index]
+        batch, group = setting.batch, setting.network.wg_samples
+        du, spikes = _Cache(self._du), _Cache(self._s)
+        words = setting.room.words("bp.dw", blocks.share)
+        dw = Ring(0, words, blocks.share)
+        for there in blocks.batches(layer, words):
+            base = dw.take()
+            for first in range(0, batch, group):
+                samples = range(first, min(first + group, batch))
+                while not ready(samples.stop):
+                    yield False
+                for block, plane in product(there, range(layer.planes + 1)):
+                    what = f"of layer {layer.index}, {block}, {span('sample', samples)}"
+                    self._convolve(
+                        layer,
+                        block,
+                        samples,
+                        du=self._du_of(layer, du, block.out_tiles, samples, what),
+                        spikes=self._spikes_of(layer, spikes, block.in_tiles, samples, plane, what),
+                        dw=base + block.dw,
+                        plane=plane,
+                        dw_acc=first > 0 or plane > 0,
+                        what=what,
+                    )
+                    yield True
+            for block in there:
+                self._store(layer, block, base + block.dw)
+                yield True
+
+    def _du_of(self, layer: Lowered, cache: _Cache, tiles: range, samples: range, what: str) -> int:
+        base, new = cache.find((tiles, samples))
+        if new:
+            copies = self._setting.layout.layers[layer.index].du.copies(
+                base, steps=range(self._setting.network.steps), samples=samples, tiles=tiles
+            )
+            self._builder.move("DMA_RD", "du_next", copies, reason=f"du {what}")
+        return base
+
+    def _spikes_of(
+        self, layer: Lowered, cache: _Cache, tiles: range, samples: range, plane: int, what: str
+    ) -> int:
+        base, new = cache.find((tiles, samples, plane))
+        if new:
+            layout, planes = self._setting.layout, layer.planes + 1
+            maps = layout.layers[layer.index - 1].s_out if layer.index else layout.x
+            copies = maps.copies(
+                base,
+                steps=range(plane, planes * layer.input_steps, planes),
+                samples=samples,
+                tiles=tiles,
+            )
+            self._builder.move("DMA_RD", "s", copies, reason=f"input {what}")
+        return base
+
+    def _convolve(
+        self,
+        layer: Lowered,
+        block: Block,
+        samples: range,
+        *,
+        du: int,
+        spikes: int,
+        dw: int,
+        plane: int,
+        dw_acc: bool,
+        what: str,
+    ) -> None:
+        out_tiles, in_tiles = block.out_tiles, block.in_tiles
+        steps, room = self._setting.network.steps, self._setting.room
+        conv, begin = kernel_rows(layer.conv, block.rows)
+        row = room.spike_words(conv.w)
+        # Whole maps are there, of which these rows of the kernel may see a part.
+        tile = layer.conv.h * row
+        step = len(samples) * len(in_tiles) * tile
+        operands = wg_operands(
+            replace(
+                conv,
+                m_tiles=len(out_tiles),
+                c_tiles=len(in_tiles),
+                samples=len(samples),
+                steps=steps,
+            ),
+            lanes=layer.lanes,
+            pixels=self._setting.config.array.spike_pixels,
+            spikes=Place(
+                base=spikes + begin * row,
+                row=row,
+                tile=tile,
+                sample=len(in_tiles) * tile,
+                step=step if layer.input_steps > 1 else 0,
+            ),
+            du=Place(
+                base=du,
+                sample=len(out_tiles) * conv.e * conv.f,
+                step=len(samples) * len(out_tiles) * conv.e * conv.f,
+            ),
+            dw=dw,
+            plane=plane,
+            dw_acc=dw_acc,
+        )
+        self._builder.add("WG_CONV", operands, reason=f"WG {what}")
+
+    def _store(self, layer: Lowered, block: Block, base: int) -> None:
+        layout, conv = self._setting.layout, layer.conv
+        row = conv.kernel[1] * layer.lanes
+        words, width = len(block.rows) * row, layout.wide_row
+        first = (block.out_tiles.start * conv.c_tiles + block.in_tiles.start) * layer.tile_rows
+        first += layout.first_row[layer.index] + block.rows.start * row
+        copies = transfers(
+            base=base,
+            dram=layout.dw + first * width,
+            axes=[
+                Axis(
+                    len(block.out_tiles),
+                    len(block.in_tiles) * words,
+                    conv.c_tiles * layer.tile_rows * width,
+                ),
+                Axis(len(block.in_tiles), words, layer.tile_rows * width),
+            ],
+            words=words,
+            word_bytes=width,
+        )
+        self._builder.move("DMA_WR", "dw", copies, reason=f"dw of layer {layer.index}, {block}")

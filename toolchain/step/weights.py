@@ -1,0 +1,81 @@
+"""Weights in fp.w and bp.w: there from the first use on, or part by part."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from toolchain.dram import Axis, transfers
+from toolchain.step.layers import Lowered
+from toolchain.step.parts import Ring, WeightRoom
+from toolchain.step.setting import Builder
+
+__all__ = ["WeightLoader"]
+
+
+class Loaded(NamedTuple):
+    """Where weights lie."""
+
+    base: int
+    """First word of the first tile."""
+    out_stride: int
+    """Words from one tile of outputs to the next; those of inputs lie side by side."""
+
+
+class WeightLoader:
+    """Loads weights when they are first asked for, and finds them later.
+
+    Parameters
+    ----------
+    builder : Builder
+        The program that the loads are added to.
+    room : WeightRoom
+        Of the ``w`` SRAM of its sub-core.
+    """
+
+    def __init__(self, builder: Builder, room: WeightRoom):
+        self._builder, self._room = builder, room
+        words = builder.setting.room.words(room.sram, room.share)
+        self._ring = Ring(0, words, room.share)
+        self._next = 0
+        self._there: dict[object, Loaded] = {}
+
+    def find(self, layer: Lowered, out_tiles: range, in_tiles: range) -> Loaded:
+        """Where the weights of these tiles are, for what is added to the program next."""
+        tile_words = layer.tile_rows // self._builder.setting.config.array.weight_words
+        if not self._room.resident:
+            key = layer.index, out_tiles, in_tiles
+            if key not in self._there:
+                if len(self._there) == self._room.share:
+                    del self._there[next(iter(self._there))]  # the oldest is overwritten
+                self._there[key] = self._load(self._ring.take(), layer, out_tiles, in_tiles)
+            return self._there[key]
+        whole = range(layer.conv.m_tiles), range(layer.conv.c_tiles)
+        if layer.index not in self._there:
+            self._there[layer.index] = self._load(self._next, layer, *whole)
+            self._next += layer.conv.m_tiles * layer.conv.c_tiles * tile_words
+        found = self._there[layer.index]
+        first = out_tiles.start * layer.conv.c_tiles + in_tiles.start
+        return found._replace(base=found.base + first * tile_words)
+
+    def _load(self, base: int, layer: Lowered, out_tiles: range, in_tiles: range) -> Loaded:
+        builder = self._builder
+        setting = builder.setting
+        array, row_bytes = setting.config.array, setting.room.row_bytes
+        tile_words = layer.tile_rows // array.weight_words
+        first = out_tiles.start * layer.conv.c_tiles + in_tiles.start
+        row = setting.layout.first_row[layer.index] + first * layer.tile_rows
+        words = len(in_tiles) * tile_words
+        stride = layer.conv.c_tiles * layer.tile_rows * row_bytes
+        builder.move(
+            "DMA_RD",
+            "w",
+            transfers(
+                base=base,
+                dram=setting.layout.stored + row * row_bytes,
+                axes=[Axis(len(out_tiles), words, stride)],
+                words=words,
+                word_bytes=row_bytes * array.weight_words,
+            ),
+            reason=f"weights of layer {layer.index}",
+        )
+        return Loaded(base, words)
