@@ -21,7 +21,7 @@ from hw.config import (
 )
 from hw.setting import ConfigError, Whole
 
-__all__ = ["PRESETS", "load"]
+__all__ = ["PRESETS", "from_settings", "load"]
 
 PRESETS = {
     config.name: config
@@ -117,6 +117,17 @@ def load(source: str | Path, overrides: Iterable[str] = ()) -> ChipConfig:
     if changes and not renamed:
         values["name"] = "-".join([str(values.get("name", base.name)), *changes])
     return _replace(base, values)
+
+
+def from_settings(values: Mapping[str, Any]) -> ChipConfig:
+    """The configuration that :meth:`hw.config.ChipConfig.to_dict` has made a dictionary of.
+
+    Raises
+    ------
+    ConfigError
+        If something is unknown or impossible.
+    """
+    return _replace(ChipConfig(), values)
 
 
 def _parse_value(text: str) -> Any:

@@ -18,6 +18,7 @@ VERBS = {
     "sim": "run the cocotb test benches on Verilator",
     "train": "train a network on real data with the model, and replay steps of it in the hardware",
     "bench": "measure the figures and print them beside their targets",
+    "disassemble": "print the programs of a core, with the reason of each instruction",
     "unit": "run operands from standard input through one arithmetic unit",
 }
 """Verbs and what each does; verb X is module ``scripts.X``, with ``add_arguments`` and ``run``."""

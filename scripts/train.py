@@ -2,7 +2,8 @@
 
 Leaves under the output folder: ``steps.csv``, ``epochs.csv``, ``training.png``, ``checkpoint.npz``
 (written after every epoch; ``--resume`` goes on from it, bit for bit as if never stopped), and the
-first and the last training step in full, ``first.npz`` and ``last.npz``.
+first and the last training step in full, ``first.npz`` and ``last.npz``; and ``program.json``, what
+a core runs in a step (``backspike disassemble`` prints it).
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ from scripts.replay import REPLAYED, Builder, replay
 from sim.model import Status, UpdateRule, round_values
 from sim.model.network import Layer, Network, Weights
 from sim.model.record import StepRecord, load_arrays, save_arrays
+from toolchain.file import save_programs
+from toolchain.step import plan_step
 
 __all__ = [
     "Data",
@@ -369,11 +372,14 @@ def run(args: argparse.Namespace) -> int:
         training = Training.start(config, settings)
         if args.resume:
             training.resume(args.out / "checkpoint.npz")
+        # The same programs run in every step: only scalars change, and what lies in DRAM.
+        plan = plan_step(training.network, config, settings.batch)
     except ValueError as error:
         print(f"backspike train: {error}", file=sys.stderr)
         return 2
     began = time.perf_counter()
     args.out.mkdir(parents=True, exist_ok=True)
+    save_programs(args.out / "program.json", config, plan.programs)
     (args.out / REPLAYED).unlink(missing_ok=True)  # what is there is of another run
     builder = Builder(config) if args.replay else None
     train(training, args.out)

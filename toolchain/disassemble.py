@@ -18,17 +18,22 @@ def lines(
     instructions: Mapping[str, Instruction],
     subcore: str,
     reasons: Mapping[int, str],
+    *,
+    phases: Mapping[int, str] | None = None,
 ) -> Iterator[str]:
     """One line an instruction: address in bytes, mnemonic, operands that are not 0, reason.
 
     ``+r1`` behind an operand is the address register that is added to it; the bodies of loops are
-    indented. What is no instruction ends the listing with a line that says why.
+    indented, and a line says where a phase begins. What is no instruction ends the listing with a
+    line that says why.
     """
     ends: list[int] = []
     position = 0
     while position < len(words):
         while ends and position >= ends[-1]:
             ends.pop()
+        if phases and position in phases:
+            yield f"        -- {phases[position]}"
         try:
             found = fetch(words, position, instructions.values())
         except ProgramError as error:
