@@ -19,8 +19,8 @@ from toolchain.program import Program
 
 SOON = 20_000
 """A time-out in cycles: longer than any instruction here takes."""
-WORK, PATIENCE = 1000, 20_000
-"""Pixels that an instruction of a corrupted program has at most, and a time-out for that."""
+WORK, PATIENCE = 10_000, 30_000
+"""Steps that an instruction of a corrupted program takes at most, and a time-out for that."""
 
 
 class Wrong:

@@ -19,11 +19,13 @@ from sim.model.machine import Memories
 from tests.hw.conv.cases import draw_case
 from tests.sim.model.machine.maps import Map
 
-__all__ = ["COMPUTES", "Draw", "draw_instruction", "settled", "work"]
+__all__ = ["COMPUTES", "Draw", "draw_instruction", "odd_instruction", "settled", "work"]
 
 Random = np.random.Generator
 Operands = dict[str, int]
 TRIES = 200
+ODD_WORK = 10_000
+"""Steps that an odd instruction takes at most."""
 
 
 class Draw:
@@ -312,6 +314,25 @@ def draw_instruction(draw: Draw, subcore: str, mnemonic: str) -> Operands:
     raise AssertionError(f"no {mnemonic} fits the core in {TRIES} tries")
 
 
+def odd_instruction(draw: Draw, subcore: str, mnemonic: str) -> Operands:
+    """Operands that the hardware accepts, but no compiler would make: some are anything legal."""
+    instruction = instruction_set(IsaShape.from_config(draw.config), subcore)[mnemonic]
+    random = draw.random
+    # Anywhere in DRAM could be the program itself.
+    free = [operand for operand in instruction.operands if operand.name != "dram"]
+    for _ in range(100 * TRIES):
+        operands = draw_instruction(draw, subcore, mnemonic)
+        for operand in random.choice(free, int(random.integers(1, 4))):
+            low, high = max(operand.low, -9), min(operand.high, 9)
+            operands[operand.name] = int(random.integers(low, high + 1))
+        try:
+            if work(instruction, operands) <= ODD_WORK and settled(instruction, operands):
+                return operands
+        except ProgramError:
+            continue
+    raise AssertionError(f"no odd {mnemonic} fits the core")
+
+
 def settled(instruction: Instruction, operands: Operands) -> bool:
     """Whether the outcome does not depend on the order in which the engine goes over its maps.
 
@@ -335,12 +356,10 @@ def settled(instruction: Instruction, operands: Operands) -> bool:
 
 
 def work(instruction: Instruction, operands: Operands) -> int:
-    """Words that the largest of its maps is gone through for."""
+    """Steps it takes, roughly: words of its largest map, by input tiles and kernel positions."""
     values = instruction.values(operands)
-    return max(
-        (
-            int(np.prod([float(values[count]) for count, _ in step.extents]))
-            for step, _ in instruction.reaches(operands)
-        ),
-        default=0,
-    )
+    words = [
+        float(np.prod([float(values[count]) for count, _ in step.extents]))
+        for step, _ in instruction.reaches(operands)
+    ]
+    return int(max(words, default=0) * values.get("in_tiles", 1) * values.get("taps", 1))
