@@ -1,4 +1,4 @@
-"""Runs the cocotb benches of all engines on Verilator, and sums up what passed."""
+"""Runs the cocotb benches of engines and core on Verilator, and sums up what passed."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ BENCHES = {
     "bp": "tests/hw/bp/test_bp_engine.py",
     "wg": "tests/hw/wg/test_wg_engine.py",
     "neuron": "tests/hw/neuron/test_engines.py",
+    "dma": "tests/hw/dma/test_dma.py",
+    "copy": "tests/hw/noc/test_copy.py",
+    "core": "tests/hw/core/test_core.py",
     "replay": "tests/sim/replay/test_replay.py",
     "waves": "tests/sim/harness/test_waves.py",
 }
@@ -44,5 +47,6 @@ def run(args: argparse.Namespace) -> int:
     files = [BENCHES[name] for name in args.bench or BENCHES]
     environment = {**os.environ, "WAVES": "1"} if args.waves else None
     # Two at a time with a line for each; what they print (seeds, waves) stands in the summary.
-    command = [sys.executable, "-m", "pytest", "-n", "auto", "-rA", "--durations=0", *files]
+    command = [sys.executable, "-m", "pytest", "-n", "auto", "-rA", "--durations=0"]
+    command += ["-m", "not slow", *files]
     return min(1, subprocess.run(command, cwd=ROOT, env=environment).returncode)
