@@ -21,7 +21,7 @@ ONLY ?=
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup verilog sim train test test-all bench lint format clean
+.PHONY: help setup verilog sim train disassemble test test-all bench lint format clean
 
 help: ## say what there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -47,6 +47,9 @@ sim: $(VENV)/.ready ## run the cocotb test benches: WAVES=1
 
 train: $(VENV)/.ready ## train on real data, then replay training steps through the Verilog
 	$(BACKSPIKE) train $(if $(CHOSEN),--config $(CHOSEN)) $(ARGS)
+
+disassemble: $(VENV)/.ready ## print the programs that make train leaves, with the reason of each instruction
+	$(BACKSPIKE) disassemble $(ARGS)
 
 test: $(VENV)/.ready ## run the tests, but for the slow ones
 	$(PYTEST) -n $(JOBS) -m "not slow" $(ARGS)
