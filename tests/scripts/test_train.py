@@ -54,7 +54,8 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(
     assert start(*QUICK, "--out", str(stopped), "--resume") == 0
     assert files(stopped) == files(whole)
     assert {path.name for path in whole.iterdir()} == {
-        "checkpoint.npz", "epochs.csv", "first.npz", "last.npz", "program.json", "steps.csv", "training.png",
+        "checkpoint.npz", "epochs.csv", "first.npz", "last.npz", "program.json", "steps.csv",
+        "training.png",
     }  # fmt: skip
 
     # Nothing is left to do, and what is there stays.
