@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from amaranth import Module
+from amaranth import Cat, Module
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from hw.component import EmitOnce
@@ -38,6 +38,8 @@ class Core(EmitOnce):
     -------
     host : In(AxiLite), irq : Out(1)
         Registers: :mod:`hw.core.map`.
+    working : Out(12)
+        The units that are at work, those of sub-core FP first: for a profiler, or for lamps.
     dram : Out(AxiBus)
         Ids tell the clients apart: programs and data of both sub-cores.
     """
@@ -48,6 +50,7 @@ class Core(EmitOnce):
             {
                 "host": In(AxiLite()),
                 "irq": Out(1),
+                "working": Out(sum(len(units) for units in UNITS.values())),
                 "dram": Out(AxiBus(data_bits=config.dram.bus_bits, id_bits=2)),
             },
             config=config,
@@ -69,6 +72,7 @@ class Core(EmitOnce):
         m.submodules.host = host = HostPort(counters=counter_names(subcores.values()))
         connect(m, flipped(self.host), host.bus)
         m.d.comb += self.irq.eq(host.irq)
+        m.d.comb += self.working.eq(Cat(subcore.working for subcore in subcores.values()))
         for number, (name, subcore) in enumerate(subcores.items()):
             (other,) = (each for each in UNITS if each != name)
             there = subcores[other]

@@ -91,6 +91,8 @@ class SubCore(EmitOnce):
     start : In(1), program, origin : In(40), timeout : In(32)
         Run the program at ``program`` in DRAM; addresses of the DMA count from ``origin``.
     status : Out(SubCoreStatus)
+    working : Out(len(UNITS[subcore]))
+        The units that are at work on an instruction, in their order; waiting messages apart.
     clear_counters : In(1), <unit> : Out(struct of 40-bit counters)
     signals : Out(8), full : In(8)
         Messages for boxes of the other sub-core, and which of those are full.
@@ -117,6 +119,7 @@ class SubCore(EmitOnce):
                 "origin": In(DRAM_BITS),
                 "timeout": In(TIMEOUT_BITS),
                 "status": Out(SubCoreStatus),
+                "working": Out(len(self._engines)),
                 "clear_counters": In(1),
                 **{
                     unit: Out(engine.signature.members["counters"].shape)
@@ -174,6 +177,7 @@ class SubCore(EmitOnce):
             m.d.comb += [
                 engine.clear_counters.eq(self.clear_counters),
                 getattr(self, unit).eq(engine.counters),
+                self.working[number].eq(engine.running),
             ]
             if unit in ("read", "write"):
                 m.d.comb += [

@@ -9,8 +9,10 @@ import cocotb
 import numpy as np
 from amaranth import ClockDomain, ClockSignal, Module, ResetSignal, Signal
 from amaranth.lib.wiring import In, Out, connect, flipped
+from amaranth.utils import ceil_log2
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, First, RisingEdge, Timer
+from numpy.typing import NDArray
 
 from hw.component import EmitOnce
 from hw.config import ChipConfig
@@ -24,10 +26,14 @@ from hw.isa import SRAMS, UNITS
 from sim.harness.bench import STALL_BITS
 from sim.harness.dram import LATENCY_BITS, Dram
 from sim.harness.driver import PERIOD_NS, backdoor
+from sim.harness.recorder import TIME_BITS, Recorder
 from sim.model.machine.core import Outcome
 from sim.model.machine.memories import Memories
 
 __all__ = ["CoreBench", "CoreDriver"]
+
+RECORDS = 1 << 17
+"""Changes of what is at work that a bench has room for."""
 
 
 class CoreBench(EmitOnce):
@@ -52,6 +58,8 @@ class CoreBench(EmitOnce):
                 "latency": In(LATENCY_BITS),
                 "stall": In(STALL_BITS),
                 "limit": In(DRAM_BITS),
+                "record": In(1),
+                "recorded": Out(ceil_log2(RECORDS) + 1),
             },
             config=config,
             dram_words=self.dram_words,
@@ -87,6 +95,12 @@ class CoreBench(EmitOnce):
             dram.limit.eq(self.limit),
             dram.run.eq(1),
         ]
+        m.submodules.recorder = recorder = Recorder(width=len(core.working), depth=RECORDS)
+        m.d.comb += [
+            recorder.watch.eq(core.working),
+            recorder.run.eq(self.record),
+            self.recorded.eq(recorder.count),
+        ]
         return m
 
 
@@ -105,11 +119,13 @@ class CoreDriver:
 
     def __init__(self, dut: Any, bench: CoreBench):
         self._dut = dut
+        self._ticks = False
         self._config = bench.config
         self._addresses = {register.name: register.address for register in REGISTERS}
         subcores = [SubCore(config=bench.config, subcore=name) for name in UNITS]
         self._counters = counter_addresses(counter_names(subcores))
         bus_bytes = bench.config.dram.bus_bits // 8
+        self._records = backdoor("bench.recorder", RECORDS, 64).view(np.uint64)[:, 0]
         self.dram = backdoor("bench.dram", bench.dram_words, 8 * bus_bytes).reshape(-1)
         self._banks = {
             f"{subcore}.{name}": [
@@ -154,15 +170,21 @@ class CoreDriver:
         return found
 
     async def reset(self, *, latency: int = 8, stall: int = 0, limit: int | None = None) -> None:
-        """Starts the clock and resets the bench; DRAM answers with errors from ``limit`` on."""
+        """Resets the bench, and starts its clock if need be.
+
+        DRAM answers with errors from the address ``limit`` on.
+        """
         dut = self._dut
+        dut.record.value = 0
         for name in ("awvalid", "wvalid", "bready", "arvalid", "rready"):
             getattr(dut, f"host__{name}").value = 0
         dut.latency.value = latency
         dut.stall.value = stall
         dut.limit.value = len(self.dram) if limit is None else limit
         dut.rst.value = 1
-        Clock(dut.clk, PERIOD_NS, unit="ns", impl="gpi").start()
+        if not self._ticks:
+            Clock(dut.clk, PERIOD_NS, unit="ns", impl="gpi").start()
+            self._ticks = True
         for _ in range(3):
             await FallingEdge(dut.clk)
         dut.rst.value = 0
@@ -232,7 +254,9 @@ class CoreDriver:
         bits = {subcore: 1 << list(UNITS).index(subcore) for subcore in programs}
         await self.write("enable", 0)
         await self.write("interrupt", 3)
+        dut.record.value = 0
         await self.write("start", sum(bits.values()) | 1 << 31)
+        dut.record.value = 1
         begin = cocotb.simtime.get_sim_time("ns")
         for bit in bits.values():
             await self.write("enable", bit)
@@ -243,6 +267,28 @@ class CoreDriver:
             await FallingEdge(dut.clk)
         cycles = int((cocotb.simtime.get_sim_time("ns") - begin) / PERIOD_NS)
         return {subcore: await self._outcome(subcore) for subcore in programs}, cycles
+
+    def activity(self) -> dict[str, NDArray[np.int64]]:
+        """When units were at work in the last :meth:`run`: rows of first cycle and one after last.
+
+        Raises
+        ------
+        RuntimeError
+            If there were more changes than a bench has room for.
+        """
+        count = int(self._dut.recorded.value)
+        if count >= RECORDS:
+            raise RuntimeError(f"a bench records {RECORDS} changes of what is at work, no more")
+        words = self._records[:count]
+        times = (words & np.uint64((1 << TIME_BITS) - 1)).astype(np.int64)
+        found = {}
+        names = (f"{subcore}_{unit}" for subcore, units in UNITS.items() for unit in units)
+        for number, name in enumerate(names):
+            at_work = (words >> np.uint64(TIME_BITS + number)) & np.uint64(1)
+            edges = np.diff(at_work.astype(np.int8), prepend=0, append=0)
+            ends = np.append(times, times[-1:] + 1)
+            found[name] = np.stack([ends[edges > 0], ends[edges < 0]], axis=1)
+        return found
 
     async def _outcome(self, subcore: str) -> Outcome:
         status = await self.read(f"{subcore}_status")

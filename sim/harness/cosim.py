@@ -70,7 +70,7 @@ def build(top: EngineBench, *, waves: bool = False) -> tuple[_Runner, str, Path]
     public += [
         f'public_flat_rw -module "{name}" -var "words"'
         for name in emission.texts
-        if name.startswith(("sram_", "nonzero_map_", "dram_"))
+        if name.startswith(("sram_", "nonzero_map_", "dram_", "recorder_"))
     ]
     control = "`verilator_config\n" + "\n".join(public) + "\n"
     digest = hashlib.sha256()

@@ -11,12 +11,14 @@ import numpy as np
 from hw.isa import UNITS, IsaShape
 from hw.presets import load
 from sim.harness.core import CoreBench, CoreDriver
+from sim.harness.session import LEAST_DRAM
 from sim.model.machine.core import Outcome
 from tests.hw.core.draw import COMPUTES, Draw, draw_instruction, odd_instruction
 from tests.hw.core.scene import PROGRAM_BYTES, Scene, serial_program
 from toolchain.program import Program
 
 DRAM_BYTES = 1 << 19
+"""Addresses beyond are refused: random programs and contents are small."""
 DATA = {"fp": (1 << 16, 1 << 17), "bp": (1 << 17, 1 << 18)}
 """Where in DRAM the programs of each sub-core find and put their data."""
 SEED = 5301
@@ -27,9 +29,13 @@ class Bench:
 
     def __init__(self, dut: Any):
         self.config = load(os.environ["CORE_CONFIG"])
-        bench = CoreBench(self.config, dram_bytes=DRAM_BYTES)
+        bench = CoreBench(self.config, dram_bytes=LEAST_DRAM)
         self.driver = CoreDriver(dut, bench)
         self.cycles = 0
+
+    async def reset(self) -> None:
+        """Resets the core; nothing is behind ``DRAM_BYTES``."""
+        await self.driver.reset(limit=DRAM_BYTES)
 
     async def run(
         self, scene: Scene, what: object, *, timeout: int = 1 << 20, contents: bool = True
@@ -56,7 +62,7 @@ async def every_instruction_alone(dut: Any) -> None:
     print(f"seed {SEED}")
     random = np.random.default_rng(SEED)
     bench = Bench(dut)
-    await bench.driver.reset()
+    await bench.reset()
     cases = int(os.environ["CORE_CASES"])
     for subcore, mnemonics in COMPUTES.items():
         for mnemonic in mnemonics:
@@ -75,7 +81,7 @@ async def odd_operands(dut: Any) -> None:
     print(f"seed {SEED + 4}")
     random = np.random.default_rng(SEED + 4)
     bench = Bench(dut)
-    await bench.driver.reset()
+    await bench.reset()
     shape = IsaShape.from_config(bench.config)
     for case in range(int(os.environ["CORE_CASES"]) * 4):
         for subcore, mnemonics in COMPUTES.items():
@@ -95,7 +101,7 @@ async def random_programs_side_by_side(dut: Any) -> None:
     print(f"seed {SEED + 1}")
     random = np.random.default_rng(SEED + 1)
     bench = Bench(dut)
-    await bench.driver.reset()
+    await bench.reset()
     for case in range(int(os.environ["CORE_CASES"]) * 4):
         programs = {}
         for subcore, mnemonics in COMPUTES.items():
@@ -117,7 +123,7 @@ async def messages_between_subcores(dut: Any) -> None:
     print(f"seed {SEED + 2}")
     random = np.random.default_rng(SEED + 2)
     bench = Bench(dut)
-    await bench.driver.reset()
+    await bench.reset()
     for case in range(int(os.environ["CORE_CASES"])):
         fp = Program(IsaShape.from_config(bench.config), "fp")
         bp = Program(IsaShape.from_config(bench.config), "bp")
@@ -151,7 +157,7 @@ async def loops_step_addresses(dut: Any) -> None:
     print(f"seed {SEED + 3}")
     random = np.random.default_rng(SEED + 3)
     bench = Bench(dut)
-    await bench.driver.reset()
+    await bench.reset()
     size = bench.config.srams["fp.u"]
     bus = bench.config.dram.bus_bits // 8
     for case in range(int(os.environ["CORE_CASES"]) * 3):

@@ -97,7 +97,7 @@ async def bad_operands(dut: Any) -> None:
     print(f"seed {SEED + 10}")
     random = np.random.default_rng(SEED + 10)
     bench = Bench(dut)
-    await bench.driver.reset()
+    await bench.reset()
     for (fault, subcore, mnemonic), changes in WRONG.items():
         wrong = Wrong(random, bench, subcore)
         wrong.add(mnemonic, **changes)
@@ -112,7 +112,7 @@ async def bad_words_and_loops(dut: Any) -> None:
     print(f"seed {SEED + 11}")
     random = np.random.default_rng(SEED + 11)
     bench = Bench(dut)
-    await bench.driver.reset()
+    await bench.reset()
     headers = {
         Fault.OPCODE: (0x00, 0xFF, 0x0D | 7 << 8, 0x02 | 50 << 8),
         Fault.LENGTH: (0x01 | 41 << 8, 0x01 | 42 << 8 | 1 << 16, 0x0F),
@@ -149,7 +149,7 @@ async def waits_that_never_end(dut: Any) -> None:
     print(f"seed {SEED + 12}")
     random = np.random.default_rng(SEED + 12)
     bench = Bench(dut)
-    await bench.driver.reset()
+    await bench.reset()
     shape = IsaShape.from_config(bench.config)
     for case in range(6):
         fp, bp = Program(shape, "fp"), Program(shape, "bp")
@@ -224,7 +224,7 @@ async def corrupted_programs(dut: Any) -> None:
     print(f"seed {seed}")
     random = np.random.default_rng(seed)
     bench = Bench(dut)
-    await bench.driver.reset()
+    await bench.reset()
     faults: Counter[Fault] = Counter()
     unsettled = 0
     for case in range(cases):

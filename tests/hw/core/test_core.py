@@ -7,12 +7,12 @@ import pytest
 from hw.presets import load
 from sim.harness.core import CoreBench
 from sim.harness.cosim import run
-from tests.hw.core.cocotb_core import DRAM_BYTES
+from sim.harness.session import LEAST_DRAM
 
 
 @pytest.mark.parametrize("name", ["tiny"])
 def test_core(name):
-    bench = CoreBench(load(name), dram_bytes=DRAM_BYTES)
+    bench = CoreBench(load(name), dram_bytes=LEAST_DRAM)
     run(
         bench,
         "tests.hw.core.cocotb_core",
@@ -24,14 +24,9 @@ def test_core(name):
     "corrupted", [2000, pytest.param(10_000, marks=pytest.mark.slow)], ids=["some", "many"]
 )
 def test_faults(corrupted):
-    bench = CoreBench(load("tiny"), dram_bytes=DRAM_BYTES)
+    bench = CoreBench(load("tiny"), dram_bytes=LEAST_DRAM)
     run(
         bench,
         "tests.hw.core.cocotb_faults",
         environment={"CORE_CONFIG": "tiny", "CORRUPTED": str(corrupted)},
     )
-
-
-def test_training_step():
-    bench = CoreBench(load("tiny"), dram_bytes=DRAM_BYTES)
-    run(bench, "tests.hw.core.cocotb_step", environment={"CORE_CONFIG": "tiny"})
