@@ -15,8 +15,10 @@ JOBS ?= auto
 CHOSEN := $(CONFIG)
 CONFIG ?= paper
 SET ?=
-# WAVES=1 leaves an FST of each simulation; ONLY=name runs one bench; ARGS go to the command as is.
+# WAVES=1 leaves an FST of each simulation; BACKEND=rtl trains on the core in RTL; ONLY=name runs one
+# bench; ARGS go to the command as is.
 WAVES ?=
+BACKEND ?=
 ONLY ?=
 ARGS ?=
 
@@ -45,8 +47,8 @@ verilog: $(VENV)/.ready ## write build/<config>/verilog: CONFIG=paper|vcu128|tin
 sim: $(VENV)/.ready ## run the cocotb test benches: WAVES=1
 	$(BACKSPIKE) sim $(if $(WAVES),--waves) $(ARGS)
 
-train: $(VENV)/.ready ## train on real data, then replay training steps through the Verilog
-	$(BACKSPIKE) train $(if $(CHOSEN),--config $(CHOSEN)) $(ARGS)
+train: $(VENV)/.ready ## train on real data and check steps in RTL: CONFIG=paper, BACKEND=rtl|model
+	$(BACKSPIKE) train $(if $(CHOSEN),--config $(CHOSEN)) $(if $(BACKEND),--backend $(BACKEND)) $(ARGS)
 
 disassemble: $(VENV)/.ready ## print the programs that make train leaves, with the reason of each instruction
 	$(BACKSPIKE) disassemble $(ARGS)

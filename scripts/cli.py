@@ -16,7 +16,7 @@ __all__ = ["main"]
 VERBS = {
     "verilog": "write a configuration's hardware as Verilog",
     "sim": "run the cocotb test benches on Verilator",
-    "train": "train a network on real data with the model, and replay steps of it in the hardware",
+    "train": "train a network on real data, in hardware and with its model",
     "bench": "measure the figures and print them beside their targets",
     "disassemble": "print the programs of a core, with the reason of each instruction",
     "unit": "run operands from standard input through one arithmetic unit",

@@ -18,7 +18,8 @@ BENCHES = {
     "dma": "tests/hw/dma/test_dma.py",
     "copy": "tests/hw/noc/test_copy.py",
     "core": "tests/hw/core/test_core.py",
-    "replay": "tests/sim/replay/test_replay.py",
+    "step": "tests/hw/core/test_step.py",
+    "train": "tests/scripts/test_train.py",
     "waves": "tests/sim/harness/test_waves.py",
 }
 """The files whose tests run a cocotb bench, by what they exercise."""

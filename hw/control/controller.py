@@ -140,6 +140,7 @@ class Controller(EmitOnce):
                 slot.frozen.eq(frozen | ~running),
                 slot.done.eq(getattr(self, f"{unit}_done")),
                 decoder.free[number].eq(slot.free),
+                decoder.clear_of_waits[number].eq(slot.clear_of_waits),
                 getattr(self, f"{unit}_start").eq(slot.start),
                 getattr(self, f"{unit}_command").eq(slot.command),
                 *(slot.outstanding[other].eq(each.count) for other, each in enumerate(slots)),

@@ -58,8 +58,8 @@ class Decoder(EmitOnce):
         Words of the program, and whether the bus failed to read one.
     position : In(20), jump : Out(1), target : Out(20)
         As of :class:`hw.control.fetch.ProgramFetch`.
-    free : In(units)
-        Slots that have room.
+    free, clear_of_waits : In(units)
+        Slots that have room; and those that can be told what the next instruction waits for.
     idle : In(1)
         No slot holds an instruction.
     unit : Out(units)
@@ -92,6 +92,7 @@ class Decoder(EmitOnce):
                 "jump": Out(1),
                 "target": Out(POSITION_BITS),
                 "free": In(units),
+                "clear_of_waits": In(units),
                 "idle": In(1),
                 "unit": Out(units),
                 "clear": Out(1),
@@ -223,7 +224,7 @@ class Decoder(EmitOnce):
                 with m.Elif(now.barrier & control.sub_type[0]):
                     m.d.comb += fault.eq(Mux(loops.inside, Fault.LOOP, 0))
                     m.d.sync += state.eq(State.END)
-                with m.Elif(now.barrier & (control.units & ~self.free).any()):
+                with m.Elif(now.barrier & (control.units & ~self.clear_of_waits).any()):
                     # What a barrier says is kept with the place for the instruction behind it.
                     m.d.sync += state.eq(State.DISPATCH)
                 with m.Elif(now.barrier):

@@ -31,11 +31,11 @@ def assign(target, fields):
 
 
 class Slot(EmitOnce):
-    """Two instructions of one unit: one at work, and one that is written meanwhile.
+    """Two instructions of one unit: one at the engine, and one that is written meanwhile.
 
-    The second one starts in the cycle in which the first is done, unless it has to wait: for
-    instructions of units that were in front of a barrier, or for messages. From ``done`` to
-    ``start`` is one cycle, and two from that of another unit.
+    The one at the engine starts at once, unless it has to wait: for instructions of units that were
+    in front of a barrier, or for messages. From ``done`` to ``start`` of the next is one cycle, and
+    two from that of another unit.
 
     Parameters
     ----------
@@ -53,17 +53,18 @@ class Slot(EmitOnce):
         It is complete, and this is where it stands.
     barrier : In(1), after : In(units), boxes : In(8)
         The next one committed waits for all that these units have outstanding, and for messages;
-        only while ``free``.
+        only while ``clear_of_waits``.
     outstanding : In(units x 2), completed : In(units)
         Of all units of the sub-core.
     messages : In(8), takes : Out(8)
         Boxes with a message, and out of which one is taken.
     frozen : In(1)
         Start nothing.
-    free, busy : Out(1), count : Out(2)
-        There is room for an instruction; one is at work; how many there are.
+    free, clear_of_waits, busy : Out(1), count : Out(2)
+        There is room for an instruction; and none is there that may have to wait, so that what the
+        next one waits for can be told; one is at work; how many there are.
     oldest : Out(20)
-        Position of the one at work, or else of the one that waits.
+        Position of the one at the engine, or else of the one behind it.
     start : Out(1), command : Out(command), done : In(1)
         To the engine.
     """
@@ -90,6 +91,7 @@ class Slot(EmitOnce):
                 "takes": Out(BOXES),
                 "frozen": In(1),
                 "free": Out(1),
+                "clear_of_waits": Out(1),
                 "busy": Out(1),
                 "count": Out(OUTSTANDING_BITS),
                 "oldest": Out(POSITION_BITS),
@@ -103,10 +105,13 @@ class Slot(EmitOnce):
 
     def elaborate(self, platform):
         m = Module()
-        waiting, launch = Signal(), Signal()
+        # One is behind another; moves on to the engine; is held there; starts.
+        behind, moves, held, launch = Signal(), Signal(), Signal(), Signal()
         m.d.comb += [
-            self.free.eq(~waiting),
-            self.count.eq(waiting + self.busy),
+            self.free.eq(~behind),
+            self.clear_of_waits.eq(~behind & ~held),
+            self.count.eq(behind + (held | self.busy)),
+            moves.eq(behind & ~held & (~self.busy | self.done)),
         ]
 
         # Registers: written one by one, moved on all at once.
@@ -117,7 +122,7 @@ class Slot(EmitOnce):
                 m.d.sync += after.eq(self.value)
             with m.If(self.clear):
                 m.d.sync += after.eq(0)
-            with m.If(launch):
+            with m.If(moves):
                 m.d.sync += current.eq(after)
             now[name] = current
         m.d.comb += assign(self.command, self._registers.expand(now))
@@ -140,28 +145,28 @@ class Slot(EmitOnce):
 
         m.d.comb += [
             launch.eq(
-                waiting
-                & (~self.busy | self.done)
+                (moves | held)
                 & Cat(clears).all()
                 & ((left_boxes & ~self.messages) == 0)
                 & ~self.frozen
             ),
             self.takes.eq(Mux(launch, left_boxes, 0)),
         ]
-        with m.If(self.reset | launch):
-            m.d.sync += waiting.eq(0)
+        with m.If(self.reset | moves):
+            m.d.sync += behind.eq(0)
         with m.Elif(self.commit):
-            m.d.sync += waiting.eq(1)
+            m.d.sync += behind.eq(1)
+        m.d.sync += held.eq((moves | held) & ~launch & ~self.reset)
         with m.If(launch):
             m.d.sync += self.busy.eq(1)
         with m.Elif(self.done):
             m.d.sync += self.busy.eq(0)
         m.d.sync += self.start.eq(launch)
 
-        where, at_work = Signal(POSITION_BITS), Signal(POSITION_BITS)
+        where, at_engine = Signal(POSITION_BITS), Signal(POSITION_BITS)
         with m.If(self.commit):
             m.d.sync += where.eq(self.position)
-        with m.If(launch):
-            m.d.sync += at_work.eq(where)
-        m.d.comb += self.oldest.eq(Mux(self.busy, at_work, where))
+        with m.If(moves):
+            m.d.sync += at_engine.eq(where)
+        m.d.comb += self.oldest.eq(Mux(self.busy | held, at_engine, where))
         return m

@@ -32,8 +32,8 @@ __all__ = ["FIGURES", "Figure", "NotMeasured"]
 
 TRAINED = Path("build/train/epochs.csv")
 """Where ``make train`` leaves the accuracy of every epoch."""
-REPLAYED = Path("build/train/replay.json")
-"""Where it leaves what the replay of training steps through the engines counted."""
+CORE_STEPS = Path("build/train/core.json")
+"""Where it leaves what the training steps that ran in RTL counted."""
 LANES = CONFIG.array.lanes
 
 BESIDE = {
@@ -136,8 +136,8 @@ def _bits_differ() -> float:
     )
 
 
-def _replayed_values_differ() -> float:
-    return sum(row["differ"] for row in _replay())
+def _trained_values_differ() -> float:
+    return sum(sum(step["differ"].values()) for step in _trained_steps())
 
 
 def _training_step() -> float:
@@ -160,20 +160,34 @@ def _accuracy() -> float:
     return 100 * float(rows[-1]["test_accuracy"])
 
 
-def _replay() -> Any:
-    if not REPLAYED.exists():
-        raise NotMeasured(f"there is no {REPLAYED}: run `make train` first")
-    return json.loads(REPLAYED.read_text(encoding="utf-8"))
+def _trained_steps() -> Any:
+    if not CORE_STEPS.exists():
+        raise NotMeasured(f"there is no {CORE_STEPS}: run `make train` first")
+    return json.loads(CORE_STEPS.read_text(encoding="utf-8"))
 
 
-def _digits_speedup(engine: str, layer: int) -> Callable[[], float]:
+def _digits_speedup(unit: str) -> Callable[[], float]:
     def measure() -> float:
-        rows = [row for row in _replay() if (row["stage"], row["layer"]) == (engine.upper(), layer)]
-        if not rows:
-            raise NotMeasured(f"{REPLAYED} has nothing of {engine} in layer {layer}")
-        return sum(row["dense_cycles"] for row in rows) / sum(row["cycles"] for row in rows)
+        counts = [step["counters"][unit] for step in _trained_steps()]
+        entered = sum(each["busy"] for each in counts)
+        return 1 + sum(each["skipped"] for each in counts) / entered
 
     return measure
+
+
+def _on_core(measure: str) -> Any:
+    # Imported here, as below.
+    from scripts.bench import core
+
+    return getattr(core, measure)()
+
+
+def _core_cycles_over_busy() -> float:
+    return max(step.cycles_over_busy for step in _on_core("core_steps"))
+
+
+def _core_values_differ() -> float:
+    return sum(sum(step.differ.values()) for step in _on_core("core_steps"))
 
 
 def _figures() -> list[Figure]:
@@ -353,10 +367,56 @@ def _figures() -> list[Figure]:
             target=0,
         ),
         Figure(
-            name="replayed_values_differ",
-            what="values that differ in the replay of the last `make train`",
+            name="core_speed",
+            what="Verilated core under cocotb, one thread, a digits step of batch 32",
+            unit="kHz",
+            measure=partial(_on_core, "core_khz"),
+            relation=">=",
+            target=25,
+        ),
+        Figure(
+            name="core_cycles_over_busy",
+            what="such a step, cycles / (busiest engine of each phase + DMA not hidden)",
+            unit="x",
+            measure=_core_cycles_over_busy,
+            relation="<=",
+            target=1.15,
+        ),
+        Figure(
+            name="core_values_differ",
+            what="values that differ between RTL and model in three such steps",
             unit="values",
-            measure=_replayed_values_differ,
+            measure=_core_values_differ,
+            relation="<=",
+            target=0,
+        ),
+        Figure(
+            name="instruction_overhead",
+            what="idle cycles between two dependent instructions of an engine, both decoded",
+            unit="cycles",
+            measure=lambda: max(idle for idle, _ in _on_core("instruction_cycles").values()),
+            relation="<=",
+            target=12,
+        ),
+        Figure(
+            name="instruction_interval",
+            what="cycles from one shortest instruction to the next, nothing decoded ahead",
+            unit="cycles",
+            measure=lambda: max(each for _, each in _on_core("instruction_cycles").values()),
+        ),
+        Figure(
+            name="verilog_seconds",
+            what="`make verilog CONFIG=paper`",
+            unit="s",
+            measure=partial(_on_core, "verilog_seconds"),
+            relation="<=",
+            target=60,
+        ),
+        Figure(
+            name="trained_values_differ",
+            what="values that differ between RTL and model in the last `make train`",
+            unit="values",
+            measure=_trained_values_differ,
             relation="<=",
             target=0,
             make="make train",
@@ -379,19 +439,17 @@ def _figures() -> list[Figure]:
             make="make train",
         ),
     ]
-    for layer in range(3):
-        for engine in ("fp", "bp", "wg"):
-            # The gradient of the input is wanted by nobody.
-            if (engine, layer) != ("bp", 0):
-                figures.append(
-                    Figure(
-                        name=f"digits_speedup_{engine}_{layer}",
-                        what=f"{engine.upper()}, dense cycles / cycles, digits, layer {layer}",
-                        unit="x",
-                        measure=_digits_speedup(engine, layer),
-                        make="make train",
-                    )
-                )
+    for unit in ("fp_fp", "bp_bp", "bp_wg"):
+        engine = unit[-2:]
+        figures.append(
+            Figure(
+                name=f"digits_speedup_{engine}",
+                what=f"{engine.upper()}, busy cycles without skipping / with it, `make train`",
+                unit="x",
+                measure=_digits_speedup(unit),
+                make="make train",
+            )
+        )
     return figures
 
 

@@ -281,13 +281,14 @@ class CoreDriver:
             raise RuntimeError(f"a bench records {RECORDS} changes of what is at work, no more")
         words = self._records[:count]
         times = (words & np.uint64((1 << TIME_BITS) - 1)).astype(np.int64)
+        # What is still at work at the end, since its program was stopped, has no more cycles.
+        times = np.append(times, times.max(initial=-1) + 1)
         found = {}
         names = (f"{subcore}_{unit}" for subcore, units in UNITS.items() for unit in units)
         for number, name in enumerate(names):
             at_work = (words >> np.uint64(TIME_BITS + number)) & np.uint64(1)
             edges = np.diff(at_work.astype(np.int8), prepend=0, append=0)
-            ends = np.append(times, times[-1:] + 1)
-            found[name] = np.stack([ends[edges > 0], ends[edges < 0]], axis=1)
+            found[name] = np.stack([times[edges > 0], times[edges < 0]], axis=1)
         return found
 
     async def _outcome(self, subcore: str) -> Outcome:

@@ -35,23 +35,24 @@ VERILATOR_FLAGS = (
     "--noassert",
     "-Wno-fatal",
     "-Wno-lint",
-    "-CFLAGS",
-    "-O2",
     "-LDFLAGS",
     "-rdynamic",
 )
+MAKE_FLAGS = ("OPT_FAST=-O2", "OPT_GLOBAL=-O2", "OPT_SLOW=-O0")
+"""What runs once, to set all up, is half of the code, and not worth the time of optimising it."""
 
 
 class _Runner(Verilator):
-    """cocotb's runner, with only the memories and the top's ports open to the testbench.
+    """cocotb's runner, with only the memories and the top's ports open, and its code optimised.
 
     Its own ``--public-flat-rw`` opens every signal, which keeps Verilator from optimising any.
     """
 
     def _build_command(self) -> list[list[str]]:
         commands = super()._build_command()
-        commands[0].remove("--public-flat-rw")
-        return commands
+        verilate, make = commands
+        verilate.remove("--public-flat-rw")
+        return [verilate, [*make, *MAKE_FLAGS]]
 
 
 def build(top: EngineBench, *, waves: bool = False) -> tuple[_Runner, str, Path]:
@@ -78,6 +79,7 @@ def build(top: EngineBench, *, waves: bool = False) -> tuple[_Runner, str, Path]
         *emission.texts.values(),
         control,
         *VERILATOR_FLAGS,
+        *MAKE_FLAGS,
         verilator_version(),
         str(waves),
     ):

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import multiprocessing
+import pickle
+import select
 import socket
+import subprocess
+import sys
 import tempfile
 import types
 from collections.abc import Mapping
 from dataclasses import dataclass
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +27,7 @@ __all__ = ["LEAST_DRAM", "SOCKET", "CoreRequest", "CoreRun", "CoreSession"]
 
 SOCKET = "CORE_SESSION"
 """Variable of the environment by which the testbench knows whom to ask for work."""
+POLL_SECONDS = 0.2
 LEAST_DRAM = 1 << 21
 """Bytes: one build serves all that needs less."""
 
@@ -79,9 +83,13 @@ class CoreSession:
         # A power of two, as a Dram asks for.
         size = max(LEAST_DRAM, 1 << (dram_bytes - 1).bit_length())
         self._setting = {"config": config, "dram_bytes": size}
-        context = multiprocessing.get_context("spawn")
-        self._process = context.Process(target=_serve, args=(self._setting, path))
-        self._process.start()
+        # In a process of its own, since a simulation is told what to do by its environment.
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "sim.harness.session", path], stdin=subprocess.PIPE
+        )
+        assert self._process.stdin is not None
+        with self._process.stdin as pipe:
+            pickle.dump(self._setting, pipe)
         self._connection: Connection | None = None
 
     def __enter__(self) -> Self:
@@ -105,8 +113,9 @@ class CoreSession:
         """
         if self._connection is not None:
             return
-        if self._server not in wait([self._server, self._process.sentinel]):
-            raise RuntimeError("the core could not be built or started")
+        while not select.select([self._server], [], [], POLL_SECONDS)[0]:
+            if self._process.poll() is not None:
+                raise RuntimeError("the core could not be built or started")
         self._connection = Connection(self._server.accept()[0].detach())
         self._connection.send(self._setting)
 
@@ -134,11 +143,14 @@ class CoreSession:
             self._connection.close()
         else:
             self._process.terminate()
-        self._process.join()
+        self._process.wait()
         self._server.close()
         self._folder.cleanup()
 
 
-def _serve(setting: dict[str, Any], path: str) -> None:
-    """Runs the testbench: in a process of its own, since it is told what to do by environment."""
-    run(CoreBench(**setting), "sim.harness.cocotb_session", environment={SOCKET: path})
+if __name__ == "__main__":
+    run(
+        CoreBench(**pickle.load(sys.stdin.buffer)),
+        "sim.harness.cocotb_session",
+        environment={SOCKET: sys.argv[1]},
+    )

@@ -14,7 +14,7 @@ can set a sticky status takes a :class:`Status` and adds to it; everything takes
              (scale)  compare
     update   update(w, v, dw, UpdateRule(lr=, mu=, wd=, k=))   -> w, v, w_stored
     network  Network(layers=, input_size=, steps=, wg_samples=), Network.for_chip(config, ...):
-             forward, backward, train_step -> StepRecord (all of a step; save, load)
+             forward, backward, train_step -> StepRecord (all of a step)
 
 >>> import numpy as np
 >>> from sim.model import Status, encode, psum_fp, read_fp

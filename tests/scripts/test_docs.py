@@ -27,7 +27,7 @@ def test_example_of_programming_runs(capsys):
         exec(block, names)
     text = capsys.readouterr().out
     assert "FP_CONV" in text and "; conv_fp of both samples" in text
-    assert text.endswith("nothing is wrong\n[4. 4. 4. 4.]\n")
+    assert "nothing is wrong\n[4. 4. 4. 4.]\nnothing is wrong " in text
 
 
 def test_every_setting_is_in_the_table():

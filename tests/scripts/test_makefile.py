@@ -40,6 +40,7 @@ def test_help_names_every_target():
         (["sim", "WAVES=1"], "backspike sim --waves"),
         (["bench", "ONLY=lut_fp"], "backspike bench --only lut_fp"),
         (["train", "ARGS=--epochs 1"], "backspike train --epochs 1"),
+        (["train", "CONFIG=paper", "BACKEND=rtl"], "backspike train --config paper --backend rtl"),
         (["test"], 'python -m pytest -n auto -m "not slow"'),
         (["test-all", "JOBS=3"], "python -m pytest -n 3"),
     ],

@@ -10,7 +10,7 @@ def test_every_file_that_runs_a_bench_is_listed():
     launching = {
         str(path.relative_to(ROOT))
         for path in (ROOT / "tests").rglob("test_*.py")
-        if "sim.harness.cosim" in path.read_text() or "scripts.replay import" in path.read_text()
+        if "sim.harness.cosim" in path.read_text() or "sim.harness.session" in path.read_text()
     }
     launching.discard("tests/scripts/test_sim.py")
     assert launching == set(BENCHES.values())

@@ -1,12 +1,16 @@
 """Without this, a resumed run could differ from one never stopped, and bad input end in a trace."""
 
 import csv
+import json
+import re
 
 import numpy as np
 import pytest
 
-from scripts import cli, train
-from sim.model.record import StepRecord, save_arrays
+from scripts import cli
+from scripts.train import measure_training_step, training
+from scripts.train.checkpoint import save_arrays
+from scripts.train.digits import Data
 
 QUICK = ["--epochs", "2", "--batch", "32"]
 
@@ -14,13 +18,13 @@ QUICK = ["--epochs", "2", "--batch", "32"]
 @pytest.fixture
 def few_digits(monkeypatch):
     """A part of the data, so that an epoch takes a second."""
-    data, test = train.load_digits()
-    few = train.Data(data.x[:180], data.y[:180]), train.Data(test.x[:50], test.y[:50])
-    monkeypatch.setattr(train, "load_digits", lambda: few)
+    data, test = training.load_digits()
+    few = Data(data.x[:180], data.y[:180]), Data(test.x[:50], test.y[:50])
+    monkeypatch.setattr(training, "load_digits", lambda: few)
 
 
 def start(*arguments):
-    return cli.main(["train", "--no-replay", *arguments])
+    return cli.main(["train", "--backend", "model", *arguments])
 
 
 def files(folder):
@@ -39,7 +43,7 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(
     assert start(*QUICK, "--out", str(whole)) == 0
     assert "after 2 epochs (12 steps, 0 without an update)" in capsys.readouterr().out
 
-    measure, calls = train.accuracy, []
+    measure, calls = training.accuracy, []
 
     def stop_in_the_second_epoch(*arguments):
         calls.append(arguments)
@@ -48,14 +52,13 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(
         return measure(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(train, "accuracy", stop_in_the_second_epoch)
+        patch.setattr(training, "accuracy", stop_in_the_second_epoch)
         assert start(*QUICK, "--out", str(stopped)) == 130
     assert files(stopped) != files(whole)
     assert start(*QUICK, "--out", str(stopped), "--resume") == 0
     assert files(stopped) == files(whole)
     assert {path.name for path in whole.iterdir()} == {
-        "checkpoint.npz", "epochs.csv", "first.npz", "last.npz", "program.json", "steps.csv",
-        "training.png",
+        "checkpoint.npz", "epochs.csv", "program.json", "steps.csv", "training.png",
     }  # fmt: skip
 
     # Nothing is left to do, and what is there stays.
@@ -65,15 +68,41 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(
         rows = list(csv.DictReader(file))
     assert [int(row["step"]) for row in rows] == list(range(12))
     assert float(rows[-1]["loss"]) < float(rows[0]["loss"])
-    first = StepRecord.load(whole / "first.npz")
-    assert first.loss == float(rows[0]["loss"])
-    assert [layer.x.shape[1:] for layer in first.layers] == [
-        (32, 8, 8, 1), (32, 8, 8, 16), (32, 1, 1, 256),
-    ]  # fmt: skip
 
     assert start(*QUICK, "--seed", "1", "--out", str(stopped), "--resume") == 2
     message = f"seed must be 0 as in the checkpoint {stopped / 'checkpoint.npz'}, not 1\n"
     assert capsys.readouterr().err.endswith(f"backspike train: {message}")
+
+
+def test_the_core_goes_on_by_itself_and_what_differs_is_told(monkeypatch, tmp_path, capsys):
+    """All steps in RTL, the last with fewer samples; then one is compared with a wrong model."""
+    data, test = training.load_digits()
+    few = Data(data.x[:20], data.y[:20]), Data(test.x[:10], test.y[:10])
+    monkeypatch.setattr(training, "load_digits", lambda: few)
+    settings = ["--batch", "8", "--epochs", "1", "--out"]
+    assert start(*settings, str(tmp_path / "model")) == 0
+    assert cli.main(["train", "--backend", "rtl", *settings, str(tmp_path / "rtl")]) == 0
+    shown = capsys.readouterr().out
+    compared = re.search(r"([\d,]+) values compared, 0 differ", shown)
+    assert compared and int(compared[1].replace(",", "")) > 400_000
+    assert (tmp_path / "rtl" / "timeline.png").read_bytes().startswith(b"\x89PNG")
+    steps = json.loads((tmp_path / "rtl" / "core.json").read_text())
+    assert [step["number"] for step in steps] == [0, 1, 2]
+    model, rtl = files(tmp_path / "model"), files(tmp_path / "rtl")
+    assert model == rtl
+
+    # A run from the checkpoint has nothing left, but for the steps that are checked.
+    take = training.Step.take
+
+    def wrong(step, network, weights):
+        record = take(step, network, weights)
+        if step.number == 1:
+            record.layers[1].w_new[0, 0] += 1
+        return record
+
+    monkeypatch.setattr(training.Step, "take", wrong)
+    assert cli.main(["train", "--resume", *settings, str(tmp_path / "model")]) == 1
+    assert ", 9 differ; see" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -85,6 +114,7 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(
         (["--momentum", "1"], "momentum must be from 0 to below 1, not 1.0"),
         (["--loss-scale", "3"], "loss_scale must be a power of two, not 3.0"),
         (["--th-l", "3"], "th_l must be from -2 to 2, not 3.0"),
+        (["--backend", "fpga"], "argument --backend: invalid choice: 'fpga'"),
         (["--config", "none"], "a configuration must be a preset"),
         (["--resume"], "checkpoint.npz must be a checkpoint to resume from, and there is none"),
     ],
@@ -112,4 +142,4 @@ def test_a_broken_checkpoint_is_no_checkpoint(tmp_path, capsys):
 
 
 def test_a_training_step_is_measured():
-    assert 0 < train.measure_training_step(count=1) < 10
+    assert 0 < measure_training_step(count=1) < 10

@@ -8,14 +8,11 @@ import numpy as np
 
 from hw.instruction import Fault
 from hw.presets import load
-from scripts.train import CLASSES, Training, TrainingSettings, batches, load_digits
+from scripts.train import Training, TrainingSettings
 from sim.harness.session import CoreRequest, CoreSession
-from sim.model import UpdateRule
 from toolchain.step import plan_step
 
 SAMPLES = 8
-LOSS_SCALE = 1024
-RULE = UpdateRule(lr=0.1, mu=0.9, k=1 / LOSS_SCALE)
 
 
 def test_digits():
@@ -25,20 +22,20 @@ def test_digits():
     print(f"seed {settings.seed}")
     training = Training.start(config, settings)
     network, weights = training.network, training.weights
-    data, _ = load_digits()
     plan = plan_step(network, config, SAMPLES)
-    order = batches(len(data.x), settings, 0)
+    steps = training.epoch_steps(0)
     with CoreSession(config, dram_bytes=plan.size) as session:
         dram = np.zeros(0, np.uint8)
         for latency, stall in ((40, 40), (4, 0)):
-            chosen = next(order)
-            x, targets = data.x[None, chosen], np.eye(CLASSES)[data.y[chosen]]
+            step = next(steps)
+            batch, scalars = (step.x, step.targets), (step.rule, step.loss_scale)
             if len(dram):
-                plan.put_batch(dram, x, targets)
+                plan.put_batch(dram, *batch)
+                plan.put_scalars(dram, *scalars)
             else:
-                dram = plan.image(weights, x, targets, RULE, LOSS_SCALE)
+                dram = plan.image(weights, *batch, *scalars)
             before = copy.deepcopy(weights)
-            record = network.train_step(x, targets, weights, RULE, loss_scale=LOSS_SCALE)
+            record = step.take(network, weights)
             request = CoreRequest(dram=dram, programs=plan.addresses, latency=latency, stall=stall)
             run = session.run(request)
             assert all(each.fault is Fault.NONE for each in run.outcomes.values()), run.outcomes

@@ -14,7 +14,6 @@ from hw.arith.format import FP16, Float
 from hw.presets import PRESETS
 from sim.model import Status, UpdateRule, add_dw, read_bp, round_values, to_psum
 from sim.model.network import Layer, Network, Weights, loss_gradient
-from sim.model.record import StepRecord
 from tests.sim.model import autodiff
 from tests.sim.model.reference import rng, same_bits
 
@@ -208,7 +207,7 @@ def steps_of(net, weights, count, **settings):
 
 
 @pytest.mark.parametrize("format", [FP16, Float(5, 2)], ids=str)
-def test_a_training_step_can_be_saved_and_loaded(tmp_path, format):
+def test_a_training_step_goes_on_where_the_one_before_ended(format):
     net = dataclasses.replace(NETWORKS["whole"], format=format)
     random = rng(8)
     weights = [Weights.start(random.normal(size=s), format) for s in net.weight_shapes]
@@ -216,20 +215,10 @@ def test_a_training_step_can_be_saved_and_loaded(tmp_path, format):
     assert first.updated
     assert any((layer.w != layer.w_new).any() for layer in first.layers)
     assert np.array_equal(second.layers[0].v, first.layers[0].v_new)
-    second.save(tmp_path / "deep" / "step.npz", format)
-    loaded = StepRecord.load(tmp_path / "deep" / "step.npz")
-    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["step.npz"]
-    for mine, other in zip([second, *second.layers], [loaded, *loaded.layers], strict=True):
-        for name, value in vars(mine).items():
-            if isinstance(value, np.ndarray):
-                assert same_bits(value, getattr(other, name)), name
-                assert value.dtype == getattr(other, name).dtype, name
-            elif name != "layers":
-                assert value == getattr(other, name), name
-    assert loaded.loss == second.loss > 0
+    assert second.loss > 0
     # What Grad reads is what the loss gave, at every time step.
-    conv = read_bp(loaded.layers[-1].psum_bp, status=Status(), format=format)
-    assert all(np.array_equal(step, loaded.gradient) for step in conv)
+    conv = read_bp(second.layers[-1].psum_bp, status=Status(), format=format)
+    assert all(np.array_equal(step, second.gradient) for step in conv)
 
 
 def test_a_status_stops_the_update():

@@ -1,0 +1,115 @@
+"""What is measured on the whole core, Verilated: training steps, and instructions one by one."""
+
+from __future__ import annotations
+
+import itertools
+import subprocess
+import sys
+import tempfile
+import time
+from functools import cache
+from statistics import fmean
+
+import numpy as np
+
+from hw.isa import IsaShape
+from scripts.bench.simulation import CONFIG
+from scripts.train.core import CoreStep, CoreTrainer
+from scripts.train.settings import TrainingSettings
+from scripts.train.training import Training
+from sim.harness.session import CoreRequest, CoreSession
+from toolchain.program import Program
+
+__all__ = ["core_khz", "core_steps", "instruction_cycles", "verilog_seconds"]
+
+STEPS = 3
+COMPUTE = {
+    "fp": {"FP_CONV": "fp", "FP_SOMA": "soma"},
+    "bp": {"BP_CONV": "bp", "WG_CONV": "wg", "BP_GRAD": "grad", "WU": "wu"},
+}
+"""An instruction of each engine, which without operands has the least to do."""
+QUEUED = 2
+"""Instructions of a unit that are decoded ahead: one at work, one behind it."""
+DRAM_BYTES = 1 << 16
+
+
+@cache
+def core_steps() -> tuple[CoreStep, ...]:
+    """The first training steps of the digits, batch 32, on the core with 16 x 16 arrays."""
+    training = Training.start(CONFIG, TrainingSettings())
+    core = CoreTrainer(training.network, CONFIG, training.settings.batch)
+    core.start()
+    try:
+        for step in itertools.islice(training.epoch_steps(0), STEPS):
+            core.take(step, training.weights)
+    finally:
+        core.close()
+    return tuple(core.steps)
+
+
+def core_khz() -> float:
+    """Simulated clock of the fastest of the steps."""
+    return max(step.cycles / step.seconds for step in core_steps()) / 1000
+
+
+@cache
+def instruction_cycles() -> dict[str, tuple[float, float]]:
+    """Of the shortest instruction of each engine: idle cycles to the next one, and decoding.
+
+    The first is how many cycles an engine rests between two instructions of which the second takes
+    what the first one leaves, once both are decoded; the other how many cycles there are from one
+    to the next, or the engine's own if they are more, where nothing is decoded ahead.
+    """
+    shape = IsaShape.from_config(CONFIG)
+    found = {}
+    with CoreSession(CONFIG, dram_bytes=DRAM_BYTES) as session:
+        for subcore, mnemonics in COMPUTE.items():
+            for mnemonic, unit in mnemonics.items():
+                in_turn = Program(shape, subcore)
+                for _ in range(2 * QUEUED):
+                    in_turn.add(mnemonic, reason="one behind the other")
+                starts = _spans(session, {subcore: in_turn}, f"{subcore}_{unit}")[:, 0]
+
+                held = Program(shape, subcore)
+                held.barrier(unit, boxes=[0], reason="nothing starts before all is decoded")
+                for _ in range(QUEUED):
+                    held.add(mnemonic, reason="decoded ahead")
+                (other,) = (name for name in COMPUTE if name != subcore)
+                spans = _spans(
+                    session,
+                    {subcore: held, other: _late_message(shape, other)},
+                    f"{subcore}_{unit}",
+                )
+                found[mnemonic] = (float(spans[1, 0] - spans[0, 1]), fmean(np.diff(starts)))
+    return found
+
+
+def _late_message(shape: IsaShape, subcore: str) -> Program:
+    """Sends a message after some time: that of 16 bursts, one behind the other."""
+    program = Program(shape, subcore)
+    for _ in range(16):
+        program.add("DMA_RD", reason="takes its time")
+    program.barrier("noc", after="read", reason="not before that")
+    program.add("NOC_CTRL", reason="now all is decoded")
+    return program
+
+
+def _spans(session: CoreSession, programs: dict[str, Program], unit: str) -> np.ndarray:
+    """When the unit was at work, from the first cycle to the one behind the last."""
+    dram = np.zeros(DRAM_BYTES, np.uint8)
+    addresses = {}
+    for number, (subcore, program) in enumerate(programs.items()):
+        program.end()
+        words = np.array(program.words, "<u4").view(np.uint8)
+        addresses[subcore] = number * DRAM_BYTES // 2
+        dram[addresses[subcore] :][: len(words)] = words
+    return session.run(CoreRequest(dram=dram, programs=addresses)).activity[unit]
+
+
+def verilog_seconds() -> float:
+    """``make verilog CONFIG=paper``, from the start of the command to its end."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "scripts.cli", "verilog", "paper", "--out", folder]
+        began = time.perf_counter()
+        subprocess.run(command, check=True, capture_output=True)
+        return time.perf_counter() - began

@@ -1,1 +1,0 @@
-"""Replays a recorded training step of the model through the Verilated engines."""
