@@ -1,7 +1,8 @@
 """What an instruction is made of: operands, and the steps that turn them into a command.
 
-The table in :mod:`hw.isa` is written in these words. The decoder in hardware, the assembler, the
-disassembler, the instruction-level model and the reference page all read the same table.
+The table in :mod:`hw.isa` is written in these words, and in the operands of :mod:`hw.operands`. The
+decoder in hardware, the assembler, the disassembler, the instruction-level model and the reference
+page all read the same table.
 
 A step is a multiply-accumulate, a bound, or the check of an access. The decoder runs one in a
 cycle, on a register file of whole numbers; :meth:`Instruction.evaluate` is the same in Python.

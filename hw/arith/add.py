@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from amaranth import Cat, Const, Module, Mux, Signal
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In
 from amaranth.utils import bits_for
 
 from hw.arith.format import Float
-from hw.arith.rounding import DIGIT_BITS, Rounding
+from hw.arith.rounding import DIGIT_BITS, RoundedUnit, Rounding
 from hw.arith.unpack import Parts, delayed, unpack
-from hw.component import EmitOnce
 
 __all__ = ["FloatAdd"]
 
@@ -19,12 +18,8 @@ EXTRA_BITS = 3
 """Bits of the aligned smaller operand below the larger: guard, round, sticky."""
 
 
-class FloatAdd(EmitOnce):
+class FloatAdd(RoundedUnit):
     """o = RN(a + b) as IEEE 754 has it; flip the sign bit of ``b`` to subtract.
-
-    ``overflow``: finite operands gave an infinity. ``invalid``: the result is NaN, read or made.
-
-    Latency is :attr:`latency` cycles; throughput one operation a cycle.
 
     Parameters
     ----------
@@ -33,35 +28,23 @@ class FloatAdd(EmitOnce):
     Members
     -------
     a, b : In(format.width)
-    o : Out(format.width)
-    overflow, invalid : Out(1)
+        For the others see :class:`hw.arith.rounding.RoundedUnit`.
     """
+
+    cycles = SUM_CYCLES
 
     def __init__(self, *, format: Float):
         self._format = format
         width = 1 + format.mantissa + 1 + EXTRA_BITS
-        self._rounding = Rounding(
+        rounding = Rounding(
             format=format,
             width=width,
             twos_complement=False,
             limit_max=(1 << format.exponent) - 1,
             longest_shift=width - 1,
         )
-        super().__init__(
-            {
-                "a": In(format.width),
-                "b": In(format.width),
-                "o": Out(format.width),
-                "overflow": Out(1),
-                "invalid": Out(1),
-            },
-            format=format,
-        )
-
-    @property
-    def latency(self) -> int:
-        """Cycles from ``a`` and ``b`` to ``o``."""
-        return SUM_CYCLES + self._rounding.latency
+        operands = {"a": In(format.width), "b": In(format.width)}
+        super().__init__(operands, rounding, format=format)
 
     def elaborate(self, platform):
         m = Module()
@@ -100,7 +83,7 @@ class FloatAdd(EmitOnce):
         extended = Cat(minus, addend ^ minus.replicate(len(addend)), minus)
         m.d.sync += total.eq((Cat(minus, Const(0, EXTRA_BITS), augend) + extended)[1:])
 
-        rounded = self._rounding.build(
+        self._round(
             m,
             value=total,
             limit=delayed(m, large.exponent, SUM_CYCLES - 1, "exponent"),
@@ -108,11 +91,6 @@ class FloatAdd(EmitOnce):
             nan=delayed(m, nan, SUM_CYCLES, "nan"),
             infinite=delayed(m, large.infinite, SUM_CYCLES - 1, "infinite"),
         )
-        m.d.comb += [
-            self.o.eq(rounded.code),
-            self.overflow.eq(rounded.overflow),
-            self.invalid.eq(rounded.invalid),
-        ]
         return m
 
     def _align(self, m: Module, small: Signal, distance: Signal) -> Signal:

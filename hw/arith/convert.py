@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from amaranth import Cat, Const, Module, Mux
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In
 
 from hw.arith.format import Float
-from hw.arith.rounding import Rounding
+from hw.arith.rounding import RoundedUnit, Rounding
 from hw.arith.unpack import unpack
-from hw.component import EmitOnce
 
 __all__ = ["FloatConvert"]
 
 
-class FloatConvert(EmitOnce):
+class FloatConvert(RoundedUnit):
     """A number of one format as a number of another, rounded to nearest, ties to even.
 
     NaN gives the one NaN of the target, with ``invalid``; infinities stay infinities; a finite
     number that becomes one sets ``overflow``.
-
-    Latency is :attr:`latency` cycles; throughput one value a cycle.
 
     Parameters
     ----------
@@ -28,8 +25,7 @@ class FloatConvert(EmitOnce):
     Members
     -------
     i : In(source.width)
-    o : Out(target.width)
-    overflow, invalid : Out(1)
+        For the others see :class:`hw.arith.rounding.RoundedUnit`.
     """
 
     def __init__(self, *, source: Float, target: Float):
@@ -42,28 +38,14 @@ class FloatConvert(EmitOnce):
         self._below = min(max(-self._offset, 0), target.mantissa + 2)
         self._width = self._below + max(source.mantissa + 1, target.mantissa + 2)
         limit_max = (1 << source.exponent) - 2 + self._offset + self._below
-        self._rounding = Rounding(
+        rounding = Rounding(
             format=target,
             width=self._width,
             twos_complement=False,
             limit_max=limit_max,
             longest_shift=self._below + source.mantissa,
         )
-        super().__init__(
-            {
-                "i": In(source.width),
-                "o": Out(target.width),
-                "overflow": Out(1),
-                "invalid": Out(1),
-            },
-            source=source,
-            target=target,
-        )
-
-    @property
-    def latency(self) -> int:
-        """Cycles from ``i`` to ``o``."""
-        return self._rounding.latency
+        super().__init__({"i": In(source.width)}, rounding, source=source, target=target)
 
     def elaborate(self, platform):
         m = Module()
@@ -74,7 +56,7 @@ class FloatConvert(EmitOnce):
             limit = Mux(parts.exponent < least, 0, limit)
         significand = parts.significand
         below = self._width - self._below - len(significand)
-        rounded = self._rounding.build(
+        self._round(
             m,
             value=Cat(Const(0, below), significand),
             limit=limit,
@@ -82,9 +64,4 @@ class FloatConvert(EmitOnce):
             nan=parts.nan,
             infinite=parts.infinite,
         )
-        m.d.comb += [
-            self.o.eq(rounded.code),
-            self.overflow.eq(rounded.overflow),
-            self.invalid.eq(rounded.invalid),
-        ]
         return m

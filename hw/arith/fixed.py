@@ -6,7 +6,7 @@ from amaranth import Module, Mux, Signal, signed
 from amaranth.lib.wiring import In, Out
 
 from hw.arith.format import Float
-from hw.arith.rounding import Rounding
+from hw.arith.rounding import RoundedUnit, Rounding
 from hw.arith.unpack import unpack
 from hw.component import EmitOnce
 
@@ -60,7 +60,7 @@ class ToFixed(EmitOnce):
         return m
 
 
-class RoundFixed(EmitOnce):
+class RoundFixed(RoundedUnit):
     """An integer on a grid, rounded to the nearest number of a format, ties to even.
 
     o = RN(i * 2**(lsb - scale))
@@ -68,8 +68,6 @@ class RoundFixed(EmitOnce):
     Zero gives +0; other values that round to zero keep their sign; values that round beyond the
     largest finite number give an infinity with ``overflow``. The most negative integer stands for
     NaN and gives NaN with ``invalid``.
-
-    Latency is :attr:`latency` cycles; throughput one value a cycle.
 
     Parameters
     ----------
@@ -87,8 +85,7 @@ class RoundFixed(EmitOnce):
     i : In(signed(width))
     scale : In(scale_bits)
         Only with scale_bits > 0; belongs to the ``i`` of the same cycle.
-    o : Out(format.width)
-    overflow, invalid : Out(1)
+        For the others see :class:`hw.arith.rounding.RoundedUnit`.
 
     Raises
     ------
@@ -107,33 +104,25 @@ class RoundFixed(EmitOnce):
                 f"RoundFixed.width must be at least {least} bits for these parameters, "
                 f"not {width!r}"
             )
-        self._rounding = Rounding(
+        rounding = Rounding(
             format=format,
             width=width - 1,
             twos_complement=True,
             limit_max=self._limit,
             longest_shift=width - 1,
         )
-        ports = {
-            "i": In(signed(width)),
-            "o": Out(format.width),
-            "overflow": Out(1),
-            "invalid": Out(1),
-        }
+        operands = {"i": In(signed(width))}
         if scale_bits:
-            ports["scale"] = In(scale_bits)
+            operands["scale"] = In(scale_bits)
         self._scaled = scale_bits > 0
-        super().__init__(ports, width=width, lsb=lsb, format=format, scale_bits=scale_bits)
-
-    @property
-    def latency(self) -> int:
-        """Cycles from ``i`` to ``o``."""
-        return self._rounding.latency
+        super().__init__(
+            operands, rounding, width=width, lsb=lsb, format=format, scale_bits=scale_bits
+        )
 
     def elaborate(self, platform):
         m = Module()
         negative = self.i[-1]
-        rounded = self._rounding.build(
+        self._round(
             m,
             value=self.i,
             limit=self._limit - self.scale if self._scaled else self._limit,
@@ -141,9 +130,4 @@ class RoundFixed(EmitOnce):
             nan=negative & ~self.i[:-1].any(),
             infinite=0,
         )
-        m.d.comb += [
-            self.o.eq(rounded.code),
-            self.overflow.eq(rounded.overflow),
-            self.invalid.eq(rounded.invalid),
-        ]
         return m

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from amaranth import Cat, Const, Module, Mux, Signal, signed
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In
 
 from hw.arith.format import Float
-from hw.arith.rounding import Rounding
+from hw.arith.rounding import RoundedUnit, Rounding
 from hw.arith.unpack import delayed, unpack
-from hw.component import EmitOnce
 
 __all__ = ["FloatMultiply"]
 
@@ -16,12 +15,8 @@ PRODUCT_CYCLES = 2
 """From the operands to the product: a register on either side of the multiplier."""
 
 
-class FloatMultiply(EmitOnce):
+class FloatMultiply(RoundedUnit):
     """o = RN(a * b) as IEEE 754 has it.
-
-    ``overflow``: finite operands gave an infinity. ``invalid``: the result is NaN, read or made.
-
-    Latency is :attr:`latency` cycles; throughput one operation a cycle.
 
     Parameters
     ----------
@@ -30,16 +25,17 @@ class FloatMultiply(EmitOnce):
     Members
     -------
     a, b : In(format.width)
-    o : Out(format.width)
-    overflow, invalid : Out(1)
+        For the others see :class:`hw.arith.rounding.RoundedUnit`.
     """
+
+    cycles = PRODUCT_CYCLES
 
     def __init__(self, *, format: Float):
         self._format = format
         # Products too small for the format start out this far below the topmost bit; farther down
         # they are as good as zero.
         self._below = min(max(format.bias - 2, 0), format.mantissa + 2)
-        self._rounding = Rounding(
+        rounding = Rounding(
             format=format,
             width=self._below + 2 * format.mantissa + 2,
             twos_complement=False,
@@ -47,21 +43,8 @@ class FloatMultiply(EmitOnce):
             # Two subnormal operands make a product that needs no shift at all.
             longest_shift=self._below + format.mantissa + 1,
         )
-        super().__init__(
-            {
-                "a": In(format.width),
-                "b": In(format.width),
-                "o": Out(format.width),
-                "overflow": Out(1),
-                "invalid": Out(1),
-            },
-            format=format,
-        )
-
-    @property
-    def latency(self) -> int:
-        """Cycles from ``a`` and ``b`` to ``o``."""
-        return PRODUCT_CYCLES + self._rounding.latency
+        operands = {"a": In(format.width), "b": In(format.width)}
+        super().__init__(operands, rounding, format=format)
 
     def elaborate(self, platform):
         m = Module()
@@ -88,7 +71,7 @@ class FloatMultiply(EmitOnce):
             total.eq(a.exponent + b.exponent - fmt.bias + self._below),
             limit.eq(Mux(total < 0, 0, total)),
         ]
-        rounded = self._rounding.build(
+        self._round(
             m,
             value=Cat(product, Const(0, self._below)),
             limit=limit,
@@ -96,9 +79,4 @@ class FloatMultiply(EmitOnce):
             nan=delayed(m, nan, PRODUCT_CYCLES, "nan"),
             infinite=delayed(m, infinite, PRODUCT_CYCLES, "infinite"),
         )
-        m.d.comb += [
-            self.o.eq(rounded.code),
-            self.overflow.eq(rounded.overflow),
-            self.invalid.eq(rounded.invalid),
-        ]
         return m

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from amaranth import Cat, Const, Module, Mux, Signal, Value
+from amaranth.lib.wiring import Out
 from amaranth.utils import bits_for
 
 from hw.arith.format import Float
 from hw.arith.unpack import delayed
+from hw.component import EmitOnce
 
-__all__ = ["Rounded", "Rounding"]
+__all__ = ["Rounded", "RoundedUnit", "Rounding"]
 
 DIGIT_BITS = 2
 """A stage of the shifter shifts by 0 to 3 times a power of 4: one multiplexer of 4 inputs a bit."""
@@ -244,3 +248,53 @@ class Rounding:
         ]
         invalid = delayed(m, held["nan"], 1, "round_invalid")
         return Rounded(code=Value.cast(result), overflow=overflow, invalid=invalid)
+
+
+class RoundedUnit(EmitOnce):
+    """Base of the units that round once.
+
+    Latency is :attr:`latency` cycles; throughput one result a cycle.
+
+    Parameters
+    ----------
+    operands : dict
+        Members that are read.
+    rounding : Rounding
+    **parameters
+        As of :class:`hw.component.EmitOnce`.
+
+    Members
+    -------
+    o : Out(format.width)
+    overflow, invalid : Out(1)
+        Finite operands gave an infinity; the result is NaN, read or made.
+    """
+
+    cycles = 0
+    """From the operands to what is rounded."""
+
+    def __init__(self, operands: Mapping[str, Any], rounding: Rounding, **parameters):
+        self._rounding = rounding
+        super().__init__(
+            {
+                **operands,
+                "o": Out(rounding.format.width),
+                "overflow": Out(1),
+                "invalid": Out(1),
+            },
+            **parameters,
+        )
+
+    @property
+    def latency(self) -> int:
+        """Cycles from the operands to ``o``."""
+        return self.cycles + self._rounding.latency
+
+    def _round(self, m: Module, **what: Any) -> None:
+        """Makes the result of ``what`` :meth:`Rounding.build` takes."""
+        rounded = self._rounding.build(m, **what)
+        m.d.comb += [
+            self.o.eq(rounded.code),
+            self.overflow.eq(rounded.overflow),
+            self.invalid.eq(rounded.invalid),
+        ]

@@ -52,12 +52,7 @@ class BpEngine(ConvEngine):
     def elaborate(self, platform):
         m = Module()
         shape = self._shape
-        array = BpArray(
-            format=shape.format,
-            lanes=shape.lanes,
-            depth=shape.depth,
-            weight_words=shape.weight_words,
-        )
+        array = BpArray(shape)
         front, loader = self.assemble(m, array, bits=1, fire_lanes=shape.lanes)
         connect(m, front.input, flipped(self.nonzero_read))
         connect(m, front.fire, flipped(self.fire_read))

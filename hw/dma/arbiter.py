@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from amaranth import Array, Cat, Module, Signal
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
@@ -17,11 +19,11 @@ ORDERS = 8
 """Bursts that may wait for their data in a write arbiter."""
 
 
-class AxiReadArbiter(EmitOnce):
-    """Read-only masters that share a bus.
+class _AxiArbiter(EmitOnce):
+    """Masters that share a bus.
 
-    Addresses go in turn (round robin), one a cycle, with a latency of one cycle. Data come back
-    without one, to the master whose number the id carries; those of different masters may come
+    Addresses go in turn (round robin), one a cycle, with a latency of one cycle. Answers go,
+    without one, to the master whose number the id carries; those for different masters may come
     mixed.
 
     Parameters
@@ -33,8 +35,8 @@ class AxiReadArbiter(EmitOnce):
 
     Members
     -------
-    clients : In(AxiRead) x clients
-    bus : Out(AxiRead)
+    clients : In(port) x clients
+    bus : Out(port)
         The master's number is the upper part of an id.
 
     Raises
@@ -43,79 +45,109 @@ class AxiReadArbiter(EmitOnce):
         If there are less than two masters.
     """
 
+    port: Any
+    """The signature, of masters and bus."""
+
     def __init__(self, *, clients: int, data_bits: int, id_bits: int = 0):
         check_whole("clients", clients, 2)
         self._size = exact_log2(data_bits // 8)
+        self._number_bits = ceil_log2(clients)
         super().__init__(
             {
-                "clients": In(AxiRead(data_bits=data_bits, id_bits=id_bits)).array(clients),
-                "bus": Out(AxiRead(data_bits=data_bits, id_bits=id_bits + ceil_log2(clients))),
+                "clients": In(self.port(data_bits=data_bits, id_bits=id_bits)).array(clients),
+                "bus": Out(self.port(data_bits=data_bits, id_bits=id_bits + self._number_bits)),
             },
             clients=clients,
             data_bits=data_bits,
             id_bits=id_bits,
         )
 
+    def _addresses(self, m: Module, channel: str, may):
+        """The channel ``ar`` or ``aw``: a register, filled by the clients in turn while they may.
+
+        Returns whether it is filled in this cycle, and the number of the client it is filled by.
+        """
+        clients, bus, of = self.clients, self.bus, _signals(channel)
+        numbers = range(len(clients))
+        valid = Cat(of(client, "valid") for client in clients)
+        free, taken = Signal(), Signal()
+        number, latest = Signal(self._number_bits), Signal(self._number_bits)
+        with m.Switch(latest):
+            for before in numbers:
+                with m.Case(before):
+                    # The last statement that applies counts: the client next to the latest one.
+                    for step in reversed(numbers):
+                        at = (before + 1 + step) % len(clients)
+                        with m.If(valid[at]):
+                            m.d.comb += number.eq(at)
+        m.d.comb += [
+            free.eq(may & (~of(bus, "valid") | of(bus, "ready"))),
+            taken.eq(free & valid.any()),
+        ]
+        for at, client in enumerate(clients):
+            m.d.comb += of(client, "ready").eq(free & (number == at) & of(client, "valid"))
+        with m.If(taken):
+            chosen = Array(clients)[number]
+            own = of(chosen, "id") if hasattr(clients[0], f"{channel}id") else Cat()
+            m.d.sync += [
+                latest.eq(number),
+                of(bus, "valid").eq(1),
+                of(bus, "id").eq(Cat(own, number)),
+                of(bus, "addr").eq(of(chosen, "addr")),
+                of(bus, "len").eq(of(chosen, "len")),
+            ]
+        with m.Elif(of(bus, "ready")):
+            m.d.sync += of(bus, "valid").eq(0)
+        m.d.comb += [of(bus, "size").eq(self._size), of(bus, "burst").eq(INCREMENT)]
+        return taken, number
+
+    def _answers(self, m: Module, channel: str):
+        """Goes through the clients: yields each with its number, and whatever answer is for it.
+
+        That is what the channel ``r`` or ``b`` holds, but for data.
+        """
+        bus, of = self.bus, _signals(channel)
+        number = of(bus, "id")[-self._number_bits :]
+        m.d.comb += of(bus, "ready").eq(of(Array(self.clients)[number], "ready"))
+        for at, client in enumerate(self.clients):
+            m.d.comb += [
+                of(client, "valid").eq((at == number) & of(bus, "valid")),
+                of(client, "resp").eq(of(bus, "resp")),
+            ]
+            if hasattr(client, f"{channel}id"):
+                own = of(client, "id")
+                m.d.comb += own.eq(of(bus, "id")[: len(own)])
+            yield at, client
+
+
+class AxiReadArbiter(_AxiArbiter):
+    """Read-only masters that share a bus; data are part of the answers."""
+
+    port = AxiRead
+
     def elaborate(self, platform):
         m = Module()
-        bus = self.bus
-        _addresses(m, bus, self.clients, "ar", self._size, may=1)
-        number = bus.rid[-ceil_log2(len(self.clients)) :]
-        m.d.comb += bus.rready.eq(Array(client.rready for client in self.clients)[number])
-        for at, client in enumerate(self.clients):
-            _answer(m, client, bus, "r", at == number)
-            m.d.comb += [client.rdata.eq(bus.rdata), client.rlast.eq(bus.rlast)]
+        self._addresses(m, "ar", may=1)
+        for _, client in self._answers(m, "r"):
+            m.d.comb += [client.rdata.eq(self.bus.rdata), client.rlast.eq(self.bus.rlast)]
         return m
 
 
-class AxiWriteArbiter(EmitOnce):
-    """Write-only masters that share a bus.
-
-    Addresses go in turn (round robin), one a cycle, with a latency of one cycle; data follow in the
-    same order, without one. Responses go to the master whose number the id carries.
+class AxiWriteArbiter(_AxiArbiter):
+    """Write-only masters that share a bus; data follow in the order of addresses, without latency.
 
     A master whose address was taken keeps the data of all others waiting until it has given its
     own: it must not wait for another master, nor for responses, before it gives them.
-
-    Parameters
-    ----------
-    clients : int
-        Masters, from 2.
-    data_bits, id_bits : int
-        Of the masters' signatures; the bus has as many more bits of id as tell the masters apart.
-
-    Members
-    -------
-    clients : In(AxiWrite) x clients
-    bus : Out(AxiWrite)
-        The master's number is the upper part of an id.
-
-    Raises
-    ------
-    ValueError
-        If there are less than two masters.
     """
 
-    def __init__(self, *, clients: int, data_bits: int, id_bits: int = 0):
-        check_whole("clients", clients, 2)
-        self._size = exact_log2(data_bits // 8)
-        super().__init__(
-            {
-                "clients": In(AxiWrite(data_bits=data_bits, id_bits=id_bits)).array(clients),
-                "bus": Out(AxiWrite(data_bits=data_bits, id_bits=id_bits + ceil_log2(clients))),
-            },
-            clients=clients,
-            data_bits=data_bits,
-            id_bits=id_bits,
-        )
+    port = AxiWrite
 
     def elaborate(self, platform):
         m = Module()
         bus = self.bus
-        number_bits = ceil_log2(len(self.clients))
-        m.submodules.order = order = SyncFIFO(width=number_bits, depth=ORDERS)
-        taken, number = _addresses(m, bus, self.clients, "aw", self._size, may=order.w_rdy)
-        turn = Signal(number_bits)
+        m.submodules.order = order = SyncFIFO(width=self._number_bits, depth=ORDERS)
+        taken, number = self._addresses(m, "aw", may=order.w_rdy)
+        turn = Signal(self._number_bits)
         clients = Array(self.clients)
         m.d.comb += [
             order.w_en.eq(taken),
@@ -127,63 +159,11 @@ class AxiWriteArbiter(EmitOnce):
             bus.wstrb.eq(clients[turn].wstrb),
             bus.wlast.eq(clients[turn].wlast),
         ]
-        answered = bus.bid[-number_bits:]
-        m.d.comb += bus.bready.eq(clients[answered].bready)
-        for at, client in enumerate(self.clients):
-            _answer(m, client, bus, "b", at == answered)
+        for at, client in self._answers(m, "b"):
             m.d.comb += client.wready.eq(order.r_rdy & (turn == at) & bus.wready)
         return m
 
 
-def _addresses(m: Module, bus, clients, channel: str, size: int, may):
-    """The channel ``ar`` or ``aw``: a register, filled by the clients in turn while they may.
-
-    Returns whether it is filled in this cycle, and the number of the client it is filled by.
-    """
-
-    def of(port, name: str):
-        return getattr(port, f"{channel}{name}")
-
-    numbers = range(len(clients))
-    valid = Cat(of(client, "valid") for client in clients)
-    free, taken = Signal(), Signal()
-    number, latest = Signal(ceil_log2(len(clients))), Signal(ceil_log2(len(clients)))
-    with m.Switch(latest):
-        for before in numbers:
-            with m.Case(before):
-                # The last statement that applies counts: the client next to the latest one.
-                for step in reversed(numbers):
-                    at = (before + 1 + step) % len(clients)
-                    with m.If(valid[at]):
-                        m.d.comb += number.eq(at)
-    m.d.comb += [
-        free.eq(may & (~of(bus, "valid") | of(bus, "ready"))),
-        taken.eq(free & valid.any()),
-    ]
-    for at, client in enumerate(clients):
-        m.d.comb += of(client, "ready").eq(free & (number == at) & of(client, "valid"))
-    with m.If(taken):
-        chosen = Array(clients)[number]
-        own = of(chosen, "id") if hasattr(clients[0], f"{channel}id") else Cat()
-        m.d.sync += [
-            latest.eq(number),
-            of(bus, "valid").eq(1),
-            of(bus, "id").eq(Cat(own, number)),
-            of(bus, "addr").eq(of(chosen, "addr")),
-            of(bus, "len").eq(of(chosen, "len")),
-        ]
-    with m.Elif(of(bus, "ready")):
-        m.d.sync += of(bus, "valid").eq(0)
-    m.d.comb += [of(bus, "size").eq(size), of(bus, "burst").eq(INCREMENT)]
-    return taken, number
-
-
-def _answer(m: Module, client, bus, channel: str, mine) -> None:
-    """Gives the client what it is to see of the channel ``r`` or ``b``."""
-    m.d.comb += [
-        getattr(client, f"{channel}valid").eq(mine & getattr(bus, f"{channel}valid")),
-        getattr(client, f"{channel}resp").eq(getattr(bus, f"{channel}resp")),
-    ]
-    if hasattr(client, f"{channel}id"):
-        number = getattr(client, f"{channel}id")
-        m.d.comb += number.eq(getattr(bus, f"{channel}id")[: len(number)])
+def _signals(channel: str):
+    """What finds a signal of a channel in a port, by its name without the channel's."""
+    return lambda port, name: getattr(port, f"{channel}{name}")

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
-from amaranth import Cat, Module, Signal
+from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from hw.dma.axi import ADDRESS_BITS as DRAM_BITS
+from hw.dma.axi import INCREMENT
 from hw.dma.bursts import Bursts
 from hw.dma.command import DmaCommand
 from hw.engine import Engine
 from hw.limits import check_whole
+from hw.memory.port import ADDRESS_BITS
 
 __all__ = ["DmaEngine"]
 
@@ -23,6 +24,12 @@ PAGE_BITS = 8 * 4096
 
 class DmaEngine(Engine):
     """Base of the DMA engines: SRAMs of any widths on one side, a bus of one width on the other.
+
+    Throughput is one beat a cycle, or one word a cycle if a beat holds several, as the bus and the
+    SRAM allow, also across bursts and rows; ``busy`` counts beats. The first address is presented
+    three cycles after ``start``.
+
+    After an answer that is not OKAY no further burst is begun; ``done`` waits for those that were.
 
     Parameters
     ----------
@@ -35,14 +42,26 @@ class DmaEngine(Engine):
         Beats of the longest burst: a power of two, at most 256 and 4 KB.
     outstanding : int
         Bursts that may be under way.
-    ports, bus
-        What the subclass makes of them: members, and the signature of the bus.
+
+    Members
+    -------
+    origin : In(40)
+        Byte in DRAM that ``command.dram`` counts from: a multiple of the bus width. Held like the
+        command.
+    bus : Out(AxiRead) or Out(AxiWrite)
+        Without ids: all answers come in order.
+    error : Out(1)
+        With ``done``: the bus has answered with an error.
+        For the others see :class:`hw.engine.Engine`; nothing is ever skipped.
 
     Raises
     ------
     ValueError
         If something is out of its range.
     """
+
+    bus_kind: Any
+    """The signature of the bus."""
 
     def __init__(
         self,
@@ -51,8 +70,6 @@ class DmaEngine(Engine):
         bus_bits: int,
         burst_beats: int,
         outstanding: int,
-        ports: Mapping[str, Any],
-        bus: Any,
     ):
         check_whole("outstanding", outstanding, 1)
         check_whole("number of memories", len(memories), 1, 16)
@@ -65,9 +82,10 @@ class DmaEngine(Engine):
         self._bus_bits = bus_bits
         self._burst_beats = burst_beats
         self._outstanding = outstanding
+        bus = self.bus_kind(data_bits=bus_bits)
         super().__init__(
             command=DmaCommand,
-            ports=ports,
+            ports=self._memory_ports(memories),
             counts={},
             members={"origin": In(DRAM_BITS), "bus": Out(bus), "error": Out(1)},
             parameters={
@@ -78,10 +96,24 @@ class DmaEngine(Engine):
             },
         )
 
-    def _walk(self, m: Module, begins: Signal, failed: Signal) -> Bursts:
-        """The bursts of the command; none is added to them once the command has failed."""
+    def _memory_ports(self, memories: tuple[tuple[str, int, int], ...]) -> dict[str, Any]:
+        """The members that are memory ports, one for each SRAM."""
+        raise NotImplementedError
+
+    def _walk(self, m: Module, begins, channel: str, answered, failed, may=None):
+        """Presents the bursts of the command on the channel ``ar`` or ``aw``, while they ``may``.
+
+        None is added once the command has failed, nor while too many wait for an answer, which
+        ``answered`` says that one has got in full. Returns the bursts, and how many wait.
+        """
         m.submodules.bursts = bursts = Bursts(
             widths=self._widths, bus_bits=self._bus_bits, burst_beats=self._burst_beats
+        )
+        asked = Signal(range(self._outstanding + 1))
+        room = asked != self._outstanding
+        valid, ready, address, length, size, burst = (
+            getattr(self.bus, f"{channel}{name}")
+            for name in ("valid", "ready", "addr", "len", "size", "burst")
         )
         m.d.comb += [
             bursts.start.eq(begins),
@@ -89,12 +121,23 @@ class DmaEngine(Engine):
             bursts.origin.eq(self.origin),
             bursts.stop.eq(failed | ~self.running),
             self.error.eq(self.done & failed),
+            bursts.may.eq(room if may is None else room & may),
+            bursts.ready.eq(ready),
+            valid.eq(bursts.valid),
+            address.eq(bursts.address),
+            length.eq(bursts.length),
+            size.eq(exact_log2(self._bus_bits // 8)),
+            burst.eq(INCREMENT),
         ]
-        return bursts
+        m.d.sync += asked.eq(asked + bursts.asks - answered)
+        return bursts, asked
 
-    def _selected(self) -> list:
-        """Which SRAM the command is for, one-hot."""
-        return [self.command.sram == number for number in range(len(self._widths))]
+    def _selected(self) -> list[tuple[Any, Any]]:
+        """Each memory port, and whether the command is for its SRAM."""
+        return [
+            (self.command.sram == number, getattr(self, name))
+            for number, name in enumerate(self.memory_ports)
+        ]
 
     def _by_width(self, m: Module):
         """Goes through the cases of the command's SRAM: yields each width of a word once."""
@@ -124,11 +167,24 @@ class DmaEngine(Engine):
         m.d.comb += last_of_row.eq((self.command.words - 1) & last_word)
         return part, last_part, last_word, last_of_row
 
-    def _next_address(self, address: Signal, row_over: Any) -> Any:
-        """The SRAM address of the word after this one, which may be the last of its row."""
+    def _steps(self, m: Module, begins, goes, part, whole, over, row_over) -> Signal:
+        """Goes on by a part where it ``goes``; returns the SRAM address of the word it is at.
+
+        The part may be the last of its word (``whole``), and of its beat (``over``), which may be
+        the last of its row (``row_over``).
+        """
         command = self.command
+        address = Signal(ADDRESS_BITS)
         gap = (command.sram_row - command.words + 1)[: len(address)]
-        return address + Cat(gap[0] | ~row_over, gap[1:] & row_over.replicate(len(gap) - 1))
+        with m.If(begins):
+            m.d.sync += [part.eq(0), address.eq(command.base)]
+        with m.Elif(goes):
+            m.d.sync += part.eq(Mux(whole & over, 0, part + 1))
+            with m.If(whole):
+                # Over a gap of sram_row at the end of a row, else to the word behind this one.
+                step = Cat(gap[0] | ~row_over, gap[1:] & row_over.replicate(len(gap) - 1))
+                m.d.sync += address.eq(address + step)
+        return address
 
 
 def _check_power(name: str, value: int, low: int, high: int | None = None) -> None:

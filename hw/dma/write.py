@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from amaranth import Cat, Module, Mux, Signal
+from amaranth import Cat, Module, Signal
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import Out
-from amaranth.utils import exact_log2
 
-from hw.dma.axi import INCREMENT, AxiWrite
+from hw.dma.axi import AxiWrite
 from hw.dma.engine import DmaEngine
 from hw.dma.select import WordTree
-from hw.memory.port import ADDRESS_BITS, ReadPort
+from hw.memory.port import ReadPort
 
 __all__ = ["DmaWrite"]
 
@@ -23,72 +22,42 @@ ON_THEIR_WAY = 2
 class DmaWrite(DmaEngine):
     """Copies rows of words from an SRAM to DRAM: DMA_WR.
 
-    Throughput is one beat a cycle, or one word a cycle if a beat holds several, as the bus and the
-    SRAM allow, also across bursts and rows; ``busy`` counts beats. The first address is presented
-    three cycles after ``start``, and a beat three cycles after its last word is read. A word of
-    several beats is read once.
-
-    ``done`` waits for all responses. After one that is not OKAY no further burst is begun; those
-    that were are ended as AXI demands, and written, at most ``outstanding``.
-
-    Parameters
-    ----------
-    memories, bus_bits, burst_beats, outstanding
-        As of :class:`hw.dma.engine.DmaEngine`; granules do not matter.
+    A beat is presented three cycles after its last word is read; a word of several beats is read
+    once. After a response that is not OKAY, bursts that were begun are ended as AXI demands, and
+    written, at most ``outstanding``.
 
     Members
     -------
     <memory>_read : Out(ReadPort)
-    origin : In(40)
-        Byte in DRAM that ``command.dram`` counts from: a multiple of the bus width. Held like the
-        command.
-    bus : Out(AxiWrite)
-        Without ids: all responses come in order.
-    error : Out(1)
-        With ``done``: the bus has answered with an error.
-        For the others see :class:`hw.engine.Engine`; nothing is ever skipped.
+        For the others see :class:`hw.dma.engine.DmaEngine`; granules do not matter.
     """
 
-    def __init__(
-        self,
-        *,
-        memories: tuple[tuple[str, int, int], ...],
-        bus_bits: int,
-        burst_beats: int,
-        outstanding: int,
-    ):
-        super().__init__(
-            memories=memories,
-            bus_bits=bus_bits,
-            burst_beats=burst_beats,
-            outstanding=outstanding,
-            ports={f"{name}_read": Out(ReadPort(width=width)) for name, width, _ in memories},
-            bus=AxiWrite(data_bits=bus_bits),
-        )
-        # Strobes are kept for parts of a beat as wide as the narrowest word.
-        self._lane_bits = min(*self._widths, bus_bits)
-        self._lanes = bus_bits // self._lane_bits
+    bus_kind = AxiWrite
+
+    def _memory_ports(self, memories):
+        return {f"{name}_read": Out(ReadPort(width=width)) for name, width, _ in memories}
+
+    @property
+    def _lane_bits(self) -> int:
+        """Strobes are kept for parts of a beat as wide as the narrowest word."""
+        return min(*self._widths, self._bus_bits)
+
+    @property
+    def _lanes(self) -> int:
+        return self._bus_bits // self._lane_bits
 
     def elaborate(self, platform):
         m = Module()
         bus = self.bus
         finished, failed = Signal(), Signal()
         begins = self.sequence(m, finished)
-        bursts = self._walk(m, begins, failed)
-        asked = Signal(range(self._outstanding + 1))  # bursts without their response
         going, over, burst_over = Signal(), Signal(), Signal()
+        may = ~going | burst_over
+        bursts, asked = self._walk(m, begins, "aw", bus.bvalid, failed, may)
         m.d.comb += [
-            bursts.may.eq((asked != self._outstanding) & (~going | burst_over)),
-            bursts.ready.eq(bus.awready),
-            bus.awvalid.eq(bursts.valid),
-            bus.awaddr.eq(bursts.address),
-            bus.awlen.eq(bursts.length),
-            bus.awsize.eq(exact_log2(self._bus_bits // 8)),
-            bus.awburst.eq(INCREMENT),
             bus.bready.eq(1),
             finished.eq(bursts.idle & (asked == 0)),
         ]
-        m.d.sync += asked.eq(asked + bursts.asks - bus.bvalid)
         with m.If(begins):
             m.d.sync += failed.eq(0)
         with m.Elif(bus.bvalid & bus.bresp[1]):
@@ -135,28 +104,19 @@ class DmaWrite(DmaEngine):
         step in this cycle; drives ``over`` where the step is the last one of its beat.
         """
         part, last_part, last_word, last_of_row = self._parts(m)
-        address = Signal(ADDRESS_BITS)
         fresh, goes, whole, filled, ready = Signal(), Signal(), Signal(), Signal(), Signal()
         selected = self._selected()
-        ports = [getattr(self, f"{name}_read") for name in self._names]
         m.d.comb += [
             fresh.eq((part & last_part) == 0),
             whole.eq((part | ~last_part).all()),
             filled.eq((part | ~last_word).all() | row_ends & (part & last_word == last_of_row)),
-            ready.eq(
-                Cat(one & port.ready for one, port in zip(selected, ports, strict=True)).any()
-            ),
+            ready.eq(Cat(one & port.ready for one, port in selected).any()),
             goes.eq(may & (ready | ~fresh)),
             over.eq(goes & filled),
         ]
-        for one, port in zip(selected, ports, strict=True):
+        address = self._steps(m, begins, goes, part, whole, filled, row_ends & filled)
+        for one, port in selected:
             m.d.comb += [port.en.eq(one & may & fresh), port.addr.eq(address)]
-        with m.If(begins):
-            m.d.sync += [part.eq(0), address.eq(self.command.base)]
-        with m.Elif(goes):
-            m.d.sync += part.eq(Mux(whole & filled, 0, part + 1))
-            with m.If(whole):
-                m.d.sync += address.eq(self._next_address(address, row_ends & filled))
         return part, last_of_row, goes
 
     def _pack(self, m: Module, part, goes, over):

@@ -4,84 +4,42 @@ from __future__ import annotations
 
 from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import data
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In
 from amaranth.utils import ceil_log2
 
 from hw.arith.fixed import ToFixed
-from hw.arith.format import PSUM_BITS, Float
-from hw.component import EmitOnce
-from hw.conv.control import StepControl
-from hw.conv.front import Pixel
-from hw.conv.weights import part_bits
+from hw.conv.array import ConvArray
+from hw.conv.shape import EngineShape
 from hw.fp.row import FpRow
 from hw.limits import PLANE_BITS
 
 __all__ = ["FpArray"]
 
 
-class FpArray(EmitOnce):
-    """Lanes x lanes PEs, each with ``depth`` weights; takes a step a cycle and never waits.
+class FpArray(ConvArray):
+    """The array of :class:`hw.fp.engine.FpEngine`.
 
-    Weights are put on the fixed-point grid once, when they are loaded. The old psums of a pixel are
-    taken (``pop``) and its new ones pushed :attr:`latency` cycles after its first and last step.
+    Weights are put on the fixed-point grid once, when they are loaded.
 
     Parameters
     ----------
-    format : Float
-    lanes : int
-    depth : int
-        Tiles in the ring.
-    weight_words : int
-        Rows of a tile loaded in a cycle.
+    shape : EngineShape
 
     Members
     -------
-    write, slot, part, rows : In
-        From :class:`hw.conv.weights.WeightLoader`.
-    valid, take, slots, first, last, pixel : In
-        A step of :class:`hw.conv.front.ConvFront`.
+    take, slots : In
+        Of a step, as of :class:`hw.conv.front.ConvFront`.
     shift : In(4)
-        Held during a command.
-    pop : Out(1), old : In(lanes x 64)
-    push : Out(1), push_addr : Out(16), new : Out(lanes x 64)
-        To :class:`hw.conv.psums.PsumAccess`.
-    invalid : Out(1)
-        A NaN or infinity took part.
-    empty : Out(1)
-        No step is in the pipeline.
+        Held during a command. For the others see :class:`hw.conv.array.ConvArray`.
     """
 
-    def __init__(self, *, format: Float, lanes: int, depth: int, weight_words: int):
-        self._format = format
-        self._lanes = lanes
-        self._depth = depth
-        self._weight_words = weight_words
-        slot_bits = ceil_log2(depth)
+    def __init__(self, shape: EngineShape):
+        slots = data.ArrayLayout(ceil_log2(shape.depth), shape.lanes)
         super().__init__(
-            {
-                "write": In(1),
-                "slot": In(slot_bits),
-                "part": In(part_bits(lanes, weight_words)),
-                "rows": In(data.ArrayLayout(format.width, lanes * weight_words)),
-                "valid": In(1),
-                "take": In(lanes),
-                "slots": In(data.ArrayLayout(slot_bits, lanes)),
-                "first": In(1),
-                "last": In(1),
-                "pixel": In(Pixel(0)),
-                "shift": In(PLANE_BITS),
-                "pop": Out(1),
-                "old": In(data.ArrayLayout(PSUM_BITS, lanes)),
-                "push": Out(1),
-                "push_addr": Out(16),
-                "new": Out(data.ArrayLayout(PSUM_BITS, lanes)),
-                "invalid": Out(1),
-                "empty": Out(1),
-            },
-            format=format,
-            lanes=lanes,
-            depth=depth,
-            weight_words=weight_words,
+            shape,
+            step={"take": In(shape.lanes), "slots": In(slots)},
+            operands={"shift": In(PLANE_BITS)},
+            results={},
         )
 
     @property
@@ -96,25 +54,14 @@ class FpArray(EmitOnce):
         converted = Signal(
             data.ArrayLayout(self._format.fixed_bits + 1, self._lanes * self._weight_words)
         )
-        load, load_slot, load_part = Signal(), Signal.like(self.slot), Signal.like(self.part)
-        m.d.sync += [load.eq(self.write), load_slot.eq(self.slot), load_part.eq(self.part)]
+        load, load_slot, load_part = self._load(m)
         for i in range(self._lanes * self._weight_words):
             m.submodules[f"to_fixed_{i}"] = to_fixed = ToFixed(format=self._format)
             m.d.comb += to_fixed.i.eq(self.rows[i])
             with m.If(self.write):
                 m.d.sync += converted[i].eq(Cat(to_fixed.o, to_fixed.special))
 
-        m.submodules.control = control = StepControl(latency=self.latency, fire_lanes=0)
-        m.d.comb += [
-            control.valid.eq(self.valid),
-            control.first.eq(self.first),
-            control.last.eq(self.last),
-            control.pixel.eq(self.pixel),
-            self.pop.eq(control.pop),
-            self.push.eq(control.push),
-            self.push_addr.eq(control.push_addr),
-            self.empty.eq(control.empty),
-        ]
+        control = self._control(m)
 
         special = Signal(self._lanes)
         for channel in range(self._lanes):

@@ -34,14 +34,8 @@ class FpEngine(ConvEngine):
 
     def elaborate(self, platform):
         m = Module()
-        shape = self._shape
-        array = FpArray(
-            format=shape.format,
-            lanes=shape.lanes,
-            depth=shape.depth,
-            weight_words=shape.weight_words,
-        )
-        front, loader = self.assemble(m, array, bits=shape.lanes)
+        array = FpArray(self._shape)
+        front, loader = self.assemble(m, array, bits=self._shape.lanes)
         connect(m, front.input, flipped(self.s_in_read))
         # The last weights of a group are out of the ring two cycles after its walk has ended.
         m.d.sync += loader.release.eq(front.next_group)

@@ -5,24 +5,23 @@ from __future__ import annotations
 from functools import cached_property
 from types import SimpleNamespace
 
-from amaranth import Module, Mux, Signal, signed
-from amaranth.lib.wiring import In, Out
+from amaranth import Module, Mux, Signal
+from amaranth.lib.wiring import In
 
 from hw.arith.add import FloatAdd
 from hw.arith.compare import FloatCompare
 from hw.arith.fixed import RoundFixed
 from hw.arith.format import Float
 from hw.arith.multiply import FloatMultiply
-from hw.component import EmitOnce
 from hw.neuron.command import Source
 from hw.neuron.element import ElementEngine
-from hw.neuron.lane import Delays, lane_control, minus_zero, one
+from hw.neuron.lane import Delays, ElementLane, minus_zero, one
 from hw.neuron.operands import GRAD
 
 __all__ = ["GradEngine", "GradLane"]
 
 
-class GradLane(EmitOnce):
+class GradLane(ElementLane):
     """One channel of grad, with two multipliers, two adders and three comparators. ::
 
         s     = u >= th_f
@@ -35,12 +34,7 @@ class GradLane(EmitOnce):
     ``chosen`` is the pooling rule: of the pixels of a window that lies in the map entirely, the
     first with s = 1, or, where the pooled spike ``bit_in`` is 0, the first.
 
-    A vector operation is RN(x + y), RN(x - y) or RN(x * y) of any two of conv16 = RN(psum), u, du,
-    bit_in and scalar, or ``bit_out = low <= x <= high``. Throughput is one a cycle; results come
-    ``latency`` cycles after their operands.
-
-    Statuses: reading a psum (of a whole window) sets ``overflow`` or ``invalid``; an operation sets
-    them if its result is used; what is deselected, and a comparison, sets none.
+    Statuses of reading a psum are those of a whole window.
 
     Parameters
     ----------
@@ -49,31 +43,23 @@ class GradLane(EmitOnce):
 
     Members
     -------
-    control : In(lane_control)
-    psum : In(signed(format.product_psum_bits)), u, du : In(format.width), bit_in : In(1)
+    du : In(format.width), bit_in : In(1)
     enter, opens, whole : In(1)
         There are operands in this cycle; the pixel is the first of its window; the window is whole.
-    value : Out(format.width), bit_out : Out(1), overflow, invalid : Out(1)
+        For the others, and vector operations, see :class:`hw.neuron.lane.ElementLane`.
     """
 
     def __init__(self, *, format: Float):
-        self._format = format
         super().__init__(
-            {
-                "control": In(lane_control(format)),
-                "psum": In(signed(format.product_psum_bits)),
-                "u": In(format.width),
+            format=format,
+            psum_bits=format.product_psum_bits,
+            operands={
                 "du": In(format.width),
                 "bit_in": In(1),
                 "enter": In(1),
                 "opens": In(1),
                 "whole": In(1),
-                "value": Out(format.width),
-                "bit_out": Out(1),
-                "overflow": Out(1),
-                "invalid": Out(1),
             },
-            format=format,
         )
 
     @cached_property
@@ -122,33 +108,23 @@ class GradLane(EmitOnce):
         ]
         now = max(round_.latency, decay.latency)
         conv16 = pipe.at(round_.o, now)
-        operands = []
-        for name, source in (("x", control.x), ("y", control.y)):
-            operand = Signal(width, name=f"{name}_source")
-            with m.Switch(source):
-                with m.Case(Source.CONV):
-                    m.d.comb += operand.eq(conv16)
-                with m.Case(Source.U):
-                    m.d.comb += operand.eq(pipe.at(self.u, now))
-                with m.Case(Source.BITS):
-                    m.d.comb += operand.eq(Mux(pipe.at(self.bit_in, now), one(self._format), 0))
-                with m.Case(Source.SCALAR):
-                    m.d.comb += operand.eq(control.scalar)
-                with m.Case(Source.DU):
-                    m.d.comb += operand.eq(Mux(control.t_acc, pipe.at(decay.o, now), 0))
-            operands.append(operand)
+        x, y = self._operands(
+            m,
+            {
+                Source.CONV: conv16,
+                Source.U: pipe.at(self.u, now),
+                Source.BITS: Mux(pipe.at(self.bit_in, now), one(self._format), 0),
+                Source.SCALAR: control.scalar,
+                Source.DU: Mux(control.t_acc, pipe.at(decay.o, now), 0),
+            },
+        )
         # In a step, x is u and y is p; the minuend is conv16. Else it is x, and y is added to it.
-        other = Signal(width)
-        with m.If(control.step):
-            m.d.comb += other.eq(operands[1])
-        with m.Elif(control.multiply | control.compare):
-            m.d.comb += other.eq(minus_zero(self._format))
-        with m.Else():
-            m.d.comb += other.eq(operands[1] ^ (control.subtract << (width - 1)))
-        x = pipe.register("x", operands[0], now)
-        y = pipe.register("y", operands[1], now)
+        other = self._addend(m, "other", y, y)
+        minuend = Mux(control.step, conv16, x)
+        x = pipe.register("x", x, now)
+        y = pipe.register("y", y, now)
         other = pipe.register("other", other, now)
-        minuend = pipe.register("minuend", Mux(control.step, conv16, operands[0]), now)
+        minuend = pipe.register("minuend", minuend, now)
 
         # Comparisons, and who of the window gets the gradient.
         now += 1

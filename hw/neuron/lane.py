@@ -1,16 +1,21 @@
-"""What the lanes of both element-wise engines share: their control, and delays between stages."""
+"""What the lanes of both element-wise engines share: ports, control, and delays between stages."""
 
 from __future__ import annotations
 
-from amaranth import Module, Signal, Value
+from collections.abc import Mapping
+from typing import Any
+
+from amaranth import Module, Signal, Value, signed
 from amaranth.hdl import ValueLike
 from amaranth.lib import data
+from amaranth.lib.wiring import In, Out
 
 from hw.arith.format import Float
+from hw.component import EmitOnce
 from hw.limits import PLANE_BITS
 from hw.neuron.command import Source
 
-__all__ = ["Delays", "lane_control", "minus_zero", "one"]
+__all__ = ["Delays", "ElementLane", "lane_control", "minus_zero", "one"]
 
 
 def one(format: Float) -> int:
@@ -100,3 +105,72 @@ class Delays:
     def build(self, m: Module) -> None:
         """Adds all registers to ``m``; to be called once, outside of any conditional."""
         m.d.sync += [register.eq(value) for register, value in self._registers]
+
+
+class ElementLane(EmitOnce):
+    """Base of the lanes: one channel of an element-wise engine.
+
+    A vector operation is RN(x + y), RN(x - y) or RN(x * y) of any two of conv16 (a rounded psum),
+    the other operands and ``control.scalar``, or ``bit_out = low <= x <= high``. Throughput is one
+    a cycle; results come ``latency`` cycles after their operands.
+
+    Statuses: reading a psum sets ``overflow`` or ``invalid``; an operation sets them if its result
+    is used; what is deselected, and a comparison, sets none.
+
+    Parameters
+    ----------
+    format : Float
+        Storage format.
+    psum_bits : int
+    operands : dict
+        Members that are read beside psums and u.
+
+    Members
+    -------
+    control : In(lane_control)
+    psum : In(signed(psum_bits)), u : In(format.width)
+    value : Out(format.width), bit_out : Out(1), overflow, invalid : Out(1)
+    """
+
+    def __init__(self, *, format: Float, psum_bits: int, operands: Mapping[str, Any]):
+        self._format = format
+        super().__init__(
+            {
+                "control": In(lane_control(format)),
+                "psum": In(signed(psum_bits)),
+                "u": In(format.width),
+                **operands,
+                "value": Out(format.width),
+                "bit_out": Out(1),
+                "overflow": Out(1),
+                "invalid": Out(1),
+            },
+            format=format,
+        )
+
+    def _operands(self, m: Module, sources: Mapping[Source, ValueLike]) -> list[Signal]:
+        """x and y: of ``sources``, the ones that the control says."""
+        operands = []
+        for name, source in (("x", self.control.x), ("y", self.control.y)):
+            operand = Signal(self._format.width, name=f"{name}_source")
+            with m.Switch(source):
+                for number, value in sources.items():
+                    with m.Case(number):
+                        m.d.comb += operand.eq(value)
+            operands.append(operand)
+        return operands
+
+    def _addend(self, m: Module, name: str, in_step: ValueLike, y: Signal) -> Signal:
+        """What x or the product is added to: y or -y, or -0, which leaves it as it is.
+
+        In a step it is ``in_step``.
+        """
+        control, width = self.control, self._format.width
+        addend = Signal(width, name=name)
+        with m.If(control.step):
+            m.d.comb += addend.eq(in_step)
+        with m.Elif(control.multiply | control.compare):
+            m.d.comb += addend.eq(minus_zero(self._format))
+        with m.Else():
+            m.d.comb += addend.eq(y ^ (control.subtract << (width - 1)))
+        return addend

@@ -5,38 +5,30 @@ from __future__ import annotations
 from functools import cached_property
 from types import SimpleNamespace
 
-from amaranth import Module, Mux, Signal, signed
-from amaranth.lib.wiring import In, Out
+from amaranth import Module, Mux, Signal
+from amaranth.lib.wiring import In
 
 from hw.arith.add import FloatAdd
 from hw.arith.compare import FloatCompare
 from hw.arith.fixed import RoundFixed
 from hw.arith.format import Float
 from hw.arith.multiply import FloatMultiply
-from hw.component import EmitOnce
 from hw.limits import PLANE_BITS
 from hw.neuron.command import Source
 from hw.neuron.element import ElementEngine
-from hw.neuron.lane import Delays, lane_control, minus_zero, one
+from hw.neuron.lane import Delays, ElementLane, one
 from hw.neuron.operands import SOMA
 
 __all__ = ["SomaEngine", "SomaLane"]
 
 
-class SomaLane(EmitOnce):
+class SomaLane(ElementLane):
     """One channel of soma, with one multiplier, one adder and two comparators. ::
 
         conv16  = RN(psum * 2**(lsb - scale))
         carried = t_acc and not bit_in ? RN(alpha * u) : +0
         value   = RN(carried + conv16)
         bit_out = value >= th_f
-
-    A vector operation is RN(x + y), RN(x - y) or RN(x * y) of two of conv16, u, bit_in and scalar,
-    or ``bit_out = low <= x <= high``. Throughput is one a cycle; results come ``latency`` cycles
-    after their operands.
-
-    Statuses: reading a psum sets ``overflow`` or ``invalid``; an operation sets them if its result
-    is used; what is deselected, and a comparison, sets none.
 
     Parameters
     ----------
@@ -45,26 +37,12 @@ class SomaLane(EmitOnce):
 
     Members
     -------
-    control : In(lane_control)
-    psum : In(signed(format.psum_bits)), u : In(format.width), bit_in : In(1)
-    value : Out(format.width), bit_out : Out(1), overflow, invalid : Out(1)
+    bit_in : In(1)
+        For the others, and vector operations, see :class:`hw.neuron.lane.ElementLane`.
     """
 
     def __init__(self, *, format: Float):
-        self._format = format
-        super().__init__(
-            {
-                "control": In(lane_control(format)),
-                "psum": In(signed(format.psum_bits)),
-                "u": In(format.width),
-                "bit_in": In(1),
-                "value": Out(format.width),
-                "bit_out": Out(1),
-                "overflow": Out(1),
-                "invalid": Out(1),
-            },
-            format=format,
-        )
+        super().__init__(format=format, psum_bits=format.psum_bits, operands={"bit_in": In(1)})
 
     @cached_property
     def _units(self):
@@ -100,28 +78,18 @@ class SomaLane(EmitOnce):
         now = round_.latency
         m.d.comb += [round_.i.eq(self.psum), round_.scale.eq(control.scale)]
         u, bit = pipe.at(self.u, now), pipe.at(self.bit_in, now)
-        operands = []
-        for name, source in (("x", control.x), ("y", control.y)):
-            operand = Signal(width, name=f"{name}_source")
-            with m.Switch(source):
-                with m.Case(Source.CONV):
-                    m.d.comb += operand.eq(round_.o)
-                with m.Case(Source.U):
-                    m.d.comb += operand.eq(u)
-                with m.Case(Source.BITS):
-                    m.d.comb += operand.eq(Mux(bit, one(self._format), 0))
-                with m.Case(Source.SCALAR):
-                    m.d.comb += operand.eq(control.scalar)
-            operands.append(operand)
-        addend = Signal(width)
-        with m.If(control.step):
-            m.d.comb += addend.eq(round_.o)
-        with m.Elif(control.multiply | control.compare):
-            m.d.comb += addend.eq(minus_zero(self._format))
-        with m.Else():
-            m.d.comb += addend.eq(operands[1] ^ (control.subtract << (width - 1)))
-        x = pipe.register("x", operands[0], now)
-        y = pipe.register("y", operands[1], now)
+        x, y = self._operands(
+            m,
+            {
+                Source.CONV: round_.o,
+                Source.U: u,
+                Source.BITS: Mux(bit, one(self._format), 0),
+                Source.SCALAR: control.scalar,
+            },
+        )
+        addend = self._addend(m, "addend", round_.o, y)
+        x = pipe.register("x", x, now)
+        y = pipe.register("y", y, now)
         addend = pipe.register("addend", addend, now)
         reads = control.reads_psum
         psum_overflow = pipe.register("psum_overflow", round_.overflow & reads, now)

@@ -1,0 +1,115 @@
+"""What the FP and BP arrays have in common: their ports, and all but the rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from amaranth import Module, Signal
+from amaranth.lib import data
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
+
+from hw.arith.format import PSUM_BITS
+from hw.component import EmitOnce
+from hw.conv.control import StepControl
+from hw.conv.front import Pixel
+from hw.conv.shape import EngineShape
+from hw.conv.weights import part_bits
+
+__all__ = ["ConvArray"]
+
+
+class ConvArray(EmitOnce):
+    """Base of the arrays: lanes x lanes PEs, each with ``depth`` weights.
+
+    An array takes a step a cycle and never waits. The old psums of a pixel are taken (``pop``) and
+    its new ones pushed :attr:`latency` cycles after its first and last step.
+
+    Parameters
+    ----------
+    shape : EngineShape
+    step, operands, results : dict
+        Members besides: of a step, of what it works on, and of what comes of it.
+    fire_lanes : int
+        As of :func:`hw.conv.front.Pixel`.
+
+    Members
+    -------
+    write, slot, part, rows : In
+        From :class:`hw.conv.weights.WeightLoader`.
+    valid, first, last, pixel : In
+        A step of :class:`hw.conv.front.ConvFront`.
+    pop : Out(1), old : In(lanes x 64)
+    push : Out(1), push_addr : Out(16), new : Out(lanes x 64)
+        To :class:`hw.conv.psums.PsumAccess`.
+    invalid : Out(1)
+        A NaN or infinity took part.
+    empty : Out(1)
+        No step is in the pipeline.
+    """
+
+    def __init__(
+        self,
+        shape: EngineShape,
+        *,
+        step: Mapping[str, Any],
+        operands: Mapping[str, Any],
+        results: Mapping[str, Any],
+        fire_lanes: int = 0,
+    ):
+        self._format = shape.format
+        self._lanes = shape.lanes
+        self._depth = shape.depth
+        self._weight_words = shape.weight_words
+        self._fire_lanes = fire_lanes
+        psums = data.ArrayLayout(PSUM_BITS, shape.lanes)
+        super().__init__(
+            {
+                "write": In(1),
+                "slot": In(ceil_log2(shape.depth)),
+                "part": In(part_bits(shape.lanes, shape.weight_words)),
+                "rows": In(data.ArrayLayout(shape.format.width, shape.lanes * shape.weight_words)),
+                "valid": In(1),
+                **step,
+                "first": In(1),
+                "last": In(1),
+                "pixel": In(Pixel(fire_lanes)),
+                **operands,
+                "pop": Out(1),
+                "old": In(psums),
+                "push": Out(1),
+                "push_addr": Out(16),
+                "new": Out(psums),
+                "invalid": Out(1),
+                **results,
+                "empty": Out(1),
+            },
+            format=shape.format,
+            lanes=shape.lanes,
+            depth=shape.depth,
+            weight_words=shape.weight_words,
+        )
+
+    def _load(self, m: Module) -> tuple[Signal, Signal, Signal]:
+        """``write``, ``slot`` and ``part`` a cycle later, when the weights are converted."""
+        load, load_slot, load_part = Signal(), Signal.like(self.slot), Signal.like(self.part)
+        m.d.sync += [load.eq(self.write), load_slot.eq(self.slot), load_part.eq(self.part)]
+        return load, load_slot, load_part
+
+    def _control(self, m: Module) -> StepControl:
+        """Adds the control of the rows' accumulators, and connects it to the array's ports."""
+        m.submodules.control = control = StepControl(
+            latency=self.latency, fire_lanes=self._fire_lanes
+        )
+        m.d.comb += [
+            control.valid.eq(self.valid),
+            control.first.eq(self.first),
+            control.last.eq(self.last),
+            control.pixel.eq(self.pixel),
+            self.pop.eq(control.pop),
+            self.push.eq(control.push),
+            self.push_addr.eq(control.push_addr),
+            self.empty.eq(control.empty),
+        ]
+        return control
