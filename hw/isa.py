@@ -405,6 +405,8 @@ def _wg_conv(shape: IsaShape) -> Instruction:
     operands = (
         _count("out_tiles", "tiles of output channels m"),
         _count("in_tiles", "tiles of input channels c"),
+        Operand("last_m", 1, shape.lanes, "output channels in the last tile; dw of others is +0"),
+        Operand("last_c", 1, shape.lanes, "input channels in the last tile; dw of others is +0"),
         _tap("kernel_h", "kernel rows", 1),
         _tap("kernel_w", "kernel columns", 1),
         _count("samples", "samples"),

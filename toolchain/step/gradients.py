@@ -151,6 +151,8 @@ class Gradients:
                 step=len(samples) * len(out_tiles) * conv.e * conv.f,
             ),
             dw=dw,
+            m_size=layer.channels(out_tiles, layer.layer.m_size),
+            c_size=layer.channels(in_tiles, layer.c_size),
             plane=plane,
             dw_acc=dw_acc,
         )
