@@ -29,13 +29,12 @@ from tqdm import tqdm
 
 from hw.config import ChipConfig
 from hw.presets import load
-from hw.wg.schedule import samples_that_fit
 from scripts.replay import REPLAYED, Builder, replay
 from sim.model import Status, UpdateRule, round_values
 from sim.model.network import Layer, Network, Weights
 from sim.model.record import StepRecord, load_arrays, save_arrays
 from toolchain.file import save_programs
-from toolchain.step import plan_step
+from toolchain.step import plan_step, samples_for
 
 __all__ = [
     "Data",
@@ -129,7 +128,7 @@ def digits_network(config: ChipConfig, settings: TrainingSettings) -> Network:
             f"not {settings.loss_scale}"
         )
     height, width = IMAGE_SIZE
-    return Network.for_chip(
+    network = Network.for_chip(
         config,
         layers=(
             Layer(m_size=16, kernel=(3, 3), padding=padding, th_l=th_l),
@@ -139,12 +138,10 @@ def digits_network(config: ChipConfig, settings: TrainingSettings) -> Network:
         input_size=(height, width, 1),
         steps=STEPS,
         planes=PLANES,
-        # As many samples in one WG instruction as the core has room for.
-        wg_samples=min(
-            settings.batch,
-            samples_that_fit(config, spike_map=IMAGE_SIZE, du_map=IMAGE_SIZE, steps=STEPS),
-        ),
+        wg_samples=1,
     )
+    # As many samples in one WG instruction as the core has room for.
+    return dataclasses.replace(network, wg_samples=samples_for(network, config, settings.batch))
 
 
 @dataclass
@@ -179,7 +176,7 @@ class Training:
         network = self.network
         return {
             "format": str(network.format),
-            "wg_samples": network.wg_samples,
+            "wg_samples": list(network.wg_groups),
             **dataclasses.asdict(self.settings),
         }
 

@@ -192,7 +192,8 @@ def wg_jobs(scene: Scene) -> Iterator[Job]:
         planes = 0 if index else network.planes
         dw = tile_weights(record.dw, lanes, None)
         m_tiles, c_tiles, kh, kw = dw.shape[:4]
-        tile = record.x[:, : network.wg_samples, ..., :lanes]
+        group = network.wg_groups[index]
+        tile = record.x[:, :group, ..., :lanes]
         capacity = {
             "bp.s": (
                 scene.words("bp.s"),
@@ -203,7 +204,7 @@ def wg_jobs(scene: Scene) -> Iterator[Job]:
         for m in range(m_tiles):
             for part in parts(c_tiles, capacity, f"WG of layer {index}"):
                 for skip in (False, True):
-                    chain = list(_wg_chain(scene, layer, record, planes, m, part, skip))
+                    chain = list(_wg_chain(scene, layer, record, planes, group, m, part, skip))
                     made = [("dw", 0, dw[m, part].reshape(-1, lanes))]
                     for command, loads in chain:
                         last = command is chain[-1][0]
@@ -223,12 +224,13 @@ def _wg_chain(
     layer: Layer,
     record: LayerRecord,
     planes: int,
+    group_size: int,
     m: int,
     part: slice,
     skip: bool,
 ) -> Iterator[tuple[dict, list]]:
     """Commands and loads that add up dw of output tile ``m`` and the input tiles in ``part``."""
-    lanes, group_size = scene.lanes, scene.network.wg_samples
+    lanes = scene.lanes
     channels = slice(part.start * lanes, part.stop * lanes)
     for n in range(0, record.du.shape[1], group_size):
         group = slice(n, n + group_size)
