@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-__all__ = ["PLANE_BITS", "PLANE_MAX", "POOLING_MAX", "TAP_BITS", "TAP_MAX", "check_whole"]
+__all__ = [
+    "LANE_BITS",
+    "PLANE_BITS",
+    "PLANE_MAX",
+    "POOLING_MAX",
+    "TAP_BITS",
+    "TAP_MAX",
+    "check_whole",
+]
+
+LANE_BITS = 7
+"""Bits of a number of lanes: up to 64."""
 
 TAP_BITS = 3
 TAP_MAX = (1 << TAP_BITS) - 1

@@ -147,6 +147,26 @@ class ConvLayer:
         bottom = max(0, (end - begin - 1) * self.stride + kh - (last - first) - top)
         return replace(self, h=last - first, padding=(top, bottom, *self.padding[2:])), begin
 
+    def wg_strip(self, first: int, last: int) -> tuple[ConvLayer, int]:
+        """Kernel rows ``first`` to ``last - 1`` as a layer, and the input row its map begins with.
+
+        Raises
+        ------
+        ValueError
+            If there are no such rows, or they see nothing but padding.
+        """
+        _check_rows("kernel", first, last, self.kernel[0])
+        top = first - self.padding[0]
+        bottom = (self.e - 1) * self.stride - self.padding[0] + last
+        begin, end = max(0, top), min(self.h, bottom)
+        if begin >= end:
+            raise ValueError(
+                f"kernel rows {first} to {last - 1} must see a row of the map of {self.h}"
+            )
+        padding = (begin - top, bottom - end, *self.padding[2:])
+        kernel = (last - first, self.kernel[1])
+        return replace(self, h=end - begin, kernel=kernel, padding=padding), begin
+
 
 def fp_pass(layer: ConvLayer, shape: EngineShape, **where: Any) -> dict[str, int]:
     """The fields of the ConvCommand that computes conv_fp; for ``where`` see fp_operands."""

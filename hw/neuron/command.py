@@ -6,7 +6,7 @@ Amaranth evaluates the annotations of a Struct, so they stay objects here.
 from amaranth.lib import data, enum
 
 from hw.arith.format import FP32
-from hw.limits import PLANE_BITS
+from hw.limits import LANE_BITS, PLANE_BITS
 from hw.memory.loops import COUNT_BITS
 from hw.memory.port import ADDRESS_BITS
 
@@ -28,8 +28,6 @@ LEVELS = ("sample", "tile", "window_row", "window_column", "row", "column")
 """Loops of a pass, outermost first; without pooling a window is one pixel."""
 POOL_BITS = 3
 """Bits of the side of a pooling window: 1 to 4."""
-LANE_BITS = 7
-"""Bits of a number of lanes: up to 64."""
 VALUE_BITS = 16
 """Bits of a scalar operand; a narrower storage format uses the low ones."""
 WORDS_BITS = ADDRESS_BITS + 1

@@ -10,9 +10,10 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from hw.arith.format import Float
 from hw.component import EmitOnce
+from hw.limits import LANE_BITS
 from hw.memory.port import ReadPort
 from hw.memory.stream import ReadStream
-from hw.neuron.command import LANE_BITS, Operation, Source
+from hw.neuron.command import Operation, Source
 from hw.neuron.operands import ElementKind, word_bits
 from hw.neuron.walk import Walk
 

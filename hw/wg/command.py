@@ -10,7 +10,7 @@ A command adds up, for each output tile, input tile and kernel position (r, s),
 
 from amaranth.lib import data
 
-from hw.limits import PLANE_BITS, TAP_BITS
+from hw.limits import LANE_BITS, PLANE_BITS, TAP_BITS
 from hw.memory.loops import COUNT_BITS
 from hw.memory.port import ADDRESS_BITS
 
@@ -27,6 +27,8 @@ class WgCommand(data.Struct):
     # Extents.
     out_tiles: COUNT_BITS  # tiles of output channels m
     in_tiles: COUNT_BITS  # tiles of input channels c
+    last_m: LANE_BITS  # output channels in the last tile
+    last_c: LANE_BITS  # input channels in the last tile
     kernel_h: TAP_BITS
     kernel_w: TAP_BITS
     samples: COUNT_BITS
@@ -55,7 +57,8 @@ class WgCommand(data.Struct):
     du_step: ADDRESS_BITS
     du_row: ADDRESS_BITS
 
-    # dw, tile by tile in the order of the walk; word m of a tile holds dw[m, 0..L-1].
+    # dw, tile by tile in the order of the walk; word m of a tile holds dw[m, 0..L-1], which is +0
+    # for channels that the tile does not have.
     dw_base: ADDRESS_BITS
     dw_words: ADDRESS_BITS + 1
 

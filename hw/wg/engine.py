@@ -25,7 +25,8 @@ class WgEngine(Engine):
     Takes one cycle per vector of spikes that is not silent (``skip``; else per pixel under a
     window) and position, one more a position, and another where the last row of a position lies in
     the padding or is silent; at the end some 25 and the readout of the last position. A position
-    lasts at least as long as the readout of the one before, L * L / dw_lanes + 1 cycles.
+    lasts at least as long as the readout of the one before (:class:`hw.wg.readout.WgReadout`), and
+    a cycle more.
 
     Parameters
     ----------
@@ -88,9 +89,10 @@ class WgEngine(Engine):
         command = self.command
         m.submodules.scanner = scanner = WgScanner(lanes=self._lanes, pixels=self._pixels)
         m.submodules.picker = picker = WgPicker(lanes=self._lanes, pixels=self._pixels)
-        # Beside a du vector go its spikes, whether there is one, and the end of the position.
+        # Beside a du vector go its spikes, whether there is one, the end of the position, and
+        # whether that is one of the last tiles.
         m.submodules.du = du = ReadStream(
-            width=self._format.width * self._lanes, tag_bits=self._lanes + 2, depth=4
+            width=self._format.width * self._lanes, tag_bits=self._lanes + 4, depth=4
         )
         m.submodules.array = array = WgArray(
             format=self._format, lanes=self._lanes, dw_lanes=self._dw_lanes
@@ -117,15 +119,24 @@ class WgEngine(Engine):
             picker.o_ready.eq(du.i_ready),
             du.i_addr.eq(picker.o_addr),
             du.i_read.eq(picker.o_read),
-            du.i_tag.eq(Cat(picker.o_spikes, picker.o_read, picker.o_last)),
+            du.i_tag.eq(
+                Cat(
+                    picker.o_spikes,
+                    picker.o_read,
+                    picker.o_last,
+                    picker.o_last_m,
+                    picker.o_last_c,
+                )
+            ),
         ]
 
         # The cycle after the last vector has entered it is added (``ends``); from the next one on
         # the sums are ``full``, until they are captured, as soon as the copies have been read.
         spikes, is_vector, is_last = Signal(self._lanes), Signal(), Signal()
+        last_m, last_c = Signal(), Signal()
         enter, ends, full, capture = Signal(), Signal(), Signal(), Signal()
         m.d.comb += [
-            Cat(spikes, is_vector, is_last).eq(du.o_tag),
+            Cat(spikes, is_vector, is_last, last_m, last_c).eq(du.o_tag),
             capture.eq(full & readout.free),
             du.o_ready.eq(~ends & (~full | capture)),
             enter.eq(du.o_valid & du.o_ready & is_vector),
@@ -146,6 +157,8 @@ class WgEngine(Engine):
             ends.eq(du.o_valid & du.o_ready & is_last),
             full.eq(ends | (full & ~capture)),
         ]
+        with m.If(du.o_ready):
+            m.d.sync += [readout.last_m.eq(last_m), readout.last_c.eq(last_c)]
 
         self.count(
             m,

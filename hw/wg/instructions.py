@@ -16,6 +16,8 @@ def wg_conv(opcode: int, shape: IsaShape) -> Instruction:
     operands = (
         count("out_tiles", "tiles of output channels m"),
         count("in_tiles", "tiles of input channels c"),
+        Operand("last_m", 1, shape.lanes, "output channels in the last tile; dw of others is +0"),
+        Operand("last_c", 1, shape.lanes, "input channels in the last tile; dw of others is +0"),
         tap("kernel_h", "kernel rows", 1),
         tap("kernel_w", "kernel columns", 1),
         count("samples", "samples"),

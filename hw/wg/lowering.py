@@ -7,7 +7,7 @@ from typing import Any
 from hw.arith.format import FP_TERMS_BITS
 from hw.conv.lowering import ConvLayer
 from hw.isa import IsaShape, instruction_set
-from hw.limits import PLANE_MAX
+from hw.limits import PLANE_MAX, check_whole
 from hw.memory.place import Place, check_words
 from hw.units import command_of
 
@@ -30,6 +30,8 @@ def wg_operands(
     spikes: Place,
     du: Place,
     dw: int,
+    m_size: int | None = None,
+    c_size: int | None = None,
     plane: int = 0,
     dw_acc: bool = False,
     skip: bool = True,
@@ -50,6 +52,8 @@ def wg_operands(
     dw : int
         Address of the result, stored like the weights: tiles of ``lanes`` words in the order
         m tile, c tile, r, s.
+    m_size, c_size : int, optional
+        Output and input channels; those of whole tiles if left out. dw of others becomes +0.
     plane : int
         b of a bit plane of a direct input; 0 for spikes.
     dw_acc : bool
@@ -60,14 +64,16 @@ def wg_operands(
     Raises
     ------
     ValueError
-        If ``plane`` is out of its range, a sum would have more than 2**17 terms, or something
-        leaves its memory.
+        If ``plane`` is out of its range, the channels are not those of so many tiles, a sum would
+        have more than 2**17 terms, or something leaves its memory.
     """
     if not 0 <= plane <= PLANE_MAX:
         raise ValueError(f"plane must be from 0 to {PLANE_MAX}, not {plane!r}")
     terms, most = layer.samples * layer.steps * layer.e * layer.f, 1 << FP_TERMS_BITS
     if terms > most:
         raise ValueError(f"WG sums have at most {most} terms, not {terms}")
+    last_m = _last_lanes("m_size", m_size, layer.m_tiles, lanes)
+    last_c = _last_lanes("c_size", c_size, layer.c_tiles, lanes)
     kh, kw = layer.kernel
     spikes = layer.inputs("spikes", spikes, pixels)
     du = layer.outputs("du", du)
@@ -77,6 +83,8 @@ def wg_operands(
     return {
         "out_tiles": layer.m_tiles,
         "in_tiles": layer.c_tiles,
+        "last_m": last_m,
+        "last_c": last_c,
         "kernel_h": kh,
         "kernel_w": kw,
         "samples": layer.samples,
@@ -103,3 +111,10 @@ def wg_operands(
         "dw_acc": int(dw_acc),
         "skip": int(skip),
     }
+
+
+def _last_lanes(name: str, size: int | None, tiles: int, lanes: int) -> int:
+    """Channels in the last of ``tiles`` tiles of ``size`` channels."""
+    whole = tiles * lanes
+    size = check_whole(name, whole if size is None else size, whole - lanes + 1, whole)
+    return size - (tiles - 1) * lanes

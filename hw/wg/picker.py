@@ -35,8 +35,8 @@ class WgPicker(EmitOnce):
     o_read : Out(1)
         There is such a word.
     o_spikes : Out(lanes)
-    o_last : Out(1)
-        The step is the last of its position.
+    o_last, o_last_m, o_last_c : Out(1)
+        The step is the last of its position, and that of the last tile of output, input channels.
     """
 
     def __init__(self, *, lanes: int, pixels: int):
@@ -54,6 +54,8 @@ class WgPicker(EmitOnce):
                 "o_read": Out(1),
                 "o_spikes": Out(lanes),
                 "o_last": Out(1),
+                "o_last_m": Out(1),
+                "o_last_c": Out(1),
             },
             lanes=lanes,
             pixels=pixels,
@@ -86,6 +88,8 @@ class WgPicker(EmitOnce):
             {
                 "read": 1,
                 "last": 1,
+                "last_m": 1,
+                "last_c": 1,
                 "spikes": self._lanes,
                 "distance": distance.shape(),
                 "du_addr": ADDRESS_BITS,
@@ -99,6 +103,8 @@ class WgPicker(EmitOnce):
             m.d.sync += [
                 pick.read.eq(pending.any()),
                 pick.last.eq(word.place.last & ends),
+                pick.last_m.eq(word.place.last_m),
+                pick.last_c.eq(word.place.last_c),
                 pick.spikes.eq(spikes),
                 pick.distance.eq(distance),
                 pick.du_addr.eq(word.place.du_addr),
@@ -117,6 +123,8 @@ class WgPicker(EmitOnce):
                     self.o_read.eq(pick.read),
                     self.o_spikes.eq(pick.spikes),
                     self.o_last.eq(pick.last),
+                    self.o_last_m.eq(pick.last_m),
+                    self.o_last_c.eq(pick.last_c),
                 ]
         return m
 

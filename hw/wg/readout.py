@@ -5,6 +5,7 @@ from __future__ import annotations
 from amaranth import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out, connect, flipped
+from amaranth.utils import exact_log2
 
 from hw.arith.add import FloatAdd
 from hw.arith.fixed import RoundFixed
@@ -43,8 +44,8 @@ class WgRounder(EmitOnce):
     old : In(32) x dw_lanes
         -0 for nothing to add.
     o : Out(32) x dw_lanes
-    overflow, invalid : Out(1)
-        Of any lane, with ``o``.
+    overflow, invalid : Out(dw_lanes)
+        With ``o``.
     """
 
     def __init__(self, *, format: Float, dw_lanes: int):
@@ -60,8 +61,8 @@ class WgRounder(EmitOnce):
                 "plane": In(PLANE_BITS),
                 "old": In(FP32.width).array(dw_lanes),
                 "o": Out(FP32.width).array(dw_lanes),
-                "overflow": Out(1),
-                "invalid": Out(1),
+                "overflow": Out(dw_lanes),
+                "invalid": Out(dw_lanes),
             },
             format=format,
             dw_lanes=dw_lanes,
@@ -91,8 +92,8 @@ class WgRounder(EmitOnce):
                 self.o[lane].eq(add.o),
             ]
         m.d.comb += [
-            self.overflow.eq(Cat(add.overflow for add in self._add).any()),
-            self.invalid.eq(Cat(add.invalid for add in self._add).any()),
+            self.overflow.eq(Cat(add.overflow for add in self._add)),
+            self.invalid.eq(Cat(add.invalid for add in self._add)),
         ]
         return m
 
@@ -100,8 +101,11 @@ class WgRounder(EmitOnce):
 class WgReadout(EmitOnce):
     """Reads the copied accumulators row by row, rounds them and writes them to memory.
 
-    A position takes L * L / dw_lanes cycles, in which the next one accumulates; rows wait for room
-    to write and, with ``dw_acc``, for their old words.
+    A position takes L * L / dw_lanes cycles, in which the next one accumulates. In the last tiles a
+    row takes as many as its ``last_c`` channels need, and rows behind ``last_m`` one; where those
+    are few, a row as many as lets its way through the rounders, some 15 cycles, be shared by the
+    rows that there is room for. Rows wait for room to write and, with ``dw_acc``, for their old
+    words.
 
     Parameters
     ----------
@@ -115,6 +119,8 @@ class WgReadout(EmitOnce):
     start : In(1), command : In(WgCommand)
     captured : In(1)
         The copies hold a position from the next cycle on; only while ``free``.
+    last_m, last_c : In(1)
+        With ``captured``: the position is one of the last tile of output, of input channels.
     free : Out(1)
         The copies have been read.
     load, row, group : Out, sums : In(signed(psum_bits)) x dw_lanes
@@ -138,6 +144,8 @@ class WgReadout(EmitOnce):
                 "start": In(1),
                 "command": In(WgCommand),
                 "captured": In(1),
+                "last_m": In(1),
+                "last_c": In(1),
                 "free": Out(1),
                 "load": Out(1),
                 "row": Out(range(lanes)),
@@ -161,7 +169,7 @@ class WgReadout(EmitOnce):
         rounder = WgRounder(format=self._format, dw_lanes=self._dw_lanes)
         m.submodules.rounder = rounder
         # Rows that are on their way through the rounders, and two that come or go meanwhile.
-        depth = -(-(SUM_CYCLES + rounder.latency) // groups) + 2
+        depth = -(-(SUM_CYCLES + rounder.latency + 1) // groups) + 2
         m.submodules.queue = queue = WriteQueue(width=self._lanes * FP32.width, depth=depth)
         m.submodules.old = old = ReadStream(
             width=self._lanes * FP32.width, tag_bits=ADDRESS_BITS, depth=depth
@@ -169,18 +177,30 @@ class WgReadout(EmitOnce):
         connect(m, old.port, flipped(self.read))
         asking = self._ask(m, old)
 
-        # One step is dw_lanes columns of a row.
+        # One step is dw_lanes columns of a row; ``blank`` is that of a row without a channel.
         step = data.StructLayout(
-            {"valid": 1, "group": group_bits(self._lanes, self._dw_lanes), "last": 1}
+            {
+                "valid": 1,
+                "group": group_bits(self._lanes, self._dw_lanes),
+                "last": 1,
+                "last_c": 1,
+                "blank": 1,
+            }
         )
         now, rows_ready = Signal(step), Signal(range(depth + 1))
         occupied, in_row, begins = Signal(), Signal(), Signal()
+        last_m, last_c, last_group = Signal(), Signal(), Signal.like(self.group)
         m.d.comb += [
+            last_group.eq(
+                Mux(last_c, (command.last_c - 1) >> exact_log2(self._dw_lanes), groups - 1)
+            ),
             begins.eq(occupied & ~in_row & (rows_ready != 0) & queue.available),
             queue.reserve.eq(begins),
             now.valid.eq(begins | in_row),
             now.group.eq(self.group),
-            now.last.eq(self.group == groups - 1),
+            now.last_c.eq(last_c),
+            now.blank.eq(last_m & (self.row >= command.last_m)),
+            now.last.eq(now.blank | (self.group == last_group)),
             self.load.eq(now.valid),
             self.free.eq(~occupied),
         ]
@@ -198,7 +218,7 @@ class WgReadout(EmitOnce):
             with m.If(self.row == self._lanes - 1):
                 m.d.sync += occupied.eq(0)
         with m.If(self.captured):
-            m.d.sync += occupied.eq(1)
+            m.d.sync += [occupied.eq(1), last_m.eq(self.last_m), last_c.eq(self.last_c)]
 
         # What a step is, by cycles since: its sums come after two, their rounded values later.
         stages = [now]
@@ -223,24 +243,32 @@ class WgReadout(EmitOnce):
         # The row's address goes with its last step through the addition.
         address = Signal(ADDRESS_BITS)
         m.d.comb += address.eq(old.o_tag)
-        for cycle in range(rounder.latency - rounder.round_latency):
+        for cycle in range(rounder.latency - rounder.round_latency + 1):
             later = Signal(ADDRESS_BITS, name=f"address_{cycle + 1}")
             m.d.sync += later.eq(address)
             address = later
-        # The groups of a row move up, the first one farthest, until the last comes.
-        gathered = [Cat(rounder.o)]
-        for group in reversed(range(groups - 1)):
-            before = Signal(self._dw_lanes * FP32.width, name=f"group_{group}", reset_less=True)
-            with m.If(done.valid):
-                m.d.sync += before.eq(gathered[0])
-            gathered.insert(0, before)
+        # A row gathers until its last step. Lanes without a channel are reset: that costs no gate.
+        there = Signal(self._lanes)
+        gathered = []
+        for lane in range(self._lanes):
+            value = Signal(FP32.width, name=f"gathered_{lane}", reset_less=True)
+            gathered.append(value)
+            group, number = divmod(lane, self._dw_lanes)
+            m.d.comb += there[lane].eq(~done.blank & (~done.last_c | (lane < command.last_c)))
+            with m.If(done.valid & ~there[lane]):
+                m.d.sync += value.eq(0)
+            with m.Elif(done.valid & (done.group == group)):
+                m.d.sync += value.eq(rounder.o[number])
+        raising = there.word_select(done.group, self._dw_lanes) & done.valid.replicate(
+            self._dw_lanes
+        )
+        m.d.sync += queue.push.eq(done.valid & done.last)
         m.d.comb += [
-            queue.push.eq(done.valid & done.last),
             queue.addr.eq(address),
             queue.data.eq(Cat(gathered)),
             queue.mask.eq(1),
-            self.overflow.eq(done.valid & rounder.overflow),
-            self.invalid.eq(done.valid & rounder.invalid),
+            self.overflow.eq((rounder.overflow & raising).any()),
+            self.invalid.eq((rounder.invalid & raising).any()),
             self.idle.eq(~asking & (rows_asked == 0) & queue.idle),
             self.write.en.eq(queue.port.en),
             self.write.addr.eq(queue.port.addr),

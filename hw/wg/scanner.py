@@ -32,9 +32,17 @@ def WordPlace(pixels: int) -> data.StructLayout:
     rest : pixels from the grid point at or before pixel 0 to pixel 0
     du_addr : du word of that grid point, which need not exist
     last : the word is the last of its position
+    last_m, last_c : its position is one of the last tile of output, of input channels
     """
     return data.StructLayout(
-        {"pending": pixels, "rest": TAP_BITS, "du_addr": ADDRESS_BITS, "last": 1}
+        {
+            "pending": pixels,
+            "rest": TAP_BITS,
+            "du_addr": ADDRESS_BITS,
+            "last": 1,
+            "last_m": 1,
+            "last_c": 1,
+        }
     )
 
 
@@ -133,6 +141,8 @@ class WgSteps(EmitOnce):
                 here.rest.eq(rest),
                 here.du_addr.eq(nest.value[4] + outs),
                 here.last.eq(last),
+                here.last_m.eq(nest.last[at["out"]]),
+                here.last_c.eq(nest.last[at["in"]]),
                 row_seen.eq(nest.value[1] < command.in_h),
                 d.eq(nest_d),
                 room.eq(command.last_x - nest_d),

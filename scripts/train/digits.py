@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from functools import cache
 from typing import NamedTuple
@@ -12,10 +13,10 @@ from sklearn import datasets
 from sklearn.model_selection import train_test_split
 
 from hw.config import ChipConfig
-from hw.wg.schedule import samples_that_fit
 from scripts.train.settings import TrainingSettings
 from sim.model import Status, round_values
 from sim.model.network import Layer, Network, Weights
+from toolchain.step import samples_for
 
 __all__ = ["CLASSES", "Data", "accuracy", "digits_network", "load_digits"]
 
@@ -60,7 +61,7 @@ def digits_network(config: ChipConfig, settings: TrainingSettings) -> Network:
             f"not {settings.loss_scale}"
         )
     height, width = IMAGE_SIZE
-    return Network.for_chip(
+    network = Network.for_chip(
         config,
         layers=(
             Layer(m_size=16, kernel=(3, 3), padding=padding, th_l=th_l),
@@ -70,12 +71,10 @@ def digits_network(config: ChipConfig, settings: TrainingSettings) -> Network:
         input_size=(height, width, 1),
         steps=STEPS,
         planes=PLANES,
-        # As many samples in one WG instruction as the core has room for.
-        wg_samples=min(
-            settings.batch,
-            samples_that_fit(config, spike_map=IMAGE_SIZE, du_map=IMAGE_SIZE, steps=STEPS),
-        ),
+        wg_samples=1,
     )
+    # As many samples in one WG instruction as the core has room for.
+    return dataclasses.replace(network, wg_samples=samples_for(network, config, settings.batch))
 
 
 def accuracy(network: Network, weights: list[Weights], data: Data) -> float:

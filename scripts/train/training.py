@@ -109,7 +109,7 @@ class Training:
         network = self.network
         return {
             "format": str(network.format),
-            "wg_samples": network.wg_samples,
+            "wg_samples": list(network.wg_groups),
             **dataclasses.asdict(self.settings),
         }
 

@@ -109,9 +109,9 @@ class Network:
         Time steps T.
     planes : int
         B: the input is sum of 2**-b x_b over bit planes b = 0..B; 0 for spikes.
-    wg_samples : int
-        Samples that one WG instruction sums up; further ones are added with ``dw_acc``, per group
-        planes ascending.
+    wg_samples : int or tuple of int
+        Samples that one WG instruction sums up, of all layers or of each; further ones are added
+        with ``dw_acc``, per group planes ascending.
     fire_mask : bool
         Whether BP masks lanes by fire, where no max-pooling lies between.
     format : Float
@@ -126,16 +126,21 @@ class Network:
     input_size: tuple[int, int, int]
     steps: int
     planes: int = 0
-    wg_samples: int
+    wg_samples: int | tuple[int, ...]
     fire_mask: bool = True
     format: Float = FP16
 
     def __post_init__(self) -> None:
-        for name, low in (("steps", 1), ("planes", 0), ("wg_samples", 1)):
+        for name, low in (("steps", 1), ("planes", 0)):
             if getattr(self, name) < low:
                 raise ValueError(f"{name} must be at least {low}, not {getattr(self, name)}")
         if not self.layers:
             raise ValueError("layers must be at least one Layer, not none")
+        if len(self.wg_groups) != len(self.layers) or min(self.wg_groups) < 1:
+            raise ValueError(
+                f"wg_samples must be a number of at least 1, or {len(self.layers)} of them, one "
+                f"for each layer, not {self.wg_samples}"
+            )
         for index, layer in enumerate(self.layers):
             for name in ("alpha", "th_f", "th_l", "th_r"):
                 value = getattr(layer, name)
@@ -181,6 +186,13 @@ class Network:
                         f"not {terms}"
                     )
         return network
+
+    @property
+    def wg_groups(self) -> tuple[int, ...]:
+        """``wg_samples`` of each layer."""
+        if isinstance(self.wg_samples, int):
+            return (self.wg_samples,) * len(self.layers)
+        return self.wg_samples
 
     @property
     def maps(self) -> list[tuple[int, int, int]]:
@@ -278,9 +290,7 @@ class Network:
             layer, record = self.layers[index], records[index]
             record.psum_bp = psum
             record.du = self._grad(layer, psum, record.u, status)
-            record.dw = self._weight_gradient(
-                layer, record.x, record.du, 0 if index else self.planes, status
-            )
+            record.dw = self._weight_gradient(index, record.x, record.du, status)
             if index:
                 below = records[index - 1]
                 mask = self._mask(self.layers[index - 1], below.u)
@@ -319,12 +329,12 @@ class Network:
             )
         return du
 
-    def _weight_gradient(
-        self, layer: Layer, x: NDArray, du: Values, planes: int, status: Status
-    ) -> F32:
+    def _weight_gradient(self, index: int, x: NDArray, du: Values, status: Status) -> F32:
+        layer, samples = self.layers[index], self.wg_groups[index]
+        planes = 0 if index else self.planes
         dw: F32 | None = None
-        for first in range(0, du.shape[1], self.wg_samples):
-            group = slice(first, first + self.wg_samples)
+        for first in range(0, du.shape[1], samples):
+            group = slice(first, first + samples)
             for plane in range(planes + 1):
                 psum = psum_wg(
                     x[:, group] >> planes - plane & 1 if planes else x[:, group],

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import copy
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from hw.instruction import Fault
-from hw.wg.schedule import samples_that_fit
 from sim.model import UpdateRule, round_values
 from sim.model.machine.core import CoreModel
 from sim.model.network import Layer, Network, Weights
-from toolchain.step import plan_step
+from toolchain.step import plan_step, samples_for
 
 
 def random_layers(rng, count):
@@ -52,21 +51,6 @@ def random_layers(rng, count):
                 break
         else:
             return tuple(made), (*size, int(rng.integers(1, 11)))
-
-
-def samples_of_wg(config, layers, input_size, steps):
-    """The most samples that one WG_CONV can take in every layer."""
-    network = Network.for_chip(
-        config, layers=layers, input_size=input_size, steps=steps, wg_samples=1
-    )
-    found, size = [], input_size[:2]
-    for layer, read, made in zip(layers, network.maps, network.maps[1:], strict=False):
-        spikes = size if layer.fully_connected else read[:2]
-        geometry = layer.geometry(read[:2])
-        du = (geometry.e_size, geometry.f_size)
-        found.append(samples_that_fit(config, spike_map=spikes, du_map=du, steps=steps))
-        size = made[:2]
-    return min(found)
 
 
 def random_case(rng, config, count, **settings):
@@ -108,17 +92,19 @@ class Case:
         steps = steps or int(rng.integers(1, 4))
         batch = batch or int(rng.integers(1, 7))
         planes = int(rng.choice([0, 0, 2, 4])) if planes is None else planes
-        fit = samples_of_wg(config, layers, input_size, steps)
         network = Network.for_chip(
             config,
             layers=layers,
             input_size=input_size,
             steps=steps,
             planes=planes,
-            wg_samples=int(rng.integers(1, min(fit, batch) + 1)),
+            wg_samples=1,
             fire_mask=bool(rng.integers(2)),
         )
         shape = (int(rng.choice([1, steps])), batch, *input_size)
+        most = samples_for(network, config, batch, input_steps=shape[0])
+        samples = tuple(int(rng.integers(1, each + 1)) for each in most)
+        network = replace(network, wg_samples=samples)
         x = rng.integers(0, 2 << planes, shape) if planes else rng.random(shape) < 0.4
         return cls(
             config=config,

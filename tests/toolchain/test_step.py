@@ -11,13 +11,12 @@ import pytest
 from hw.arith.format import Float
 from hw.isa import UNITS
 from hw.presets import load
-from hw.wg.schedule import samples_that_fit
 from scripts.train import CLASSES, Training, TrainingSettings, load_digits
 from sim.model import UpdateRule
 from sim.model.machine.core import CoreModel
 from sim.model.network import Layer, Network
 from tests.toolchain.networks import Case, expect, random_case, slow
-from toolchain.step import plan_step
+from toolchain.step import plan_step, samples_for
 
 SMALL = (
     "dram.bus_bits=256",
@@ -309,11 +308,31 @@ def test_what_a_step_is_given_is_checked():
         plan.put_batch(dram, case.x, case.targets[:, :3])
 
 
-@pytest.mark.parametrize("chip", ["tiny", "paper"])
-def test_wg_takes_as_many_samples_as_are_said_to_fit(chip):
+@pytest.mark.parametrize(("chip", "conv"), [("tiny", 1), ("paper", 2)])
+def test_wg_takes_as_many_samples_as_fit(chip, conv):
+    """Few where maps are large; of a fully connected layer, those of a row of kernels on paper."""
     config = load(chip)
-    fit = samples_that_fit(config, spike_map=(8, 8), du_map=(8, 8), steps=4)
     layers = (Layer(m_size=5, kernel=(3, 3), padding=(1, 1, 1, 1), pool=2), LAST)
-    plan_step(network(layers, (8, 8, 3), wg_samples=fit), config, 32)
-    with pytest.raises(ValueError, match=f"wg_samples must be at most {fit} for layer 0"):
-        plan_step(network(layers, (8, 8, 3), wg_samples=fit + 1), config, 32)
+    samples = samples_for(network(layers, (8, 8, 3)), config, 32)
+    assert samples == (conv, 16)
+    plan = plan_step(network(layers, (8, 8, 3), wg_samples=samples), config, 32)
+    reasons = [each for each in plan.programs["bp"].reasons.values() if each.startswith("WG")]
+    assert any("of layer 1" in each and "samples 16-31" in each for each in reasons)
+    with pytest.raises(ValueError, match=f"wg_samples must be at most {conv} for layer 0"):
+        plan_step(network(layers, (8, 8, 3), wg_samples=(conv + 1, 16)), config, 32)
+
+
+def test_rows_of_a_kernel_need_the_rows_of_inputs_that_they_see():
+    """Of a quarter of bp.s, whole maps of one sample take most, and one row of all samples half."""
+    chip = load("tiny", ["bp.s=64"])
+    layers = (
+        Layer(m_size=4, kernel=(3, 3), padding=(1, 1, 1, 1), th_l=2**-10),
+        Layer(m_size=3, fully_connected=True),
+    )
+    rng = np.random.default_rng(8)
+    case = Case.random(rng, chip, layers, (7, 3, 4), batch=4, steps=1, planes=0)
+    samples = samples_for(case.network, chip, 4)
+    assert samples == (1, 4)
+    case.network = dataclasses.replace(case.network, wg_samples=samples)
+    record = case.check(case.plan(), [None, rng.shuffle, slow(rng, "bp", "read")])
+    assert record.layers[1].dw.any()

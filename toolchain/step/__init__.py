@@ -12,6 +12,6 @@
 sub-cores lie in it, and ``plan.read(dram)`` is what they have left there.
 """
 
-from toolchain.step.plan import LayerResult, StepPlan, StepResult, plan_step
+from toolchain.step.plan import LayerResult, StepPlan, StepResult, plan_step, samples_for
 
-__all__ = ["LayerResult", "StepPlan", "StepResult", "plan_step"]
+__all__ = ["LayerResult", "StepPlan", "StepResult", "plan_step", "samples_for"]

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import product
 
 from hw.conv.lowering import ConvLayer
-from hw.wg.schedule import WG_SHARE
+from toolchain.cycles import DENSITY
 from toolchain.step.layers import Lowered
+from toolchain.step.layout import spikes_of
 from toolchain.step.parts import PART_CYCLES, Room, span, splits
 
-__all__ = ["Block", "Blocks", "cut_gradients", "kernel_rows"]
+__all__ = ["Block", "Blocks", "cheapest_samples", "cut_gradients", "first_rows", "kernel_rows"]
+
+WG_SHARE = 4
+"""Of bp.du_next and bp.s, WG takes its operands from a half, and loads the next ones meanwhile."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,19 +68,33 @@ def kernel_rows(conv: ConvLayer, rows: range) -> tuple[ConvLayer, int]:
     ValueError
         If they see nothing but padding.
     """
-    top = conv.padding[0] - rows.start
-    # The last output row sees down to here; the padding below goes with it.
-    end = (conv.e - 1) * conv.stride + rows.stop - conv.padding[0]
-    begin = max(0, -top)
-    end = min(conv.h, end)
-    if begin >= end:
-        raise ValueError(
-            f"kernel rows {rows.start} to {rows.stop - 1} must see a row of the map of {conv.h}"
-        )
-    height = (conv.e - 1) * conv.stride + len(rows)
-    bottom = height - max(0, top) - (end - begin)
-    padding = (max(0, top), max(0, bottom), *conv.padding[2:])
-    return replace(conv, h=end - begin, kernel=(len(rows), conv.kernel[1]), padding=padding), begin
+    if len(rows) == conv.kernel[0]:
+        return conv, 0
+    return conv.wg_strip(rows.start, rows.stop)
+
+
+def first_rows(layer: Lowered, blocks: Blocks) -> dict[str, set[int]]:
+    """Rows that copies for WG begin with, by the region of the maps."""
+    return {spikes_of(layer.index - 1): {kernel_rows(layer.conv, each)[1] for each in blocks.rows}}
+
+
+def cheapest_samples(layer: Lowered, room: Room, *, batch: int, steps: int) -> int:
+    """Samples that one WG_CONV sums up, so that those of a batch cost least.
+
+    Raises
+    ------
+    ValueError
+        If not even one sample fits, or the gradients of a row of a kernel do not.
+    """
+    found = []
+    for samples in splits(batch):
+        group = len(samples[0])
+        cheapest = _cheapest(layer, room, group=group, groups=len(samples), steps=steps)
+        if cheapest:
+            found.append((cheapest[0], -group))
+    if not found:
+        cut_gradients(layer, room, group=1, groups=batch, steps=steps)  # says why
+    return -min(found)[1]
 
 
 def cut_gradients(layer: Lowered, room: Room, *, group: int, groups: int, steps: int) -> Blocks:
@@ -87,55 +105,80 @@ def cut_gradients(layer: Lowered, room: Room, *, group: int, groups: int, steps:
     ValueError
         If a group, or the gradients of a row of a kernel, does not fit.
     """
-    conv = layer.conv
-    du_words = steps * conv.e * conv.f
-    spike_words = layer.input_steps * conv.h * room.spike_words(conv.w)
-    rooms = {
-        "bp.du_next": (room.words("bp.du_next", WG_SHARE), du_words),
-        "bp.s": (room.words("bp.s", WG_SHARE), spike_words),
-    }
-    for name, (words, each) in rooms.items():
+    best = _cheapest(layer, room, group=group, groups=groups, steps=steps)
+    if best:
+        return best[1]
+    possible = [blocks for blocks in _all_blocks(layer) if _fits(layer, room, blocks)]
+    if not possible:
+        raise ValueError(
+            f"a row of the kernels of one tile of weights of layer {layer.index} must take at most "
+            f"{room.words('bp.dw')} words of bp.dw, and be whole beats of the bus, "
+            f"not {layer.conv.kernel[1] * layer.lanes} words"
+        )
+    for name, each in _sample_words(layer, room, possible[-1], steps).items():
+        words = room.words(name, WG_SHARE)
         if group * each > words:
             raise ValueError(
                 f"wg_samples must be at most {words // each} for layer {layer.index}, of which a "
                 f"sample takes {each} of {words} words of {name}, not {group}"
             )
-    most_out = rooms["bp.du_next"][0] // (group * du_words)
-    most_in = rooms["bp.s"][0] // (group * spike_words)
-    du_beats = groups * group * du_words * room.word_bytes("bp.du_next") / room.bus_bytes
-    spike_beats = groups * group * spike_words * room.word_bytes("bp.s") / room.bus_bytes
-    spike_beats *= layer.planes + 1
+    raise AssertionError("what fits has a cost")
 
-    def cost(blocks: Blocks) -> float:
-        m, c, r = len(blocks.out_tiles), len(blocks.in_tiles), len(blocks.rows)
-        cycles = float(m * c * r * groups * (layer.planes + 1) * PART_CYCLES)
-        cycles += r * (c * conv.m_tiles * du_beats + m * conv.c_tiles * spike_beats)
-        if blocks.share == 1:
-            cycles += layer.weight_rows * room.word_bytes("bp.dw") / room.bus_bytes
-        return cycles
 
-    best: tuple[float, Blocks] | None = None
-    for out_tiles, in_tiles, rows, share in product(
-        splits(conv.m_tiles), splits(conv.c_tiles), splits(conv.kernel[0]), (2, 1)
+def _all_blocks(layer: Lowered) -> Iterator[Blocks]:
+    """All ways to cut a layer, the coarsest first."""
+    conv = layer.conv
+    for rows, out_tiles, in_tiles, share in product(
+        splits(conv.kernel[0]), splits(conv.m_tiles), splits(conv.c_tiles), (2, 1)
     ):
-        if len(out_tiles[0]) > most_out or len(in_tiles[0]) > most_in:
-            continue
-        blocks = Blocks(out_tiles=out_tiles, in_tiles=in_tiles, rows=rows, share=share)
+        yield Blocks(out_tiles=out_tiles, in_tiles=in_tiles, rows=rows, share=share)
+
+
+def _sample_words(layer: Lowered, room: Room, blocks: Blocks, steps: int) -> dict[str, int]:
+    """Words of the SRAMs that the operands of the largest block take, for each sample."""
+    conv = layer.conv
+    seen = max(kernel_rows(conv, rows)[0].h for rows in blocks.rows)
+    return {
+        "bp.du_next": len(blocks.out_tiles[0]) * steps * conv.e * conv.f,
+        "bp.s": len(blocks.in_tiles[0]) * layer.input_steps * seen * room.spike_words(conv.w),
+    }
+
+
+def _cheapest(
+    layer: Lowered, room: Room, *, group: int, groups: int, steps: int
+) -> tuple[float, Blocks] | None:
+    """Cycles of the blocks that cost least, beside those of the sums themselves, and the blocks."""
+    conv, planes = layer.conv, layer.planes + 1
+    lanes, dw_lanes = layer.lanes, room.config.array.dw_lanes
+    columns = layer.c_size if conv.c_tiles == 1 else lanes
+    readout = lanes * -(-columns // dw_lanes)
+    summing = DENSITY["WG_CONV"] * group * steps * conv.e * conv.f
+    positions = conv.m_tiles * conv.c_tiles * conv.kernel[0] * conv.kernel[1]
+    best: tuple[float, Blocks] | None = None
+    for blocks in _all_blocks(layer):
         if not _fits(layer, room, blocks):
             continue
-        cycles = cost(blocks)
+        each = _sample_words(layer, room, blocks, steps)
+        if any(group * words > room.words(name, WG_SHARE) for name, words in each.items()):
+            continue
+        m, c, r = len(blocks.out_tiles), len(blocks.in_tiles), len(blocks.rows)
+        beats = {
+            name: groups * group * words * room.word_bytes(name) / room.bus_bytes
+            for name, words in each.items()
+        }
+        cycles = (
+            groups * planes * (m * c * r * PART_CYCLES + positions * max(0.0, readout - summing))
+        )
+        cycles += m * c * r * (beats["bp.du_next"] + planes * beats["bp.s"])
+        if blocks.share == 1:
+            cycles += layer.weight_rows * room.word_bytes("bp.dw") / room.bus_bytes
         if best is None or cycles < best[0]:
             best = cycles, blocks
-    if best is None:
-        raise ValueError(
-            f"a row of the kernels of one tile of weights of layer {layer.index} must take at most "
-            f"{room.words('bp.dw')} words of bp.dw, and be whole beats of the bus, "
-            f"not {conv.kernel[1] * layer.lanes} words"
-        )
-    return best[1]
+    return best
 
 
 def _fits(layer: Lowered, room: Room, blocks: Blocks) -> bool:
+    """Whether bp.dw holds a block, and copies begin where they may."""
     conv = layer.conv
     row = conv.kernel[1] * layer.lanes
     words = len(blocks.out_tiles[0]) * len(blocks.in_tiles[0]) * len(blocks.rows[0]) * row

@@ -55,7 +55,7 @@ class Gradients:
         It goes on, and gives true, as long as du of so many samples is ``ready``.
         """
         setting, blocks = self._setting, self._cuts[layer.index]
-        batch, group = setting.batch, setting.network.wg_samples
+        batch, group = setting.batch, setting.network.wg_groups[layer.index]
         du, spikes = _Cache(self._du), _Cache(self._s)
         words = setting.room.words("bp.dw", blocks.share)
         dw = Ring(0, words, blocks.share)
@@ -72,7 +72,7 @@ class Gradients:
                         block,
                         samples,
                         du=self._du_of(layer, du, block.out_tiles, samples, what),
-                        spikes=self._spikes_of(layer, spikes, block.in_tiles, samples, plane, what),
+                        spikes=self._spikes_of(layer, spikes, block, samples, plane, what),
                         dw=base + block.dw,
                         plane=plane,
                         dw_acc=first > 0 or plane > 0,
@@ -93,9 +93,11 @@ class Gradients:
         return base
 
     def _spikes_of(
-        self, layer: Lowered, cache: _Cache, tiles: range, samples: range, plane: int, what: str
+        self, layer: Lowered, cache: _Cache, block: Block, samples: range, plane: int, what: str
     ) -> int:
-        base, new = cache.find((tiles, samples, plane))
+        conv, begin = kernel_rows(layer.conv, block.rows)
+        rows = range(begin, begin + conv.h)
+        base, new = cache.find((block.in_tiles, rows, samples, plane))
         if new:
             layout, planes = self._setting.layout, layer.planes + 1
             maps = layout.layers[layer.index - 1].s_out if layer.index else layout.x
@@ -103,7 +105,8 @@ class Gradients:
                 base,
                 steps=range(plane, planes * layer.input_steps, planes),
                 samples=samples,
-                tiles=tiles,
+                tiles=block.in_tiles,
+                rows=rows,
             )
             self._builder.move("DMA_RD", "s", copies, reason=f"input {what}")
         return base
@@ -123,10 +126,9 @@ class Gradients:
     ) -> None:
         out_tiles, in_tiles = block.out_tiles, block.in_tiles
         steps, room = self._setting.network.steps, self._setting.room
-        conv, begin = kernel_rows(layer.conv, block.rows)
+        conv, _ = kernel_rows(layer.conv, block.rows)
         row = room.spike_words(conv.w)
-        # Whole maps are there, of which these rows of the kernel may see a part.
-        tile = layer.conv.h * row
+        tile = conv.h * row
         step = len(samples) * len(in_tiles) * tile
         operands = wg_operands(
             replace(
@@ -139,7 +141,7 @@ class Gradients:
             lanes=layer.lanes,
             pixels=self._setting.config.array.spike_pixels,
             spikes=Place(
-                base=spikes + begin * row,
+                base=spikes,
                 row=row,
                 tile=tile,
                 sample=len(in_tiles) * tile,
@@ -151,6 +153,8 @@ class Gradients:
                 step=len(samples) * len(out_tiles) * conv.e * conv.f,
             ),
             dw=dw,
+            m_size=layer.channels(out_tiles, layer.layer.m_size),
+            c_size=layer.channels(in_tiles, layer.c_size),
             plane=plane,
             dw_acc=dw_acc,
         )

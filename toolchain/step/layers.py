@@ -46,12 +46,16 @@ class Lowered:
         last = strip.stop == self.pooled[0]
         return range(strip.start * pool, self.conv.e if last else strip.stop * pool)
 
+    def channels(self, tiles: range, size: int) -> int:
+        """Channels in ``tiles`` of a map of ``size`` channels."""
+        return min(size, tiles.stop * self.lanes) - tiles.start * self.lanes
+
     def area(self, strip: range, tiles: range, samples: int) -> Area:
         """What an instruction of Soma or Grad covers."""
         return Area(
             h_size=len(self.neuron_rows(strip)),
             w_size=self.conv.f,
-            m_size=min(self.layer.m_size, tiles.stop * self.lanes) - tiles.start * self.lanes,
+            m_size=self.channels(tiles, self.layer.m_size),
             pooling=self.layer.pool,
             samples=samples,
         )

@@ -21,16 +21,17 @@ from toolchain.program import Program
 from toolchain.step import backward as bp
 from toolchain.step import forward as fp
 from toolchain.step.beside import Beside
-from toolchain.step.blocks import Blocks, cut_gradients
+from toolchain.step.blocks import Blocks, cheapest_samples, cut_gradients
+from toolchain.step.blocks import first_rows as wg_first_rows
 from toolchain.step.gradients import Gradients
-from toolchain.step.layers import lowered_layers
+from toolchain.step.layers import Lowered, lowered_layers
 from toolchain.step.layout import Layout
 from toolchain.step.loss import LOSS_SCALE
 from toolchain.step.parts import Room, WeightRoom
 from toolchain.step.setting import Builder, Setting
 from toolchain.step.update import RULE, chunk_rows, update
 
-__all__ = ["LayerResult", "StepPlan", "StepResult", "plan_step"]
+__all__ = ["LayerResult", "StepPlan", "StepResult", "plan_step", "samples_for"]
 
 Bytes = NDArray[np.uint8]
 Words = NDArray[np.uint32]
@@ -148,6 +149,21 @@ class StepPlan:
         return StepResult(layers=layers, rates=rates[0])
 
 
+def samples_for(
+    network: Network, config: ChipConfig, batch: int, *, input_steps: int | None = None
+) -> tuple[int, ...]:
+    """``wg_samples`` of each layer with which a batch takes least time on the core.
+
+    Whatever the network has as ``wg_samples`` now does not matter. The arguments and errors are
+    those of :func:`plan_step`.
+    """
+    room = Room(config=config)
+    return tuple(
+        cheapest_samples(each, room, batch=batch, steps=network.steps)
+        for each in _lowered(network, config, batch, input_steps)
+    )
+
+
 def plan_step(
     network: Network, config: ChipConfig, batch: int, *, input_steps: int | None = None
 ) -> StepPlan:
@@ -156,7 +172,7 @@ def plan_step(
     Parameters
     ----------
     network : Network
-        ``wg_samples`` must be at most what :func:`hw.wg.schedule.samples_that_fit` allows.
+        For ``wg_samples`` see :func:`samples_for`.
     config : ChipConfig
     batch : int
         Samples.
@@ -169,13 +185,7 @@ def plan_step(
     ValueError
         If the network does not fit the core, in one sentence that says what does not.
     """
-    if batch < 1:
-        raise ValueError(f"batch must be at least 1, not {batch}")
-    if input_steps is None:
-        input_steps = 1 if network.planes else network.steps
-    if input_steps not in (1, network.steps):
-        raise ValueError(f"input_steps must be 1 or {network.steps}, not {input_steps}")
-    layers = lowered_layers(network, config, input_steps)
+    layers = _lowered(network, config, batch, input_steps)
     room = Room(config=config)
     common = {"batch": batch, "steps": network.steps}
     forward_weights = WeightRoom.of(
@@ -190,16 +200,21 @@ def plan_step(
         bp.cut_backward(each, behind, room, backward_weights, **common)
         for each, behind in zip(layers, after, strict=True)
     ]
-    group = min(network.wg_samples, batch)
-    groups = -(-batch // group)
-    blocks = [
-        cut_gradients(each, room, group=group, groups=groups, steps=network.steps)
-        for each in layers
-    ]
+    blocks = []
+    for each, samples in zip(layers, network.wg_groups, strict=True):
+        group = min(samples, batch)
+        groups = -(-batch // group)
+        blocks.append(cut_gradients(each, room, group=group, groups=groups, steps=network.steps))
     chunk_rows(room)
     cuts: dict[str, set[int]] = defaultdict(set)
-    for layer, behind, there, back in zip(layers, after, forward, backward, strict=True):
-        for found in (fp.first_rows(layer, there), bp.first_rows(layer, behind, back)):
+    for layer, behind, there, back, made in zip(
+        layers, after, forward, backward, blocks, strict=True
+    ):
+        for found in (
+            fp.first_rows(layer, there),
+            bp.first_rows(layer, behind, back),
+            wg_first_rows(layer, made),
+        ):
             for key, rows in found.items():
                 cuts[key] |= rows
     setting = Setting(
@@ -218,6 +233,18 @@ def plan_step(
         setting,
         {"fp": fp.forward(setting).finish(), "bp": _backward(setting, blocks).finish()},
     )
+
+
+def _lowered(
+    network: Network, config: ChipConfig, batch: int, input_steps: int | None
+) -> list[Lowered]:
+    if batch < 1:
+        raise ValueError(f"batch must be at least 1, not {batch}")
+    if input_steps is None:
+        input_steps = 1 if network.planes else network.steps
+    if input_steps not in (1, network.steps):
+        raise ValueError(f"input_steps must be 1 or {network.steps}, not {input_steps}")
+    return lowered_layers(network, config, input_steps)
 
 
 def _backward(setting: Setting, blocks: Sequence[Blocks]) -> OrderedProgram:

@@ -49,15 +49,29 @@ def run_wg(
         loop(f["out_tiles"], f["du_tile"]),
     )
     # A pixel is a map of its own, and all that its kernel sees are the channels of that map.
-    pixels = du_words[..., 0].size
-    spikes = windows.spikes(memories, "bp.s").reshape(pixels, 1, 1, -1)
-    du = read_values(memories, "bp.du_next", wrapped(du_words)).reshape(pixels, 1, 1, -1)
-    psum = psum_wg(spikes, du, kernel=(1, 1), status=status, format=config.format)
-
+    # Channels that the last tiles do not have are silent.
     positions = (f["out_tiles"], f["in_tiles"], f["kernel_h"], f["kernel_w"])
+    pixels = du_words[..., 0].size
+    spikes = windows.spikes(memories, "bp.s").reshape(pixels, positions[1], -1, lanes)
+    spikes[:, -1, :, f["last_c"] :] = 0
+    du = read_values(memories, "bp.du_next", wrapped(du_words)).reshape(pixels, -1, lanes)
+    du[:, -1, f["last_m"] :] = 0.0
+    psum = psum_wg(
+        spikes.reshape(pixels, 1, 1, -1),
+        du.reshape(pixels, 1, 1, -1),
+        kernel=(1, 1),
+        status=status,
+        format=config.format,
+    )
     psum = psum.reshape(positions[0], lanes, *positions[1:], lanes)
-    psum = np.moveaxis(psum, 1, -2).reshape(-1, lanes)  # tile by tile, rows of m, lanes of c
+    psum = np.moveaxis(psum, 1, -2)  # tile by tile, rows of m, lanes of c
     dw = read_wg(psum, plane=f["plane"], status=status, format=config.format)
+
     stored = memories.words("bp.dw").view(np.float32)
-    word = wrapped(f["dw_base"] + loop(len(dw)))
-    stored[word] = add_dw(stored[word], dw, status=status) if f["dw_acc"] else dw
+    word = wrapped(f["dw_base"] + loop(dw.size // lanes))
+    if f["dw_acc"]:
+        old = stored[word].reshape(dw.shape)
+        old[-1, ..., f["last_m"] :, :] = 0.0
+        old[:, -1, ..., f["last_c"] :] = 0.0
+        dw = add_dw(old, dw, status=status)
+    stored[word] = dw.reshape(-1, lanes)

@@ -121,6 +121,20 @@ def test_strips_see_the_rows_that_they_need(kernel, stride, pad):
                 if row * stride - pad < last and row * stride - pad + kernel > first
             ]
             assert not reached or (begin <= reached[0] and reached[-1] < begin + part.e)
+    for first in range(kernel):
+        for last in range(first + 1, kernel + 1):
+            part, begin = layer.wg_strip(first, last)
+            assert (part.e, part.kernel) == (layer.e, (last - first, kernel))
+            # Its first kernel row meets what this one does; all that it sees is there.
+            assert begin - part.padding[0] == first - pad
+            assert begin + part.h <= layer.h
+
+
+def test_strips_of_kernels_see_more_than_padding():
+    layer = ConvLayer(h=1, w=3, kernel=(3, 3), padding=(1, 1, 1, 1))
+    with pytest.raises(ValueError, match="kernel rows 0 to 0 must see a row of the map of 1"):
+        layer.wg_strip(0, 1)
+    assert layer.wg_strip(1, 2)[0].padding[:2] == (0, 0)
 
 
 @pytest.mark.parametrize(

@@ -100,6 +100,8 @@ class Draw:
             spikes=self._at("bp.s", *maps, layer.h, layer.w, self._channels(layer.c_tiles)),
             du=self._at("bp.du_next", *maps, layer.e, layer.f, self._channels(layer.m_tiles)),
             dw=self._whole(0, 40),
+            m_size=self._channels(layer.m_tiles) - self._whole(0, self._shape.lanes - 1),
+            c_size=self._channels(layer.c_tiles) - self._whole(0, self._shape.lanes - 1),
             plane=self._whole(0, 4),
             dw_acc=bool(self._whole(0, 1)),
             skip=bool(self._whole(0, 1)),

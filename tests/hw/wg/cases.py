@@ -31,10 +31,11 @@ def tile_dw(dw: NDArray, lanes: int) -> NDArray:
 
 @dataclass(frozen=True, kw_only=True)
 class WgCase:
-    """One WG instruction with its operands; channels are whole tiles.
+    """One WG instruction with its operands.
 
     ``spikes`` is (sample, step, h, w, c), with one step if the input is the same at every step;
-    ``du`` is (sample, step, e, f, m); ``old`` is dw (m, c, r, s), or None without ``dw_acc``.
+    ``du`` is (sample, step, e, f, m); ``old`` is dw (m, c, r, s), or None without ``dw_acc``. They
+    have channels of whole tiles, of which those from ``c_size`` and ``m_size`` on do not count.
     """
 
     layer: ConvLayer
@@ -43,6 +44,8 @@ class WgCase:
     format: Float
     spikes: NDArray
     du: NDArray
+    m_size: int
+    c_size: int
     old: NDArray | None = None
     plane: int = 0
     strips: list[tuple[int, int]] | None = None
@@ -77,6 +80,8 @@ class WgCase:
                 spikes=replace(spikes, base=spikes.base + seen.start * spikes.row),
                 du=replace(du, base=du.base + rows.start * du.row),
                 dw=self.bases[2],
+                m_size=self.m_size,
+                c_size=self.c_size,
                 plane=self.plane,
                 dw_acc=self.old is not None or index > 0,
                 skip=skip,
@@ -94,11 +99,11 @@ class WgCase:
 
     def expected(self, status: Status) -> NDArray:
         """The words of dw that the model says are written."""
-        dw = self.old
+        dw = None if self.old is None else self.old[: self.m_size, : self.c_size]
         for part, seen, rows in self.parts:
             psum = psum_wg(
-                self.spikes[:, :, seen],
-                self.du[:, :, rows],
+                self.spikes[:, :, seen, :, : self.c_size],
+                self.du[:, :, rows, :, : self.m_size],
                 kernel=part.kernel,
                 stride=part.stride,
                 padding=part.padding,

@@ -42,24 +42,20 @@ def random_case(random, drawn: Case, lanes, pixels, format) -> WgCase:
     # The spikes of a direct input, or of one of its bit planes, are the same at every step.
     direct = random.random() < 0.4
     plane = int(random.integers(0, 16)) if random.random() < 0.5 else 0
-    channels_in, channels_out = layer.c_tiles * lanes, layer.m_tiles * lanes
-    spikes = random.random(
-        (layer.samples, 1 if direct else layer.steps, layer.h, layer.w, channels_in)
-    )
-    spikes = spikes >= drawn.sparsity
-    spikes[..., drawn.channels_in :] = False
+    whole_in, whole_out = layer.c_tiles * lanes, layer.m_tiles * lanes
+    steps = 1 if direct else layer.steps
+    spikes = random.random((layer.samples, steps, layer.h, layer.w, whole_in)) >= drawn.sparsity
     du = random_values(
         random,
-        (layer.samples, layer.steps, layer.e, layer.f, channels_out),
+        (layer.samples, layer.steps, layer.e, layer.f, whole_out),
         format,
         sparsity=0.2,
         special=drawn.special,
         large=drawn.large,
     )
-    du[..., drawn.channels_out :] = 0.0
     old = None
     if drawn.acc:
-        shape = (channels_out, channels_in, *layer.kernel)
+        shape = (whole_out, whole_in, *layer.kernel)
         old = random_old(random, shape, special=drawn.special)
     return WgCase(
         layer=layer,
@@ -68,6 +64,8 @@ def random_case(random, drawn: Case, lanes, pixels, format) -> WgCase:
         format=format,
         spikes=spikes,
         du=du,
+        m_size=drawn.channels_out,
+        c_size=drawn.channels_in,
         old=old,
         plane=plane,
         strips=drawn.strips,

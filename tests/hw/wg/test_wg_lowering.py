@@ -57,6 +57,24 @@ def test_refuses_too_many_terms():
         wg_pass(layer, **SETTINGS)
 
 
+@pytest.mark.parametrize(
+    ("m_size", "c_size", "last"), [(None, None, (4, 4)), (8, 9, (4, 1)), (5, 11, (1, 3))]
+)
+def test_the_last_tiles_have_what_is_left_of_the_channels(m_size, c_size, last):
+    layer = ConvLayer(h=4, w=4, m_tiles=2, c_tiles=3)
+    fields = wg_pass(layer, **SETTINGS, m_size=m_size, c_size=c_size)
+    assert (fields["last_m"], fields["last_c"]) == last
+
+
+@pytest.mark.parametrize("c_size", [8, 13])
+def test_refuses_channels_of_other_tiles(c_size):
+    layer = ConvLayer(h=4, w=4, c_tiles=3)
+    with pytest.raises(
+        ValueError, match=rf"^c_size must be a whole number from 9 to 12, not {c_size}$"
+    ):
+        wg_pass(layer, **SETTINGS, c_size=c_size)
+
+
 @pytest.mark.parametrize("plane", [-1, 16])
 def test_refuses_planes(plane):
     with pytest.raises(ValueError, match=rf"^plane must be from 0 to 15, not {plane}$"):

@@ -119,6 +119,8 @@ def test_picker_takes_every_pending_pixel_once_and_in_order():
                     "rest": int(random.integers(0, stride)),
                     "du_addr": int(random.integers(0, 1 << 16)),
                     "last": last,
+                    "last_m": int(index % 10 == 4),
+                    "last_c": int(index % 15 == 4),
                 },
                 "spikes": [int(v) for v in random.integers(0, 1 << lanes, pixels)],
             }
@@ -130,9 +132,9 @@ def test_picker_takes_every_pending_pixel_once_and_in_order():
         for p in pixels_taken:
             addr = (place["du_addr"] + (place["rest"] + p) // stride) % (1 << 16)
             ends = int(place["last"] and p == pixels_taken[-1])
-            expected.append((1, addr, word["spikes"][p], ends))
+            expected.append((1, addr, word["spikes"][p], ends, place["last_m"], place["last_c"]))
         if not pixels_taken:
-            expected.append((0, None, 0, 1))
+            expected.append((0, None, 0, 1, place["last_m"], place["last_c"]))
     got = []
 
     async def feed(ctx):
@@ -152,7 +154,9 @@ def test_picker_takes_every_pending_pixel_once_and_in_order():
             if ctx.get(picker.o_valid) and ready:
                 read = ctx.get(picker.o_read)
                 addr = ctx.get(picker.o_addr) if read else None
-                got.append((read, addr, ctx.get(picker.o_spikes), ctx.get(picker.o_last)))
+                places = (picker.o_last, picker.o_last_m, picker.o_last_c)
+                flags = (ctx.get(place) for place in places)
+                got.append((read, addr, ctx.get(picker.o_spikes), *flags))
             await ctx.tick()
 
     simulator = Simulator(picker)

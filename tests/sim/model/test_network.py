@@ -167,8 +167,10 @@ def test_loss_gradient_is_that_of_the_loss():
     assert not status
 
 
-def test_dw_is_summed_up_in_the_order_of_the_schedule():
+@pytest.mark.parametrize("each", [False, True])
+def test_dw_is_summed_up_in_the_order_of_the_schedule(each):
     net = NETWORKS["planes"]
+    wg_samples = (6, *range(1, len(net.layers))) if each else 6
     random = rng(6)
     samples = 16
     x, _ = inputs(random, net, samples)
@@ -178,7 +180,7 @@ def test_dw_is_summed_up_in_the_order_of_the_schedule():
     gradient = round_values(random.normal(size=(net.steps, samples, *net.maps[-1])) * scale)
     psum = to_psum(gradient, lsb=-32, bits=64)
     records = net.forward(x, weights, status=Status())
-    dataclasses.replace(net, wg_samples=6).backward(records, psum, status=Status())
+    dataclasses.replace(net, wg_samples=wg_samples).backward(records, psum, status=Status())
     # Groups of samples one after the other; in each, planes ascending: exact sums, rounded.
     expected = None
     for group in (slice(0, 6), slice(6, 12), slice(12, 16)):
@@ -247,6 +249,13 @@ def test_a_status_stops_the_update():
         ),
         (lambda: network(size=(1, 1, 1)), "layers must be at least one Layer, not none"),
         (lambda: network({"m_size": 1}, size=(1, 1, 1), steps=0), "steps must be at least 1"),
+        *(
+            (
+                lambda wrong=wrong: network({"m_size": 1}, size=(1, 1, 1), wg_samples=wrong),
+                "wg_samples must be a number of at least 1, or 1 of them, one for each layer, not",
+            )
+            for wrong in (0, (), (0,), (1, 1))
+        ),
         (lambda: network({"m_size": 1, "pool": 3}, size=(2, 3, 1)), "map's size 2x3, not 3"),
         (
             lambda: network({"m_size": 1, "kernel": (3, 3)}, size=(2, 3, 1)),

@@ -34,6 +34,7 @@ def test_wg_equals_model(config, cases):
         direct = random.random() < 0.4
         maps = (layer.samples, layer.steps)
         c, m = layer.c_tiles * lanes, layer.m_tiles * lanes
+        c_size, m_size = (int(random.integers(whole - lanes, whole)) + 1 for whole in (c, m))
         spikes = Map.anywhere(
             random,
             before,
@@ -56,8 +57,8 @@ def test_wg_equals_model(config, cases):
 
         status, raised = Status(), Status()
         psum = psum_wg(
-            np.broadcast_to(x, (*maps, *x.shape[2:])),
-            du,
+            np.broadcast_to(x, (*maps, *x.shape[2:]))[..., :c_size],
+            du[..., :m_size],
             kernel=layer.kernel,
             stride=layer.stride,
             padding=layer.padding,
@@ -71,7 +72,9 @@ def test_wg_equals_model(config, cases):
         stored = expected.words("bp.dw").view(np.float32)
         made = made.view(np.float32)
         # What is there to begin with is anything, NaNs and infinities among it.
-        stored[words] = add_dw(stored[words], made, status=status) if case.acc else made
+        there = tile_dw(np.ones((m_size, c_size, *layer.kernel)), lanes) != 0
+        old = np.where(there, stored[words], 0.0)
+        stored[words] = add_dw(old, made, status=status) if case.acc else made
         command = wg_pass(
             layer,
             lanes=lanes,
@@ -79,6 +82,8 @@ def test_wg_equals_model(config, cases):
             spikes=replace(spikes.at, step=0) if direct else spikes.at,
             du=gradients.at,
             dw=dw,
+            m_size=m_size,
+            c_size=c_size,
             plane=plane,
             dw_acc=case.acc,
             skip=bool(random.integers(2)),
