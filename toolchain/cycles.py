@@ -30,7 +30,8 @@ def estimate(shape: IsaShape, mnemonic: str, values: Mapping[str, int], width: i
     elif "window_rows" in values:
         side = values.get("pooling", 1)
         windows = values["window_rows"] * values["window_columns"] * side * side
-        cycles = values["samples"] * values["tiles"] * windows
+        # With t_acc it reads the step before, which DMA stores at the same time.
+        cycles = values["samples"] * values["tiles"] * windows * (1 + values.get("t_acc", 0))
     elif mnemonic == "WU":
         cycles = values["words"] * shape.lanes
     elif width:

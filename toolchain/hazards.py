@@ -16,12 +16,15 @@ from typing import NamedTuple
 from hw.config import ChipConfig
 from hw.isa import SRAMS, UNITS, Control, IsaShape, instruction_set
 from toolchain.cycles import estimate
+from toolchain.order import decode_order
 from toolchain.program import At, Program
 
 __all__ = ["OUTSTANDING", "OrderedProgram", "Touch"]
 
 OUTSTANDING = 2
 """Instructions of a unit that are issued and not done, at most: the controller waits for more."""
+ROWS_APART = 4
+"""Rows of a DMA instruction that are told apart from what lies between them, at most."""
 COMPUTES = ("fp", "soma", "bp", "wg", "grad", "wu")
 """Units that set statuses."""
 
@@ -53,6 +56,7 @@ class _Entry:
     operands: Mapping[str, int | At]
     reason: str
     touches: Sequence[Touch]
+    cycles: int
     boxes: tuple[int, ...]
     scalars: Mapping[str, str]
 
@@ -136,16 +140,18 @@ class OrderedProgram:
             touches = [self._in_words(each) for each in touches]
         touches.append(Touch("all", 0, 0, False))
         if instruction.unit in ("read", "write"):
-            touches.append(self._dram(values, instruction.unit == "write"))
+            touches += self._dram(values, instruction.unit == "write")
         elif instruction.unit in COMPUTES:
             touches.append(Touch("status", 0, 0, False))
         elif mnemonic == "NOC_CTRL":
             signal = values["flow_type"] == Control.SIGNAL.value
             touches.append(Touch("all" if signal else "status", 0, 0, True))
         width = self._word_bytes[values["sram"]] if "sram" in values else 0
-        self.cycles[instruction.unit] += estimate(self._shape, mnemonic, values, width)
+        cycles = estimate(self._shape, mnemonic, values, width)
+        self.cycles[instruction.unit] += cycles
+        unit = instruction.unit
         self._segments[-1].entries.append(
-            _Entry(mnemonic, instruction.unit, operands, reason, touches, boxes, scalars or {})
+            _Entry(mnemonic, unit, operands, reason, touches, cycles, boxes, scalars or {})
         )
 
     def _in_words(self, touch: Touch) -> Touch:
@@ -155,12 +161,16 @@ class OrderedProgram:
         rows = self._shape.lanes // self._shape.tile_words
         return touch._replace(first=touch.first // rows, last=touch.last // rows)
 
-    def _dram(self, values: Mapping[str, int], writes: bool) -> Touch:
-        """The bytes of DRAM from the first to the last that a DMA instruction touches."""
-        span = (values["rows"] - 1) * values["dram_row"]
+    def _dram(self, values: Mapping[str, int], writes: bool) -> Iterator[Touch]:
+        """The bytes of DRAM that a DMA instruction touches; of many rows, from first to last."""
+        rows, step = values["rows"], values["dram_row"]
         size = values["words"] * self._word_bytes[values["sram"]]
-        first = values["dram"] + min(0, span)
-        return Touch("dram", first, values["dram"] + max(0, span) + size - 1, writes)
+        firsts = [values["dram"] + row * step for row in range(rows)]
+        if rows > ROWS_APART:
+            size += max(firsts) - min(firsts)
+            firsts = [min(firsts)]
+        for first in firsts:
+            yield Touch("dram", first, first + size - 1, writes)
 
     @contextlib.contextmanager
     def loop(self, count: int, *steps: int, reason: str) -> Iterator[tuple[At, ...]]:
@@ -172,6 +182,20 @@ class OrderedProgram:
         self._segments.append(_Segment(loop=(count, steps, reason)))
         yield tuple(At(0, number, (count - 1) * step) for number, step in enumerate(steps))
         self._segments.append(_Segment())
+
+    def rearrange(self) -> None:
+        """Puts what was added in the order in which it should be decoded.
+
+        What it does stays the same. A phase still begins with the same instruction; those that
+        were moved across that belong to another one now.
+        """
+        for segment in self._segments:
+            order = decode_order(segment.entries)
+            places = {number: place for place, number in enumerate(order)}
+            segment.entries = [segment.entries[number] for number in order]
+            segment.phases = {
+                places.get(number, number): name for number, name in segment.phases.items()
+            }
 
     def finish(self) -> Program:
         """The program."""

@@ -38,7 +38,7 @@ class Listed:
     def _dma(self, mnemonic, unit, first, words, dram):
         dram = FAR + 32 * WORD * len(self.touched) if dram is None else dram
         operands = {"sram": U, "base": first, "words": words, "dram": dram}
-        self.program.add(mnemonic, operands, reason="a copy")
+        self.program.add(mnemonic, operands, reason=f"number {len(self.touched)}")
         writes = unit == "read"
         self.touched.append(
             (
@@ -59,7 +59,7 @@ class Listed:
             "u_base": source,
             "write_base": target,
         }
-        self.program.add("FP_VECTOR", operands, reason="a sum")
+        self.program.add("FP_VECTOR", operands, reason=f"number {len(self.touched)}")
         self.touched.append(
             (
                 "soma",
@@ -215,19 +215,22 @@ def overtakes(touched, decoded):
     found = []
     for first in range(len(touched)):
         for second in stuck(decoded, first):
-            if second > first and touched[second][0] != touched[first][0]:
-                for (here, *a), (there, *b) in itertools.product(
-                    touched[first][1:], touched[second][1:]
-                ):
-                    if here == there and (a[2] or b[2]) and a[0] <= b[1] and b[0] <= a[1]:
-                        found.append((first, second))
+            apart = touched[second][0] != touched[first][0]
+            if second > first and apart and conflict(touched[first], touched[second]):
+                found.append((first, second))
     return found
 
 
-@pytest.mark.parametrize("seed", range(12))
-def test_barriers_are_enough_and_none_is_too_many(seed):
-    """Against another idea of what may happen: one instruction that takes for ever."""
-    rng = np.random.default_rng(seed)
+def conflict(first, second):
+    """Whether two instructions, as Listed has touched them, may not change places."""
+    return any(
+        here == there and (a[2] or b[2]) and a[0] <= b[1] and b[0] <= a[1]
+        for (here, *a), (there, *b) in itertools.product(first[1:], second[1:])
+    )
+
+
+def random_listed(rng):
+    """Copies and sums within a few words."""
     listed = Listed()
     for _ in range(25):
         first, other = (int(each) for each in rng.integers(0, 24, 2))
@@ -240,6 +243,13 @@ def test_barriers_are_enough_and_none_is_too_many(seed):
                 listed.write(first, words, dram)
             case _:
                 listed.double(first, other, words)
+    return listed
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_barriers_are_enough_and_none_is_too_many(seed):
+    """Against another idea of what may happen: one instruction that takes for ever."""
+    listed = random_listed(np.random.default_rng(seed))
     made = listed.program.finish()
     decoded = list(decode(made.words, made.instructions.values()))
     assert not overtakes(listed.touched, decoded)
@@ -247,3 +257,53 @@ def test_barriers_are_enough_and_none_is_too_many(seed):
     assert barriers
     needed = [n for n in barriers if overtakes(listed.touched, decoded[:n] + decoded[n + 1 :])]
     assert len(needed) >= 0.9 * len(barriers), f"{len(needed)} of {len(barriers)}"
+
+
+def test_what_can_start_is_decoded_before_what_cannot():
+    listed = Listed()
+    for first in (0, 20):
+        listed.read(first)
+        listed.double(first, first + 10)
+        listed.write(first + 10)
+    listed.program.rearrange()
+    assert listed.listing() == [
+        "DMA_RD", "soma after read", "FP_VECTOR", "DMA_RD", "write after soma", "DMA_WR",
+        "soma after read", "FP_VECTOR", "write after soma", "DMA_WR", "END",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(20, 26))
+def test_what_may_not_change_places_does_not(seed):
+    listed = random_listed(np.random.default_rng(seed))
+    listed.program.phase("rest")
+    listed.read(0)
+    listed.program.rearrange()
+    made = listed.program.finish()
+    numbers = [int(each.split()[1]) for each in made.reasons.values() if "number" in each]
+    assert numbers != sorted(numbers)
+    for place, first in enumerate(numbers):
+        for second in numbers[place + 1 :]:
+            if second < first:
+                one, other = listed.touched[first], listed.touched[second]
+                assert one[0] != other[0] and not conflict(one, other)
+    assert not overtakes(
+        [listed.touched[number] for number in numbers],
+        list(decode(made.words, made.instructions.values())),
+    )
+    (begins,) = made.phases
+    assert next(why for at, why in made.reasons.items() if at >= begins and "number" in why) == (
+        "number 25"
+    )
+
+
+def test_rows_that_lie_apart_in_dram_are_told_apart():
+    def between(rows):
+        """A store between the rows that are loaded."""
+        listed = Listed()
+        operands = {"sram": U, "words": 1, "rows": rows, "sram_row": 1, "dram_row": 64}
+        listed.program.add("DMA_RD", operands, reason="rows")
+        listed.write(100, 1, 32)
+        return listed.listing()
+
+    assert between(3) == ["DMA_RD", "DMA_WR", "END"]
+    assert between(5) == ["DMA_RD", "write after read", "DMA_WR", "END"]

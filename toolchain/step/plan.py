@@ -229,10 +229,10 @@ def plan_step(
         backward_weights=backward_weights,
         layout=Layout(network, layers, room, batch=batch, cuts=cuts),
     )
-    return StepPlan(
-        setting,
-        {"fp": fp.forward(setting).finish(), "bp": _backward(setting, blocks).finish()},
-    )
+    programs = {"fp": fp.forward(setting), "bp": _backward(setting, blocks)}
+    for each in programs.values():
+        each.rearrange()
+    return StepPlan(setting, {name: each.finish() for name, each in programs.items()})
 
 
 def _lowered(
