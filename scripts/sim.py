@@ -18,6 +18,7 @@ BENCHES = {
     "dma": "tests/hw/dma/test_dma.py",
     "copy": "tests/hw/noc/test_copy.py",
     "core": "tests/hw/core/test_core.py",
+    "step": "tests/hw/core/test_step.py",
     "replay": "tests/sim/replay/test_replay.py",
     "waves": "tests/sim/harness/test_waves.py",
 }
