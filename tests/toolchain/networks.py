@@ -9,14 +9,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from hw.instruction import Fault
+from scripts.train import CLASSES, Training, TrainingSettings, load_digits
 from sim.model import UpdateRule, round_values
 from sim.model.machine.core import CoreModel
 from sim.model.network import Layer, Network, Weights
 from toolchain.step import plan_step, samples_for
 
 
-def random_layers(rng, count):
-    """Layers of all kinds, the last one fully connected, and the size of an input they fit."""
+def random_layers(rng, count, kernel=None):
+    """Layers of all kinds, the last one fully connected, and the size of an input they fit.
+
+    The first one has ``kernel`` rows, or as many columns, if that is given.
+    """
     while True:
         size = tuple(int(rng.integers(3, 12)) for _ in range(2))
         made, (h, w) = [], size
@@ -24,19 +28,23 @@ def random_layers(rng, count):
             common = {
                 "m_size": int(rng.integers(1, 14)),
                 "alpha": float(rng.choice([0, 0.25, 0.5])),
-                "th_l": float(rng.choice([0, 2**-10, 0.5])),
+                "th_l": float(rng.choice([0, 2**-9, 0.5])),
             }
-            if index == count - 1 or rng.random() < 0.15:
+            first = kernel if index == 0 else None
+            if index == count - 1 or (rng.random() < 0.15 and not first):
                 made.append(Layer(**common, fully_connected=True))
                 fits = max(h, w) <= 7
                 h = w = 1
             else:
+                taps = [int(each) for each in rng.integers(1, 8, 2)]
+                if first:
+                    taps[int(rng.integers(2))] = first
                 layer = Layer(
                     **common,
-                    kernel=tuple(int(each) for each in rng.integers(1, 6, 2)),
-                    stride=(int(rng.integers(1, 4)),) * 2,
-                    padding=tuple(int(each) for each in rng.integers(0, 3, 4)),
-                    pool=int(rng.choice([1, 1, 2, 3])),
+                    kernel=tuple(taps),
+                    stride=(int(rng.choice([1, 1, 2, 3, 4])),) * 2,
+                    padding=tuple(int(each) for each in rng.integers(0, 4, 4)),
+                    pool=int(rng.choice([1, 1, 2, 3, 4])),
                 )
                 made.append(layer)
                 h, w = (
@@ -53,10 +61,10 @@ def random_layers(rng, count):
             return tuple(made), (*size, int(rng.integers(1, 11)))
 
 
-def random_case(rng, config, count, **settings):
+def random_case(rng, config, count, *, kernel=None, **settings):
     """A case of a random network of ``count`` layers that the chip has room for."""
     while True:
-        layers, input_size = random_layers(rng, count)
+        layers, input_size = random_layers(rng, count, kernel)
         try:
             case = Case.random(rng, config, layers, input_size, **settings)
             return case, case.plan()
@@ -143,6 +151,21 @@ class Case:
         return record
 
 
+def digits_case(config, batch):
+    """The first training step of the digits network."""
+    training = Training.start(config, TrainingSettings(batch=batch))
+    data, _ = load_digits()
+    return Case(
+        config=config,
+        network=training.network,
+        weights=training.weights,
+        x=data.x[None, :batch],
+        targets=np.eye(CLASSES)[data.y[:batch]],
+        rule=UpdateRule(lr=0.1, mu=0.9, k=1 / 1024),
+        loss_scale=1024.0,
+    )
+
+
 def expect(plan, dram, outcome, record):
     """Raises AssertionError unless the step has left what the model has made."""
     assert {each.fault for each in outcome.values()} == {Fault.NONE}, outcome
@@ -157,6 +180,8 @@ def expect(plan, dram, outcome, record):
             expected = getattr(wanted, name)
             assert array.dtype == expected.dtype, (index, name)
             np.testing.assert_array_equal(array, expected, f"{name} of layer {index}")
+            # As bits: +0 and -0 differ.
+            assert array.tobytes() == expected.tobytes(), f"signs of {name} of layer {index}"
 
 
 def slow(rng, subcore, unit):

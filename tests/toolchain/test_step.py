@@ -11,11 +11,11 @@ import pytest
 from hw.arith.format import Float
 from hw.isa import UNITS
 from hw.presets import load
-from scripts.train import CLASSES, Training, TrainingSettings, load_digits
+from scripts.train import CLASSES, load_digits
 from sim.model import UpdateRule
 from sim.model.machine.core import CoreModel
 from sim.model.network import Layer, Network
-from tests.toolchain.networks import Case, expect, random_case, slow
+from tests.toolchain.networks import Case, digits_case, expect, random_case, slow
 from toolchain.step import plan_step, samples_for
 
 SMALL = (
@@ -42,25 +42,9 @@ def all_orders(rng):
     return [slow(rng, subcore, unit) for subcore, units in UNITS.items() for unit in units]
 
 
-def digits_case(chip, batch):
-    """The first training step of the digits network."""
-    config = load(chip)
-    training = Training.start(config, TrainingSettings(batch=batch))
-    data, _ = load_digits()
-    return Case(
-        config=config,
-        network=training.network,
-        weights=training.weights,
-        x=data.x[None, :batch],
-        targets=np.eye(CLASSES)[data.y[:batch]],
-        rule=UpdateRule(lr=0.1, mu=0.9, k=1 / 1024),
-        loss_scale=1024.0,
-    )
-
-
 @pytest.mark.parametrize("chip, batch", [("tiny", 5), ("paper", 8)])
 def test_a_step_of_the_digits_network(chip, batch):
-    case = digits_case(chip, batch)
+    case = digits_case(load(chip), batch)
     plan = case.plan()
     rng = np.random.default_rng(1)
     record = case.check(plan, [None, rng.shuffle, slow(rng, "bp", "grad"), slow(rng, "bp", "wg")])
@@ -159,7 +143,7 @@ def test_a_layer_of_one_row_of_inputs():
 @pytest.mark.parametrize("broken", ["weights", "targets", "rate"])
 def test_a_status_stops_the_update(broken):
     """What is set in either sub-core does; what the update itself sets does not."""
-    case = digits_case("tiny", 2)
+    case = digits_case(load("tiny"), 2)
     if broken == "weights":
         case.weights[0].w_stored = np.full_like(case.weights[0].w_stored, 65504.0)
     elif broken == "targets":
@@ -174,7 +158,7 @@ def test_a_status_stops_the_update(broken):
 
 def test_steps_one_after_the_other_in_one_dram():
     """Another batch and other scalars; weights and programs stay where they are."""
-    case = digits_case("tiny", 4)
+    case = digits_case(load("tiny"), 4)
     plan = case.plan()
     dram, weights = case.image(plan), copy.deepcopy(case.weights)
     core = CoreModel(case.config, dram)
@@ -295,7 +279,7 @@ def test_what_does_not_fit_is_refused_in_one_sentence(refused, overrides, batch,
 
 
 def test_what_a_step_is_given_is_checked():
-    case = digits_case("tiny", 2)
+    case = digits_case(load("tiny"), 2)
     with pytest.raises(ValueError, match="input_steps must be 1 or 4, not 3"):
         plan_step(case.network, case.config, 2, input_steps=3)
     plan = case.plan()

@@ -230,8 +230,8 @@ def plan_step(
         layout=Layout(network, layers, room, batch=batch, cuts=cuts),
     )
     programs = {"fp": fp.forward(setting), "bp": _backward(setting, blocks)}
-    for each in programs.values():
-        each.rearrange()
+    for program in programs.values():
+        program.rearrange()
     return StepPlan(setting, {name: each.finish() for name, each in programs.items()})
 
 

@@ -113,13 +113,21 @@ def bench_settings() -> tuple[EngineShape, int, int]:
     return pickle.loads(bytes.fromhex(os.environ["BENCH_TASK"]))
 
 
-def draw_case(random: np.random.Generator, index: int, lanes: int, *, rows: str) -> Case:
+def draw_case(
+    random: np.random.Generator,
+    index: int,
+    lanes: int,
+    *,
+    rows: str,
+    kernel: int | None = None,
+    stride: int | None = None,
+) -> Case:
     """A random case; kernels, strides and sparsities take turns, so that all of them meet.
 
     ``rows`` says which rows strips are cut from: "e" (output rows, FP) or "h" (input rows, BP).
     """
-    kernel = (1, 2, 3, 5, 7, 4, 6)[index % 7]
-    stride = (1, 2, 3, 1, 2)[index // 7 % 5]
+    kernel = kernel or (1, 2, 3, 5, 7, 4, 6)[index % 7]
+    stride = stride or (1, 2, 3, 1, 2)[index // 7 % 5]
     kh, kw = kernel, kernel
     if random.random() < 0.2:
         kw = int(random.integers(1, 8))

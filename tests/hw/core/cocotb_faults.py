@@ -10,10 +10,9 @@ import cocotb
 import numpy as np
 
 from hw.instruction import Fault, ProgramError
-from hw.isa import BOX_MESSAGES, LOOP_LEVELS, REGISTERS, UNITS, IsaShape
-from tests.hw.core.cocotb_core import DATA, DRAM_BYTES, SEED, Bench
-from tests.hw.core.draw import COMPUTES, Draw, draw_instruction, settled, work
-from tests.hw.core.scene import Scene, serial_program
+from hw.isa import BOX_MESSAGES, LOOP_LEVELS, REGISTERS, UNITS
+from tests.hw.core.bench import DATA, Bench
+from tests.hw.core.draw import COMPUTES, draw_instruction, settled, work
 from toolchain.encode import SELECTORS, WORD_BYTES, fetch
 from toolchain.program import Program
 
@@ -26,10 +25,10 @@ WORK, PATIENCE = 10_000, 30_000
 class Wrong:
     """Builds programs with one instruction that is changed behind the builder's back."""
 
-    def __init__(self, random: np.random.Generator, bench: Bench, subcore: str):
-        self.program = Program(IsaShape.from_config(bench.config), subcore)
-        self._draw = Draw(random, bench.config, dram=DATA[subcore])
-        self._random = random
+    def __init__(self, bench: Bench, subcore: str):
+        self.program = bench.program(subcore)
+        self._draw = bench.draw(subcore)
+        self._random = bench.random
         self.at = 0
 
     def add(self, mnemonic: str, **changes: int) -> None:
@@ -94,14 +93,11 @@ WRONG = {
 
 @cocotb.test()
 async def bad_operands(dut: Any) -> None:
-    print(f"seed {SEED + 10}")
-    random = np.random.default_rng(SEED + 10)
-    bench = Bench(dut)
-    await bench.reset()
+    bench = await Bench.started(dut, 10)
     for (fault, subcore, mnemonic), changes in WRONG.items():
-        wrong = Wrong(random, bench, subcore)
+        wrong = Wrong(bench, subcore)
         wrong.add(mnemonic, **changes)
-        scene = Scene.of(random, bench.config, DRAM_BYTES, {subcore: wrong.program.words})
+        scene = bench.scene(wrong.program)
         found = await bench.run(scene, f"{mnemonic} {changes}")
         what = (mnemonic, changes, found[subcore])
         assert (found[subcore].fault, found[subcore].position) == (fault, wrong.at), what
@@ -109,26 +105,22 @@ async def bad_operands(dut: Any) -> None:
 
 @cocotb.test()
 async def bad_words_and_loops(dut: Any) -> None:
-    print(f"seed {SEED + 11}")
-    random = np.random.default_rng(SEED + 11)
-    bench = Bench(dut)
-    await bench.reset()
+    bench = await Bench.started(dut, 11)
     headers = {
         Fault.OPCODE: (0x00, 0xFF, 0x0D | 7 << 8, 0x02 | 50 << 8),
         Fault.LENGTH: (0x01 | 41 << 8, 0x01 | 42 << 8 | 1 << 16, 0x0F),
     }
     for fault, words in headers.items():
         for word in words:
-            wrong = Wrong(random, bench, "fp")
+            wrong = Wrong(bench, "fp")
             wrong.add("FP_CONV")
             wrong.program.words[wrong.at] = word
-            scene = Scene.of(random, bench.config, DRAM_BYTES, {"fp": wrong.program.words})
+            scene = bench.scene(wrong.program)
             found = (await bench.run(scene, f"header {word:#x}"))["fp"]
             assert (found.fault, found.position) == (fault, wrong.at), (hex(word), found)
 
-    shape = IsaShape.from_config(bench.config)
     loop = {"count": 2, "length": 1000}
-    deep, crossing, unended = (Program(shape, "fp") for _ in range(3))
+    deep, crossing, unended = (bench.program("fp") for _ in range(3))
     for _ in range(LOOP_LEVELS):
         deep.add("LOOP", loop, reason="")
     at = {"deep": deep.add("LOOP", loop, reason="one too many")}
@@ -139,21 +131,17 @@ async def bad_words_and_loops(dut: Any) -> None:
     at["unended"] = len(unended.words)
     for name, program in (("deep", deep), ("crossing", crossing), ("unended", unended)):
         program.end()
-        scene = Scene.of(random, bench.config, DRAM_BYTES, {"fp": program.words})
+        scene = bench.scene(program)
         found = (await bench.run(scene, name))["fp"]
         assert (found.fault, found.position) == (Fault.LOOP, at[name]), (name, found)
 
 
 @cocotb.test()
 async def waits_that_never_end(dut: Any) -> None:
-    print(f"seed {SEED + 12}")
-    random = np.random.default_rng(SEED + 12)
-    bench = Bench(dut)
-    await bench.reset()
-    shape = IsaShape.from_config(bench.config)
+    bench = await Bench.started(dut, 12)
     for case in range(6):
-        fp, bp = Program(shape, "fp"), Program(shape, "bp")
-        draw = Draw(random, bench.config, dram=DATA["fp"])
+        fp, bp = bench.program("fp"), bench.program("bp")
+        draw = bench.draw("fp")
         fp.add("FP_CONV", draw_instruction(draw, "fp", "FP_CONV"), reason="")
         fp.barrier("soma", after="fp", boxes=[case], reason="nobody sends this")
         at = fp.add("FP_SOMA", draw_instruction(draw, "fp", "FP_SOMA"), reason="")
@@ -167,7 +155,7 @@ async def waits_that_never_end(dut: Any) -> None:
         for _ in range(BOX_MESSAGES):
             full = bp.add("NOC_CTRL", {"msg_box": 7}, reason="")
         bp.end()
-        scene = Scene.of(random, bench.config, DRAM_BYTES, {"fp": fp.words, "bp": bp.words})
+        scene = bench.scene(fp, bp)
         found = await bench.run(scene, f"case {case}", timeout=SOON)
         for subcore, position in (("fp", at), ("bp", full)):
             outcome = found[subcore]
@@ -176,38 +164,33 @@ async def waits_that_never_end(dut: Any) -> None:
 
 @cocotb.test()
 async def bus_errors(dut: Any) -> None:
-    print(f"seed {SEED + 13}")
-    random = np.random.default_rng(SEED + 13)
-    bench = Bench(dut)
     # DRAM ends here: behind the program, or in the middle of the data, or of the program.
     end = DATA["fp"][1]
-    await bench.driver.reset(limit=end)
-    shape = IsaShape.from_config(bench.config)
+    bench = await Bench.started(dut, 13, limit=end)
     beat = bench.config.dram.bus_bits // 8
     for case in range(12):
         mnemonic = ("DMA_RD", "DMA_WR")[case % 2]
-        program = Program(shape, "fp")
-        draw = Draw(random, bench.config, dram=DATA["fp"])
+        program, draw = bench.program("fp"), bench.draw("fp")
         program.add("FP_CONV", draw_instruction(draw, "fp", "FP_CONV"), reason="")
-        words = int(random.integers(1, 100))
+        words = int(bench.random.integers(1, 100))
         width = bench.config.srams["fp.u"].width // 8
-        inside = int(random.integers(0, words * width // beat + 1))
+        inside = int(bench.random.integers(0, words * width // beat + 1))
         transfer = {"sram": 3, "base": 7, "words": words, "dram": end - inside * beat}
         at = program.add(mnemonic, transfer, reason="reaches beyond the end of DRAM")
         program.barrier(UNITS["fp"], after=UNITS["fp"], reason="")
         program.add("FP_SOMA", draw_instruction(draw, "fp", "FP_SOMA"), reason="never starts")
         program.end()
-        scene = Scene.of(random, bench.config, end, {"fp": program.words})
+        scene = bench.scene(program, dram_bytes=end)
         found = (await bench.run(scene, f"{mnemonic} case {case}"))["fp"]
         expected = Fault.BUS if inside * beat < words * width else Fault.NONE
         assert found.fault is expected, found
         assert found.position == (at if expected else 0), found
 
     # A program that goes on behind the end.
-    program = Program(shape, "fp")
+    program = bench.program("fp")
     for _ in range(8):
         last = program.add("NOC_CTRL", {"flow_type": 1}, reason="")
-    scene = Scene.of(random, bench.config, end, {"fp": program.words})
+    scene = bench.scene(program, dram_bytes=end)
     place = end - len(program.words) * WORD_BYTES // 128 * 128
     scene.programs["fp"] = place
     raw = np.array(program.words, "<u4").view(np.uint8)[: end - place]
@@ -220,19 +203,16 @@ async def bus_errors(dut: Any) -> None:
 @cocotb.test()
 async def corrupted_programs(dut: Any) -> None:
     """Any word of a program changed: it does what the model says, or stops where that stops."""
-    cases, seed = int(os.environ["CORRUPTED"]), SEED + 14
-    print(f"seed {seed}")
-    random = np.random.default_rng(seed)
-    bench = Bench(dut)
-    await bench.reset()
+    bench = await Bench.started(dut, 14)
+    random, cases = bench.random, int(os.environ["CORRUPTED"])
     faults: Counter[Fault] = Counter()
     unsettled = 0
     for case in range(cases):
         subcore = ("fp", "bp")[case // 20 % 2]
         if case % 20 == 0:
             chosen = [str(each) for each in random.choice(list(COMPUTES[subcore]), 4)]
-            program = serial_program(random, bench.config, subcore, chosen, dram=DATA[subcore])
-            scene = Scene.of(random, bench.config, DRAM_BYTES, {subcore: program.words})
+            program = bench.serial(subcore, chosen)
+            scene = bench.scene(program)
         while True:
             words = corrupted(random, program.words)
             quick, decided = examined(program, words)
@@ -240,9 +220,12 @@ async def corrupted_programs(dut: Any) -> None:
                 break
         scene.dram[: 4 * len(words)] = np.array(words, "<u4").view(np.uint8)
         # Where barriers are changed, the pace of the engines may decide: the model shows that.
-        decided = decided and same(scene.expected(), scene.expected(order=random.shuffle))
+        expected = scene.expected()
+        decided = decided and expected.equals(scene.expected(order=random.shuffle))
         unsettled += not decided
-        outcome = await bench.run(scene, f"case {case}", timeout=PATIENCE, contents=decided)
+        outcome = await bench.run(
+            scene, f"case {case}", timeout=PATIENCE, contents=decided, expected=expected
+        )
         faults[outcome[subcore].fault] += 1
     print(f"{cases} programs: {dict(faults)}, {unsettled} with contents not compared")
     assert unsettled <= cases // 10
@@ -277,12 +260,3 @@ def examined(program: Program, words: list[int]) -> tuple[bool, bool]:
             return False, False  # nothing else becomes a loop but a BARRIER whose opcode is changed
         position += found.instruction.words
     return True, decided
-
-
-def same(one: tuple, other: tuple) -> bool:
-    """Whether the model came to the same end."""
-    return (
-        one[0] == other[0]
-        and not one[1].differences(other[1])
-        and bool(np.array_equal(one[2], other[2]))
-    )

@@ -19,7 +19,7 @@ from sim.model.machine import Memories
 from tests.hw.conv.cases import draw_case
 from tests.sim.model.machine.maps import Map
 
-__all__ = ["COMPUTES", "Draw", "draw_instruction", "odd_instruction", "settled", "work"]
+__all__ = ["ARRAYS", "COMPUTES", "Draw", "draw_instruction", "odd_instruction", "settled", "work"]
 
 Random = np.random.Generator
 Operands = dict[str, int]
@@ -29,7 +29,10 @@ ODD_WORK = 10_000
 
 
 class Draw:
-    """Draws operands for a core of ``config``; DRAM has ``dram_bytes`` from ``dram_first`` on."""
+    """Draws operands for a core of ``config``, of whose DRAM bytes ``dram`` (first, last) are used.
+
+    ``kernel`` and ``stride``, where they are set, are those of all convolutions.
+    """
 
     def __init__(self, random: Random, config: ChipConfig, *, dram: tuple[int, int]):
         self.random = random
@@ -42,6 +45,8 @@ class Draw:
             lanes=array.lanes, pixels=array.spike_pixels, format=config.format
         )
         self._index = int(random.integers(1000))
+        self.kernel: int | None = None
+        self.stride: int | None = None
 
     def _at(self, sram: str, *shape: int) -> Place:
         return Map.anywhere(self.random, self._memories, sram, shape).at
@@ -51,7 +56,14 @@ class Draw:
 
     def _case(self, rows: str):
         self._index += 1
-        return draw_case(self.random, self._index, self.config.array.lanes, rows=rows)
+        return draw_case(
+            self.random,
+            self._index,
+            self.config.array.lanes,
+            rows=rows,
+            kernel=self.kernel,
+            stride=self.stride,
+        )
 
     def _channels(self, tiles: int) -> int:
         return tiles * self.config.array.lanes
@@ -301,6 +313,8 @@ COMPUTES: dict[str, dict[str, Callable[[Draw], Operands]]] = {
     },
 }
 """What draws the operands of each instruction that does anything to memories."""
+ARRAYS = {"fp": ("FP_CONV",), "bp": ("BP_CONV", "WG_CONV")}
+"""The instructions of the arrays."""
 
 
 def draw_instruction(draw: Draw, subcore: str, mnemonic: str) -> Operands:

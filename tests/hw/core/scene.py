@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,10 +16,26 @@ from tests.hw.core.draw import Draw, draw_instruction
 from toolchain.encode import WORD_BYTES
 from toolchain.program import Program
 
-__all__ = ["PROGRAM_BYTES", "Scene", "finite", "serial_program"]
+__all__ = ["PROGRAM_BYTES", "Expected", "Scene", "finite", "serial_program"]
 
 PROGRAM_BYTES = 1 << 14
 """Bytes of DRAM that a program has, one behind the other from 0 on; data lie behind them."""
+
+
+class Expected(NamedTuple):
+    """What programs leave behind."""
+
+    outcomes: dict[str, Outcome]
+    memories: Memories
+    dram: NDArray[np.uint8]
+
+    def equals(self, other: Expected) -> bool:
+        """Whether all of it is the same."""
+        return (
+            self.outcomes == other.outcomes
+            and not self.memories.differences(other.memories)
+            and bool(np.array_equal(self.dram, other.dram))
+        )
 
 
 @dataclass
@@ -51,12 +68,12 @@ class Scene:
             dram[places[subcore] : places[subcore] + len(raw)] = raw
         return cls(config, memories, dram, places)
 
-    def expected(self, order=None) -> tuple[dict[str, Outcome], Memories, NDArray[np.uint8]]:
+    def expected(self, order=None) -> Expected:
         """What the model makes of it."""
         model = CoreModel(self.config, self.dram.copy(), order=order)
         for name, words in self.memories.raw.items():
             model.memories.raw[name][:] = words
-        return model.run(self.programs), model.memories, model.dram
+        return Expected(model.run(self.programs), model.memories, model.dram)
 
 
 def finite(random: np.random.Generator, config: ChipConfig, name: str, words) -> NDArray[np.uint8]:

@@ -4,29 +4,24 @@ from __future__ import annotations
 
 import pytest
 
-from hw.presets import load
 from sim.harness.core import CoreBench
 from sim.harness.cosim import run
 from sim.harness.session import LEAST_DRAM
+from tests.hw.core.chips import CHIPS, OTHERS
 
 
-@pytest.mark.parametrize("name", ["tiny"])
-def test_core(name):
-    bench = CoreBench(load(name), dram_bytes=LEAST_DRAM)
-    run(
-        bench,
-        "tests.hw.core.cocotb_core",
-        environment={"CORE_CONFIG": name, "CORE_CASES": "6"},
-    )
+def _run(chip, testbench, **environment):
+    bench = CoreBench(CHIPS[chip], dram_bytes=LEAST_DRAM)
+    run(bench, testbench, environment={"CORE_CHIP": chip, **environment})
+
+
+@pytest.mark.parametrize("chip", ["tiny", *OTHERS])
+def test_core(chip):
+    _run(chip, "tests.hw.core.cocotb_core", CORE_CASES="6" if chip == "tiny" else "3")
 
 
 @pytest.mark.parametrize(
     "corrupted", [2000, pytest.param(10_000, marks=pytest.mark.slow)], ids=["some", "many"]
 )
 def test_faults(corrupted):
-    bench = CoreBench(load("tiny"), dram_bytes=LEAST_DRAM)
-    run(
-        bench,
-        "tests.hw.core.cocotb_faults",
-        environment={"CORE_CONFIG": "tiny", "CORRUPTED": str(corrupted)},
-    )
+    _run("tiny", "tests.hw.core.cocotb_faults", CORRUPTED=str(corrupted))

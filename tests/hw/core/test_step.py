@@ -1,57 +1,148 @@
-"""A training step on the core: all that it leaves in DRAM, against the model of networks."""
+"""Training steps on the core: all that they leave in DRAM, against the model of networks."""
 
 from __future__ import annotations
 
-import copy
+import dataclasses
 
 import numpy as np
+import pytest
 
-from hw.instruction import Fault
 from hw.presets import load
-from scripts.train import Training, TrainingSettings
-from sim.harness.session import CoreRequest, CoreSession
-from toolchain.step import plan_step
+from scripts.train import CLASSES, load_digits
+from sim.harness.session import LEAST_DRAM, CoreRequest, CoreSession
+from sim.model.network import Layer
+from tests.hw.core.chips import CHIPS, OTHERS
+from tests.toolchain.networks import Case, digits_case, expect, random_case
 
-SAMPLES = 8
+SEED = 5400
+NETWORKS = 3
+"""Networks whose first layer has the same kernel."""
+SLOW_BUS, FAST_BUS = {"latency": 40, "stall": 40}, {"latency": 4, "stall": 0}
 
 
-def test_digits():
+@pytest.fixture(scope="module")
+def tiny():
+    """The core of preset ``tiny``."""
+    with CoreSession(load("tiny"), dram_bytes=LEAST_DRAM) as session:
+        yield session
+
+
+def run_step(session, case, plan, dram=None, *, latency=40, stall=0):
+    """Runs a step and compares all that it leaves; returns the record of the model and the run."""
+    assert plan.size <= LEAST_DRAM, "this would take a build of its own"
+    record = case.step()
+    dram = case.image(plan) if dram is None else dram
+    run = session.run(CoreRequest(dram=dram, programs=plan.addresses, latency=latency, stall=stall))
+    expect(plan, run.dram, run.outcomes, record)
+    return record, run
+
+
+def live_case(rng, config, count, **settings):
+    """A random network in which every layer learns something."""
+    while True:
+        case, plan = random_case(rng, config, count, **settings)
+        record = case.step()
+        if record.updated and all(each.du.any() and each.dw.any() for each in record.layers):
+            return case, plan
+
+
+@pytest.mark.parametrize("chip", ["tiny", "paper"])
+def test_digits(chip):
     """Two steps, one behind the other on the same DRAM, with a slow bus and with a fast one."""
-    config = load("tiny")
-    settings = TrainingSettings(batch=SAMPLES)
-    print(f"seed {settings.seed}")
-    training = Training.start(config, settings)
-    network, weights = training.network, training.weights
-    plan = plan_step(network, config, SAMPLES)
-    steps = training.epoch_steps(0)
-    with CoreSession(config, dram_bytes=plan.size) as session:
-        dram = np.zeros(0, np.uint8)
-        for latency, stall in ((40, 40), (4, 0)):
-            step = next(steps)
-            batch, scalars = (step.x, step.targets), (step.rule, step.loss_scale)
-            if len(dram):
-                plan.put_batch(dram, *batch)
-                plan.put_scalars(dram, *scalars)
-            else:
-                dram = plan.image(weights, *batch, *scalars)
-            before = copy.deepcopy(weights)
-            record = step.take(network, weights)
-            request = CoreRequest(dram=dram, programs=plan.addresses, latency=latency, stall=stall)
-            run = session.run(request)
-            assert all(each.fault is Fault.NONE for each in run.outcomes.values()), run.outcomes
-            flagged = any(each.overflow or each.invalid for each in run.outcomes.values())
-            assert flagged == bool(record.status)
-            dram = run.dram
-            found = plan.read(dram)
-            assert np.array_equal(found.rates, record.rates)
-            for index, (here, there) in enumerate(zip(found.layers, record.layers, strict=True)):
-                for name in ("u", "s_out", "du", "dw", "w_new", "v_new", "w_stored_new"):
-                    one, other = getattr(here, name), getattr(there, name)
-                    # As bits: +0 and -0 differ.
-                    assert one.tobytes() == np.asarray(other, one.dtype).tobytes(), (index, name)
-                assert not np.array_equal(here.w_new, before[index].w), "nothing was learnt"
-            # What worked when is told by the recorder, how long by the counters.
-            for unit, counts in run.counters.items():
-                at_work = int(np.diff(run.activity[unit], axis=1).sum())
-                assert at_work == counts["busy"] + counts["stalled"], unit
-                assert (run.activity[unit] < run.cycles).all()
+    case = digits_case(load(chip), batch=8)
+    plan = case.plan()
+    with CoreSession(case.config, dram_bytes=plan.size) as session:
+        record, run = run_step(session, case, plan, **SLOW_BUS)
+        assert record.updated
+        assert all(layer.dw.any() for layer in record.layers)
+        data, _ = load_digits()
+        weights = [each.weights() for each in plan.read(run.dram).layers]
+        targets = np.eye(CLASSES)[data.y[8:16]]
+        case = dataclasses.replace(case, x=data.x[None, 8:16], targets=targets, weights=weights)
+        plan.put_batch(run.dram, case.x, case.targets)
+        _, run = run_step(session, case, plan, run.dram, **FAST_BUS)
+    # What worked when is told by the recorder, how long by the counters.
+    for unit, counts in run.counters.items():
+        at_work = int(np.diff(run.activity[unit], axis=1).sum())
+        assert at_work == counts["busy"] + counts["stalled"], unit
+        assert (run.activity[unit] < run.cycles).all()
+
+
+def networks(kernel):
+    """Networks whose first layer has ``kernel`` rows or columns."""
+    for number in range(NETWORKS):
+        rng = np.random.default_rng([SEED, kernel, number])
+        yield live_case(rng, load("tiny"), int(rng.integers(2, 5)), kernel=kernel)
+
+
+@pytest.mark.parametrize("kernel", range(1, 8))
+def test_networks_of_all_shapes(kernel, tiny):
+    """Kernels, strides, paddings, poolings, bit planes, channels off the tile; see below."""
+    print(f"seed {SEED}")
+    for case, plan in networks(kernel):
+        run_step(tiny, case, plan)
+
+
+def test_the_networks_have_all_shapes():
+    cases = [case for kernel in range(1, 8) for case, _ in networks(kernel)]
+    layers = [layer for case in cases for layer in case.network.layers]
+    convolutions = [layer for layer in layers if not layer.fully_connected]
+    for axis in range(2):
+        assert {layer.kernel[axis] for layer in convolutions} == set(range(1, 8))
+    assert {layer.stride[0] for layer in convolutions} == {1, 2, 3, 4}
+    assert {layer.pool for layer in convolutions} == {1, 2, 3, 4}
+    assert {side for layer in convolutions for side in layer.padding} == {0, 1, 2, 3}
+    assert {layer.m_size % 4 for layer in layers} == {0, 1, 2, 3}
+    assert {case.network.planes for case in cases} == {0, 2, 4}
+    assert {case.network.fire_mask for case in cases} == {False, True}
+    assert {case.network.steps for case in cases} == {1, 2, 3}
+
+
+BIG = {
+    # FP goes by strips of rows, since the spikes of a step are too many; weights go by parts.
+    "spikes": (
+        (
+            Layer(m_size=29, kernel=(3, 2), stride=(2, 2), padding=(1, 2, 1, 1), pool=2),
+            Layer(m_size=41, kernel=(3, 3), padding=(1, 1, 1, 1)),
+            Layer(m_size=7, fully_connected=True),
+        ),
+        (20, 13, 50),
+    ),
+    # BP goes by strips, since potentials and gradients of a step are too many.
+    "potentials": (
+        (
+            Layer(m_size=25, kernel=(5, 3), padding=(2, 2, 1, 1), pool=2, th_l=2**-10),
+            Layer(m_size=37, kernel=(3, 3), padding=(1, 1, 1, 1), th_l=2**-10),
+            Layer(m_size=41, kernel=(3, 3), stride=(2, 2), padding=(1, 1, 1, 1), th_l=2**-10),
+            Layer(m_size=7, fully_connected=True),
+        ),
+        (14, 9, 6),
+    ),
+}
+
+
+@pytest.mark.parametrize("what", BIG)
+def test_layers_that_do_not_fit_the_srams(what, tiny):
+    print(f"seed {SEED}")
+    layers, input_size = BIG[what]
+    rng = np.random.default_rng(SEED)
+    case = Case.random(rng, load("tiny"), layers, input_size, batch=2, steps=2, planes=0)
+    plan = case.plan()
+    setting = plan.setting
+    cuts = {"spikes": setting.forward, "potentials": setting.backward}[what]
+    assert max(len(cut.strips) for cut in cuts) > 1
+    assert max(len(cut.tiles) for cut in cuts) > 1
+    assert not setting.forward_weights.resident
+    assert not setting.backward_weights.resident
+    record, _ = run_step(tiny, case, plan)
+    assert record.updated
+    assert all(layer.du.any() and layer.dw.any() for layer in record.layers)
+
+
+@pytest.mark.parametrize("chip", OTHERS)
+def test_other_chips(chip):
+    print(f"seed {SEED}")
+    with CoreSession(CHIPS[chip], dram_bytes=LEAST_DRAM) as session:
+        for number in range(NETWORKS):
+            rng = np.random.default_rng([SEED, number])
+            run_step(session, *live_case(rng, CHIPS[chip], 2 + number))

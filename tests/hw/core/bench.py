@@ -1,0 +1,105 @@
+"""The core under test and its model: both are given the same, and must leave the same behind."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hw.isa import IsaShape
+from sim.harness.core import CoreBench, CoreDriver
+from sim.harness.session import LEAST_DRAM
+from sim.model.machine.core import Outcome
+from tests.hw.core.chips import CHIPS
+from tests.hw.core.draw import Draw
+from tests.hw.core.scene import PROGRAM_BYTES, Expected, Scene, serial_program
+from toolchain.program import Program
+
+__all__ = ["DATA", "DRAM_BYTES", "SEED", "Bench"]
+
+DRAM_BYTES = 1 << 19
+"""Addresses beyond are refused: random programs and contents are small."""
+DATA = {"fp": (1 << 16, 1 << 17), "bp": (1 << 17, 1 << 18)}
+"""Where in DRAM the programs of each sub-core find and put their data."""
+SEED = 5301
+
+
+class Bench:
+    """The core under test; draws programs and runs them on it.
+
+    Parameters
+    ----------
+    dut
+        cocotb's handle.
+    number : int
+        Of the test: each has a seed of its own, which is printed.
+    """
+
+    def __init__(self, dut: Any, number: int):
+        print(f"seed {SEED + number}")
+        self.random = np.random.default_rng(SEED + number)
+        self.cases = int(os.environ.get("CORE_CASES", 0))
+        self.config = CHIPS[os.environ["CORE_CHIP"]]
+        self.driver = CoreDriver(dut, CoreBench(self.config, dram_bytes=LEAST_DRAM))
+        self.cycles = 0
+
+    @classmethod
+    async def started(cls, dut: Any, number: int, *, limit: int = DRAM_BYTES) -> Bench:
+        """A bench out of reset; nothing is behind ``limit`` in DRAM."""
+        bench = cls(dut, number)
+        await bench.driver.reset(limit=limit)
+        return bench
+
+    def program(self, subcore: str) -> Program:
+        """An empty program."""
+        return Program(IsaShape.from_config(self.config), subcore)
+
+    def serial(self, subcore: str, mnemonics: list[str]) -> Program:
+        """Such instructions, each behind the one in front of it."""
+        return serial_program(self.random, self.config, subcore, mnemonics, dram=DATA[subcore])
+
+    def draw(self, subcore: str) -> Draw:
+        """Draws operands for a sub-core."""
+        return Draw(self.random, self.config, dram=DATA[subcore])
+
+    def scene(self, *programs: Program, dram_bytes: int = DRAM_BYTES) -> Scene:
+        """Memories full of numbers, and programs."""
+        words = {each.subcore: each.words for each in programs}
+        return Scene.of(self.random, self.config, dram_bytes, words)
+
+    def units_at_work(self) -> NDArray[np.int64]:
+        """How many units were at work in each cycle of the last run."""
+        times = self.driver.activity().values()
+        starts, ends = np.concatenate(list(times)).T
+        size = ends.max(initial=0) + 1
+        return np.cumsum(np.bincount(starts, minlength=size) - np.bincount(ends, minlength=size))
+
+    async def run(
+        self,
+        scene: Scene,
+        what: object,
+        *,
+        timeout: int = 1 << 20,
+        contents: bool = True,
+        expected: Expected | None = None,
+    ) -> dict[str, Outcome]:
+        """Runs a scene, and compares all that is left behind, but for ``contents`` if false."""
+        driver = self.driver
+        driver.load(scene.memories)
+        driver.dram[: len(scene.dram)] = scene.dram
+        outcomes, memories, dram = expected or scene.expected()
+        found, cycles = await driver.run(scene.programs, timeout=timeout)
+        self.cycles += cycles
+        assert found == outcomes, f"{what}: {found} instead of {outcomes}"
+        if contents:
+            wrong = driver.memories().differences(memories)
+            text = "\n".join(map(str, wrong[:8]))
+            assert not wrong, f"{what}: {text}\n{len(wrong)} words"
+            places = np.flatnonzero(driver.dram[: len(dram)] != dram)
+            assert not len(places), f"{what}: DRAM differs at {places[:8]} of {len(places)}"
+        return found
+
+
+assert DATA["fp"][0] >= 2 * PROGRAM_BYTES

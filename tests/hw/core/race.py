@@ -1,0 +1,97 @@
+"""Random programs whose units and sub-cores work at the same time wherever nothing forbids it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from hw.config import ChipConfig
+from hw.isa import ROUTES, Control
+from tests.hw.core.draw import COMPUTES, Draw, draw_instruction
+from toolchain.hazards import OrderedProgram
+from toolchain.program import Program
+
+__all__ = ["racing_programs"]
+
+ROUNDS = 3
+"""Times that one sub-core writes SRAMs of the other."""
+INSTRUCTIONS = 10
+"""Of each sub-core between two of them."""
+READY, WRITTEN, SEEN = range(3)
+"""Message boxes: who is written to waits; the other one has written; this is noted."""
+
+
+class _Racer:
+    """The program of a sub-core, with the barriers that :class:`OrderedProgram` puts in."""
+
+    def __init__(
+        self, random: np.random.Generator, config: ChipConfig, subcore: str, dram: tuple[int, int]
+    ):
+        self.subcore = subcore
+        self.program = OrderedProgram(config, subcore)
+        self._random = random
+        self._draw = Draw(random, config, dram=dram)
+
+    def work(self, count: int) -> None:
+        """Instructions that leave the other sub-core alone; some of them in a loop."""
+        for _ in range(count):
+            if self._random.random() < 0.05:
+                with self.program.loop(int(self._random.integers(1, 4)), reason="again"):
+                    for _ in range(3):
+                        self._any()
+            elif self._random.random() < 0.05:
+                self.control(Control.CLEAR)
+            else:
+                self._any()
+
+    def _any(self) -> None:
+        while True:
+            mnemonic = str(self._random.choice(list(COMPUTES[self.subcore])))
+            operands = draw_instruction(self._draw, self.subcore, mnemonic)
+            if mnemonic != "NOC_DATA" or not self._outward(operands):
+                self.program.add(mnemonic, operands, reason="")
+                return
+
+    def write_to_other(self, *boxes: int) -> None:
+        """A copy to an SRAM of the other sub-core, behind a message from each of ``boxes``."""
+        while True:
+            operands = draw_instruction(self._draw, self.subcore, "NOC_DATA")
+            if self._outward(operands):
+                self.program.add("NOC_DATA", operands, reason="", boxes=boxes)
+                return
+
+    def _outward(self, copy: Mapping[str, int]) -> bool:
+        target = ROUTES[self.subcore][copy["data_type"]][1]
+        return not target.startswith(f"{self.subcore}.")
+
+    def control(self, flow: Control, box: int = 0, boxes: tuple[int, ...] = ()) -> None:
+        """NOC_CTRL."""
+        operands = {"flow_type": flow.value, "msg_box": box}
+        self.program.add("NOC_CTRL", operands, reason="", boxes=boxes)
+
+
+def racing_programs(
+    random: np.random.Generator, config: ChipConfig, *, dram: Mapping[str, tuple[int, int]]
+) -> list[Program]:
+    """Programs for both sub-cores, each with a part of DRAM.
+
+    Between rounds one of them has to wait while the other one writes to it.
+    """
+    racers = [_Racer(random, config, subcore, dram[subcore]) for subcore in COMPUTES]
+    for _ in range(ROUNDS):
+        for racer in racers:
+            racer.work(INSTRUCTIONS)
+        giver, taker = (racers[number] for number in random.permutation(2))
+        # A message is sent when all in front of it is done, and nothing behind it starts before.
+        taker.control(Control.SIGNAL, READY)
+        giver.write_to_other(READY)
+        giver.work(2)
+        giver.write_to_other()
+        if giver.subcore == "bp" and random.integers(2):
+            giver.control(Control.COLLECT)
+        giver.control(Control.SIGNAL, WRITTEN)
+        taker.control(Control.SIGNAL, SEEN, boxes=(WRITTEN,))
+    for racer in racers:
+        racer.work(INSTRUCTIONS)
+    return [racer.program.finish() for racer in racers]
