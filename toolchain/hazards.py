@@ -94,6 +94,7 @@ class OrderedProgram:
         self.subcore = subcore
         self.cycles: dict[str, int] = defaultdict(int)
         """About how long each unit works on what was added."""
+        self._config = config
         self._shape = IsaShape.from_config(config)
         self._instructions = instruction_set(self._shape, subcore)
         self._word_bytes = [config.srams[f"{subcore}.{sram}"].width // 8 for sram in SRAMS[subcore]]
@@ -143,7 +144,7 @@ class OrderedProgram:
             signal = values["flow_type"] == Control.SIGNAL.value
             touches.append(Touch("all" if signal else "status", 0, 0, True))
         width = self._word_bytes[values["sram"]] if "sram" in values else 0
-        self.cycles[instruction.unit] += estimate(self._shape, mnemonic, values, width)
+        self.cycles[instruction.unit] += estimate(self._config, mnemonic, values, width)
         self._segments[-1].entries.append(
             _Entry(mnemonic, instruction.unit, operands, reason, touches, boxes, scalars or {})
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from types import SimpleNamespace
 
-from amaranth import Module, Mux, Signal, signed
+from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib.wiring import In, Out
 
 from hw.arith.add import FloatAdd
@@ -23,7 +23,7 @@ __all__ = ["GradEngine", "GradLane"]
 
 
 class GradLane(EmitOnce):
-    """One channel of grad, with two multipliers, two adders and three comparators. ::
+    """Channels of grad in turn, with two multipliers, two adders and three comparators. ::
 
         s     = u >= th_f
         fire  = th_l <= u <= th_r
@@ -33,7 +33,8 @@ class GradLane(EmitOnce):
         value = RN((s ? +0 : p) + (fire ? ds : +0))
 
     ``chosen`` is the pooling rule: of the pixels of a window that lies in the map entirely, the
-    first with s = 1, or, where the pooled spike ``bit_in`` is 0, the first.
+    first with s = 1, or, where the pooled spike ``bit_in`` is 0, the first. What enters belongs to
+    one of ``channels`` after the other, again and again.
 
     A vector operation is RN(x + y), RN(x - y) or RN(x * y) of any two of conv16 = RN(psum), u, du,
     bit_in and scalar, or ``bit_out = low <= x <= high``. Throughput is one a cycle; results come
@@ -46,6 +47,8 @@ class GradLane(EmitOnce):
     ----------
     format : Float
         Storage format.
+    channels : int
+        Channels that take turns, at least 1.
 
     Members
     -------
@@ -56,8 +59,9 @@ class GradLane(EmitOnce):
     value : Out(format.width), bit_out : Out(1), overflow, invalid : Out(1)
     """
 
-    def __init__(self, *, format: Float):
+    def __init__(self, *, format: Float, channels: int):
         self._format = format
+        self._channels = channels
         super().__init__(
             {
                 "control": In(lane_control(format)),
@@ -74,6 +78,7 @@ class GradLane(EmitOnce):
                 "invalid": Out(1),
             },
             format=format,
+            channels=channels,
         )
 
     @cached_property
@@ -236,12 +241,12 @@ class GradLane(EmitOnce):
     def _choose(self, m: Module, pipe: Delays, s, now: int):
         """Whether the pixel gets the gradient of its window, in the cycle after ``now``."""
         opens = pipe.at(self.opens, now)
-        found = Signal()
+        found = Signal(self._channels)  # of the window so far, the channel whose turn it is lowest
         found_before = Signal()
         s = pipe.at(s, now)
-        m.d.comb += found_before.eq(found & ~opens)
+        m.d.comb += found_before.eq(found[0] & ~opens)
         with m.If(pipe.at(self.enter, now)):
-            m.d.sync += found.eq(found_before | s)
+            m.d.sync += found.eq(Cat(found[1:], found_before | s))
         first = Mux(pipe.at(self.bit_in, now), s & ~found_before, opens)
         return pipe.register("chosen", first & pipe.at(self.whole, now), now)
 
@@ -250,7 +255,7 @@ class GradEngine(ElementEngine):
     """Grad over [sample, tile, y, x] of a time step, and the vector operations of the BP sub-core.
 
     A step reads psums (one a window), u of this step, du of the step after, and with pooling the
-    pooled spikes; it writes du. Throughput is one pixel (``lanes`` channels) a cycle.
+    pooled spikes; it writes du. Throughput is ``pipeline_lanes`` channels of a pixel a cycle.
 
     Parameters, Members: see :class:`hw.neuron.element.ElementEngine`; memories ``conv``, ``du``,
     ``s`` (read and write) and ``u`` (read).
@@ -259,8 +264,8 @@ class GradEngine(ElementEngine):
     KIND = GRAD
 
     @staticmethod
-    def make_lane(format: Float) -> GradLane:
-        return GradLane(format=format)
+    def make_lane(format: Float, channels: int) -> GradLane:
+        return GradLane(format=format, channels=channels)
 
     @staticmethod
     def psum_grid(format: Float) -> tuple[int, int]:
