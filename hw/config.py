@@ -47,7 +47,7 @@ class ArrayConfig(Section):
         16,
         PowerOfTwo(2, 64),
         "lanes",
-        "channels handled side by side: an array is lanes x lanes, a pipeline lanes wide",
+        "channels handled side by side: an array is lanes x lanes, a word of a map lanes wide",
     )
     ring_depth: int = setting(
         32,
@@ -79,6 +79,12 @@ class ArrayConfig(Section):
         "words/cycle",
         "rows of a weight tile loaded in a cycle, a word of w: keeps fully connected layers busy",
     )
+    pipeline_lanes: int = setting(
+        8,
+        PowerOfTwo(1, 64),
+        "channels/cycle",
+        "channels of a pixel that Soma and Grad take in a cycle: arrays take many cycles a pixel",
+    )
     dw_lanes: int = setting(
         2,
         PowerOfTwo(1, 64),
@@ -95,7 +101,7 @@ class ArrayConfig(Section):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.require_at_most("group_tiles", "ring_depth")
-        for name in ("weight_words", "dw_lanes", "update_lanes"):
+        for name in ("weight_words", "pipeline_lanes", "dw_lanes", "update_lanes"):
             self.require_at_most(name, "lanes")
 
 
@@ -151,10 +157,10 @@ class Srams(Section):
     """SRAMs of one sub-core."""
 
     conv_banks: int = setting(
-        2,
+        1,
         PowerOfTwo(1, 16),
         "banks",
-        "banks of the conv SRAM: arrays write one tile while the pipeline behind reads another",
+        "banks of the conv SRAM: each takes a read and a write a cycle, for more multiplexers",
     )
 
 

@@ -37,11 +37,12 @@ PRESETS = {
         # For tests: the smallest arrays in which every kind of boundary is crossed by small maps.
         ChipConfig(
             name="tiny",
-            array=ArrayConfig(lanes=4, spike_pixels=4),
+            array=ArrayConfig(lanes=4, spike_pixels=4, pipeline_lanes=2),
             fp=FpSrams(
                 s_in=4 * KIB,
                 w=32 * KIB,
                 conv_fp=32 * KIB,
+                conv_banks=2,
                 u=8 * KIB,
                 s_out=4 * KIB,
                 spike=4 * KIB,
@@ -51,6 +52,7 @@ PRESETS = {
                 du_next=8 * KIB,
                 w=32 * KIB,
                 conv_bp=32 * KIB,
+                conv_banks=2,
                 du=8 * KIB,
                 u=8 * KIB,
                 s=4 * KIB,

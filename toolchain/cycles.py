@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from hw.isa import IsaShape
+from hw.config import ChipConfig
 
 __all__ = ["estimate"]
 
@@ -14,15 +14,16 @@ DENSITY = {"FP_CONV": 0.25, "BP_CONV": 0.7, "WG_CONV": 0.5}
 """Share of the dense cycles that arrays need."""
 
 
-def estimate(shape: IsaShape, mnemonic: str, values: Mapping[str, int], width: int = 0) -> int:
+def estimate(config: ChipConfig, mnemonic: str, values: Mapping[str, int], width: int = 0) -> int:
     """Cycles of an instruction with all its operands; ``width`` is bytes of an SRAM word of DMA."""
+    array = config.array
     cycles = 0.0
     if mnemonic in ("FP_CONV", "BP_CONV"):
         tiles = (values["in_groups"] - 1) * values["group_tiles"] + values["last_tiles"]
         rows = (values["row_groups"] - 1) * values["group_rows"] + values["last_rows"]
         taps = values["out_tiles"] * tiles * rows * values["kernel_w"]
         pixels = values["samples"] * values["steps"] * values["out_h"] * values["out_w"]
-        cycles = taps * (pixels * DENSITY[mnemonic] + shape.tile_words)
+        cycles = taps * (pixels * DENSITY[mnemonic] + array.lanes // array.weight_words)
     elif mnemonic == "WG_CONV":
         taps = values["kernel_h"] * values["kernel_w"] * values["out_tiles"] * values["in_tiles"]
         pixels = values["samples"] * values["steps"] * values["out_h"] * values["out_w"]
@@ -31,9 +32,10 @@ def estimate(shape: IsaShape, mnemonic: str, values: Mapping[str, int], width: i
         side = values.get("pooling", 1)
         windows = values["window_rows"] * values["window_columns"] * side * side
         # With t_acc it reads the step before, which DMA stores at the same time.
-        cycles = values["samples"] * values["tiles"] * windows * (1 + values.get("t_acc", 0))
+        pixel = max(array.lanes // array.pipeline_lanes, 1 + values.get("t_acc", 0))
+        cycles = values["samples"] * values["tiles"] * windows * pixel
     elif mnemonic == "WU":
-        cycles = values["words"] * shape.lanes
+        cycles = values["words"] * array.lanes
     elif width:
-        cycles = values["rows"] * -(-values["words"] * width // shape.bus_bytes)
+        cycles = values["rows"] * -(-values["words"] * width * 8 // config.dram.bus_bits)
     return int(cycles) + OVERHEAD

@@ -98,6 +98,7 @@ class OrderedProgram:
         self.subcore = subcore
         self.cycles: dict[str, int] = defaultdict(int)
         """About how long each unit works on what was added."""
+        self._config = config
         self._shape = IsaShape.from_config(config)
         self._instructions = instruction_set(self._shape, subcore)
         self._word_bytes = [config.srams[f"{subcore}.{sram}"].width // 8 for sram in SRAMS[subcore]]
@@ -147,7 +148,7 @@ class OrderedProgram:
             signal = values["flow_type"] == Control.SIGNAL.value
             touches.append(Touch("all" if signal else "status", 0, 0, True))
         width = self._word_bytes[values["sram"]] if "sram" in values else 0
-        cycles = estimate(self._shape, mnemonic, values, width)
+        cycles = estimate(self._config, mnemonic, values, width)
         self.cycles[instruction.unit] += cycles
         unit = instruction.unit
         self._segments[-1].entries.append(

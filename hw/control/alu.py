@@ -16,8 +16,11 @@ from hw.isa import IsaShape, instruction_set
 __all__ = ["FAULT_BITS", "WORD", "Alu", "program_bits"]
 
 FAULT_BITS = bits_for(max(Fault))
-WIDE_BITS = 38
-"""Bits of a sum: five products of a count of up to 17 bits and a stride, and a base."""
+NEAR_BITS = VALUE_BITS + 2
+"""Bits of a product that can be added to any number of the file and still say nothing: what is
+larger decides by its sign alone whether a check fails, and reaches out of every SRAM."""
+REACH_BITS = NEAR_BITS + 3
+"""Bits of how far an access reaches: up to eight such products."""
 
 WORD = data.StructLayout(
     {
@@ -30,7 +33,6 @@ WORD = data.StructLayout(
         "less": 2,
         "minus": 1,
         "power": 1,
-        "first": 1,
         "conditional": 1,
         "to": FILE_BITS,
         "register": FILE_BITS,
@@ -167,25 +169,32 @@ class Alu(EmitOnce):
 
     def _execute(self, m: Module, operation, valid, x, y, z):
         """Stores or checks; returns whether it stores."""
-        product, total = Signal(signed(WIDE_BITS)), Signal(signed(WIDE_BITS))
+        product = x * y
+        near, total = Signal(signed(NEAR_BITS)), Signal(signed(NEAR_BITS + 1))
+        far, down, negative = Signal(), Signal(), Signal()
+        high_part = product[NEAR_BITS - 1 :]
         m.d.comb += [
-            product.eq(x * y),
-            total.eq(Mux(operation.minus, z - product, z + product)),
+            near.eq(product),
+            far.eq(high_part.any() & ~high_part.all()),
+            down.eq(product[-1]),
+            total.eq(Mux(operation.minus, z - near, z + near)),
+            # Of a difference: nothing else is checked.
+            negative.eq(Mux(far, ~down, total < 0)),
         ]
         # The access that is being gone through: how far it reaches down and up from its base.
-        low, high = Signal(signed(WIDE_BITS)), Signal(signed(WIDE_BITS))
-        none, wanted = Signal(), Signal()
-        bottom, top = Signal(signed(WIDE_BITS)), Signal(signed(WIDE_BITS))
+        low, high = Signal(signed(REACH_BITS)), Signal(signed(REACH_BITS))
+        beyond, none, wanted = Signal(), Signal(), Signal()
+        bottom, top = Signal(signed(REACH_BITS + 1)), Signal(signed(REACH_BITS + 1))
         m.d.comb += [bottom.eq(x + low), top.eq(z - x - high)]
 
-        stores, faulty = Signal(), Signal()
+        stores, faulty, reached = Signal(), Signal(), Signal()
         with m.Switch(operation.action):
             with m.Case(Action.KEEP.value):
                 m.d.comb += [stores.eq(valid), self.result.eq(total)]
             with m.Case(Action.CLAMP.value):
                 m.d.comb += [
                     stores.eq(valid),
-                    self.result.eq(Mux(total < 0, z, Mux(x < 1, 1, x))),
+                    self.result.eq(Mux(negative, z, Mux(x < 1, 1, x))),
                 ]
             with m.Case(Action.CEIL.value):
                 pixels = self._shape.pixels
@@ -196,23 +205,28 @@ class Alu(EmitOnce):
             with m.Case(Action.WHOLE.value):
                 m.d.comb += [stores.eq(valid), self.result.eq(z - (x < y))]
             with m.Case(Action.CHECK.value):
-                m.d.comb += faulty.eq(total < 0)
+                m.d.comb += faulty.eq(negative)
             with m.Case(Action.ALIGN.value):
                 rest = x[: exact_log2(self._shape.bus_bytes)]
                 m.d.comb += faulty.eq((rest != 0) & (y > 1))
             with m.Case(Action.WHEN.value):
                 with m.If(valid):
-                    m.d.sync += wanted.eq((wanted & ~operation.first) | (x == y))
+                    m.d.sync += wanted.eq(wanted | (x == y))
             with m.Case(Action.SPAN.value):
                 with m.If(valid):
-                    m.d.sync += [
-                        none.eq((none & ~operation.first) | (x < 0)),
-                        low.eq(Mux(operation.first, 0, low) + Mux(product < 0, product, 0)),
-                        high.eq(Mux(operation.first, 0, high) + Mux(product < 0, 0, product)),
-                    ]
+                    m.d.sync += [none.eq(none | (x < 0)), beyond.eq(beyond | far)]
+                    with m.If(down):
+                        m.d.sync += low.eq(low + near)
+                    with m.Else():
+                        m.d.sync += high.eq(high + near)
             with m.Case(Action.REACH.value):
-                outside = (bottom < 0) | (top < 0)
-                m.d.comb += faulty.eq(outside & ~none & (wanted | ~operation.conditional))
+                outside = beyond | (bottom < 0) | (top < 0)
+                m.d.comb += [
+                    faulty.eq(outside & ~none & (wanted | ~operation.conditional)),
+                    reached.eq(valid),
+                ]
+        with m.If(self.clear | reached):
+            m.d.sync += [part.eq(0) for part in (low, high, beyond, none, wanted)]
         m.d.comb += [
             self.kept.eq(stores),
             self.register.eq(operation.register),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from amaranth import Cat, Module, Mux, Signal
-from amaranth.lib import enum
+from amaranth.lib import data, enum
+from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from hw.component import EmitOnce
@@ -131,7 +132,6 @@ class Controller(EmitOnce):
                 slot.index.eq(decoder.index),
                 slot.value.eq(decoder.data),
                 slot.commit.eq(decoder.commit & here),
-                slot.position.eq(decoder.at),
                 slot.barrier.eq(decoder.barrier[number]),
                 slot.after.eq(decoder.after),
                 slot.boxes.eq(decoder.boxes),
@@ -168,13 +168,15 @@ class Controller(EmitOnce):
             m.d.sync += idle_for.eq(idle_for + 1)
         m.d.sync += still.eq(running & (idle_for >= self.timeout))
         erring = self.error & done
+        # What hangs is the first unit that has an instruction, or the decoder.
+        among = Mux(erring.any(), erring, held)
+        oldest = self._positions(m, decoder, slots, among)
         with m.If(erring.any()):
-            m.d.comb += [fault.eq(Fault.BUS), where.eq(self._first(m, slots, erring, "erring"))]
+            m.d.comb += [fault.eq(Fault.BUS), where.eq(oldest)]
         with m.Elif(still):
-            # What hangs: the first unit that has an instruction, or the decoder.
             m.d.comb += [
                 fault.eq(Fault.TIMEOUT),
-                where.eq(Mux(held.any(), self._first(m, slots, held, "held"), decoder.at)),
+                where.eq(Mux(held.any(), oldest, decoder.at)),
             ]
         with m.Else():
             m.d.comb += [fault.eq(decoder.fault), where.eq(decoder.at)]
@@ -201,10 +203,23 @@ class Controller(EmitOnce):
                 m.d.sync += self.progress.eq(Progress.DONE)
         return m
 
-    def _first(self, m: Module, slots, among, name: str):
-        """Position of the instruction of the first unit in a set."""
-        found = Signal(POSITION_BITS, name=f"first_{name}")
+    def _positions(self, m: Module, decoder: Decoder, slots, among):
+        """Position of the oldest instruction of the first unit in a set, of all in the slots."""
+        layout = data.StructLayout({"place": 1, "unit": range(len(slots))})
+        m.submodules.positions = positions = Memory(
+            shape=POSITION_BITS, depth=1 << layout.size, init=[]
+        )
+        write, read = positions.write_port(), positions.read_port(domain="comb")
+        here, first = Signal(layout), Signal(layout)
         for number, slot in reversed(list(enumerate(slots))):
+            with m.If(decoder.unit[number]):
+                m.d.comb += [here.unit.eq(number), here.place.eq(slot.place)]
             with m.If(among[number]):
-                m.d.comb += found.eq(slot.oldest)
-        return found
+                m.d.comb += [first.unit.eq(number), first.place.eq(slot.oldest)]
+        m.d.comb += [
+            write.en.eq(decoder.commit),
+            write.addr.eq(here),
+            write.data.eq(decoder.at),
+            read.addr.eq(first),
+        ]
+        return read.data

@@ -79,8 +79,6 @@ class MicroOp:
     less: int = 0
     minus: bool = False
     power: bool = False
-    first: bool = False
-    """A SPAN that begins an access, or a WHEN that begins a condition."""
     conditional: bool = False
     """A REACH that depends on WHEN."""
     to: int = 0
@@ -237,21 +235,10 @@ class Microcode:
                     fault=Fault.ALIGNMENT,
                 )
             case Access():
-                for index, (name, constant) in enumerate(step.when):
-                    yield MicroOp(
-                        action=Action.WHEN,
-                        x=numbers[name],
-                        y=source(constant),
-                        first=index == 0,
-                    )
-                for index, (count, stride) in enumerate(step.extents):
-                    yield MicroOp(
-                        action=Action.SPAN,
-                        x=numbers[count],
-                        y=source(stride),
-                        less=1,
-                        first=index == 0,
-                    )
+                for name, constant in step.when:
+                    yield MicroOp(action=Action.WHEN, x=numbers[name], y=source(constant))
+                for count, stride in step.extents:
+                    yield MicroOp(action=Action.SPAN, x=numbers[count], y=source(stride), less=1)
                 yield MicroOp(
                     action=Action.REACH,
                     x=numbers[step.base],

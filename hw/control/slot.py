@@ -8,7 +8,7 @@ from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
 from hw.component import EmitOnce
-from hw.control.fetch import POSITION_BITS, WORD_BITS
+from hw.control.fetch import WORD_BITS
 from hw.control.microcode import FILE_BITS
 from hw.isa import BOXES, UNITS
 from hw.units import UNIT_REGISTERS
@@ -49,8 +49,8 @@ class Slot(EmitOnce):
     clear : In(1), write : In(1), index : In(6), value : In(32)
         Zero the registers of the instruction that is being decoded, and write one of them; only
         while ``free``.
-    commit : In(1), position : In(20)
-        It is complete, and this is where it stands.
+    commit : In(1)
+        It is complete.
     barrier : In(1), after : In(units), boxes : In(8)
         The next one committed waits for all that these units have outstanding, and for messages;
         only while ``clear_of_waits``.
@@ -63,8 +63,9 @@ class Slot(EmitOnce):
     free, clear_of_waits, busy : Out(1), count : Out(2)
         There is room for an instruction; and none is there that may have to wait, so that what the
         next one waits for can be told; one is at work; how many there are.
-    oldest : Out(20)
-        Position of the one at the engine, or else of the one behind it.
+    place, oldest : Out(1)
+        Which of two places is that of the next one committed, and which that of the one at the
+        engine, or else of the one behind it: for what others keep about it.
     start : Out(1), command : Out(command), done : In(1)
         To the engine.
     """
@@ -81,7 +82,6 @@ class Slot(EmitOnce):
                 "index": In(FILE_BITS),
                 "value": In(WORD_BITS),
                 "commit": In(1),
-                "position": In(POSITION_BITS),
                 "barrier": In(1),
                 "after": In(units),
                 "boxes": In(BOXES),
@@ -94,7 +94,8 @@ class Slot(EmitOnce):
                 "clear_of_waits": Out(1),
                 "busy": Out(1),
                 "count": Out(OUTSTANDING_BITS),
-                "oldest": Out(POSITION_BITS),
+                "place": Out(1),
+                "oldest": Out(1),
                 "start": Out(1),
                 "command": Out(self._registers.command),
                 "done": In(1),
@@ -163,10 +164,6 @@ class Slot(EmitOnce):
             m.d.sync += self.busy.eq(0)
         m.d.sync += self.start.eq(launch)
 
-        where, at_engine = Signal(POSITION_BITS), Signal(POSITION_BITS)
-        with m.If(self.commit):
-            m.d.sync += where.eq(self.position)
-        with m.If(moves):
-            m.d.sync += at_engine.eq(where)
-        m.d.comb += self.oldest.eq(Mux(self.busy | held, at_engine, where))
+        m.d.sync += self.place.eq(self.place ^ self.commit)
+        m.d.comb += self.oldest.eq(self.place ^ ~(behind & (held | self.busy)))
         return m

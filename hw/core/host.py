@@ -14,6 +14,7 @@ from hw.core.map import IDENTITY, REGISTERS, counter_addresses
 from hw.core.status import SubCoreStatus
 from hw.counters import COUNTER_BITS
 from hw.dma.axi import ADDRESS_BITS as DRAM_BITS
+from hw.dma.select import WordTree
 from hw.isa import UNITS
 
 __all__ = ["HOST_ADDRESS_BITS", "AxiLite", "HostPort"]
@@ -125,8 +126,12 @@ class HostPort(EmitOnce):
                 f"{subcore}_position": status.position << 2,
             }
         # Read: the address is registered, then the word, in two steps for the many counters.
-        wanted, asked, found = Signal(HOST_ADDRESS_BITS), Signal(), Signal(COUNTER_BITS)
+        wanted, asked, found = Signal(HOST_ADDRESS_BITS), Signal(), Signal(WORD_BITS)
         upper, known, is_counter = Signal(COUNTER_BITS - WORD_BITS), Signal(), Signal()
+        places = counter_addresses(self._counters)
+        tree = WordTree(len(places))
+        code = Signal(tree.code_bits)
+        values = [getattr(self, unit)[name] for unit, name in places]
         m.d.comb += bus.arready.eq(~asked & ~bus.rvalid)
         with m.If(bus.arvalid & bus.arready):
             m.d.sync += [asked.eq(1), wanted.eq(bus.araddr)]
@@ -134,26 +139,23 @@ class HostPort(EmitOnce):
             for name, value in readable.items():
                 with m.Case(address[name] >> 2):
                     m.d.comb += [found.eq(value), known.eq("r" in access[name])]
-            for (unit, name), place in counter_addresses(self._counters).items():
+            for number, place in enumerate(places.values()):
                 with m.Case(place >> 2):
-                    m.d.comb += [
-                        found.eq(getattr(self, unit)[name]),
-                        known.eq(1),
-                        is_counter.eq(1),
-                    ]
+                    m.d.comb += [code.eq(tree.codes[number]), known.eq(1), is_counter.eq(1)]
                 with m.Case((place >> 2) + 1):
                     m.d.comb += [found.eq(upper), known.eq(1)]
+        counter = tree.select(m, code, values)
         valid_read = Signal()
         m.d.comb += valid_read.eq(known & (wanted[:2] == 0))
         with m.If(asked):
             m.d.sync += [
                 asked.eq(0),
                 bus.rvalid.eq(1),
-                bus.rdata.eq(Mux(valid_read, found, 0)),
+                bus.rdata.eq(Mux(valid_read, Mux(is_counter, counter, found), 0)),
                 bus.rresp.eq(Mux(valid_read, OKAY, SLAVE_ERROR)),
             ]
             with m.If(is_counter):
-                m.d.sync += upper.eq(found[WORD_BITS:])
+                m.d.sync += upper.eq(counter[WORD_BITS:])
         with m.Elif(bus.rready):
             m.d.sync += bus.rvalid.eq(0)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth import Cat, Module, Signal
+from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In
 from amaranth.utils import ceil_log2
@@ -63,12 +63,14 @@ class NonzeroMap(EmitOnce):
     def elaborate(self, platform):
         m = Module()
         m.submodules.words = words = Memory(shape=self._pixels, depth=self._rows, init=[])
-        write = words.write_port(granularity=1)
+        # A row is written as a whole, with one bit of it changed: a memory whose bits are written
+        # apart takes four times the LUTs.
+        write, before = words.write_port(), words.read_port(domain="comb")
         here, after = words.read_port(), words.read_port()
         low = ceil_log2(self._pixels)
         row_bits = ceil_log2(self._rows)
         row = self.read.addr[low : low + row_bits]
-        offset = Signal(low)
+        offset, bit = Signal(low), Signal(self._pixels)
         magnitudes = Cat(
             self.write_data.word_select(lane, self._width)[: self._width - 1]
             for lane in range(self._lanes)
@@ -81,8 +83,10 @@ class NonzeroMap(EmitOnce):
             after.addr.eq(row + 1),
             self.read.data.eq(Cat(here.data, after.data) >> offset),
             write.addr.eq(self.write_addr[low : low + row_bits]),
-            write.en.eq(self.write << self.write_addr[:low]),
-            write.data.eq(magnitudes.any().replicate(self._pixels)),
+            write.en.eq(self.write),
+            before.addr.eq(write.addr),
+            bit.eq(1 << self.write_addr[:low]),
+            write.data.eq(Mux(magnitudes.any(), before.data | bit, before.data & ~bit)),
         ]
         with m.If(self.read.en):
             m.d.sync += offset.eq(self.read.addr[:low])

@@ -26,9 +26,10 @@ class ElementEngine(Engine):
 
     Two walks over the map run side by side: one asks for operands (:class:`Fetch`), the other, a
     pipeline later, says where results go (:class:`Store`). A pixel enters the lanes, which never
-    stop, when all its operands are there and all its results have a place in a write queue.
-    Throughput is one pixel of ``lanes`` channels a cycle. Each pixel is read before it is written,
-    and visited once, so maps may be worked on in place.
+    stop, when all its operands are there and all its results have a place in a write queue: its
+    ``lanes`` channels in parts of ``pipeline_lanes``, one a cycle, lowest first. Throughput is
+    ``pipeline_lanes`` channels a cycle. Each pixel is read before it is written, and visited once,
+    so maps may be worked on in place.
 
     Channels from ``m_size`` on are written as +0 and 0 whatever their operands, and set no status.
 
@@ -37,14 +38,17 @@ class ElementEngine(Engine):
     format : Float
         Storage format.
     lanes : int
-        Channels side by side, at least 1.
+        Channels in a word, at least 1.
+    pipeline_lanes : int
+        Channels side by side; divides ``lanes``.
     pixels : int
         Pixels in a word of a bit map, a power of two from 2.
 
     Members
     -------
     <memory>_read : Out(ReadPort), <memory>_write : Out(WritePort)
-        For the others see :class:`hw.engine.Engine`; nothing is ever skipped.
+        For the others see :class:`hw.engine.Engine`; nothing is ever skipped. ``busy`` counts
+        parts.
 
     Raises
     ------
@@ -54,21 +58,34 @@ class ElementEngine(Engine):
 
     KIND: ClassVar[ElementKind]
 
-    def __init__(self, *, format: Float, lanes: int, pixels: int):
+    def __init__(self, *, format: Float, lanes: int, pipeline_lanes: int, pixels: int):
         if lanes < 1:
             raise ValueError(f"{type(self).__name__} lanes must be at least 1, not {lanes!r}")
+        if pipeline_lanes < 1 or lanes % pipeline_lanes:
+            raise ValueError(
+                f"{type(self).__name__} pipeline_lanes must divide lanes = {lanes}, "
+                f"not {pipeline_lanes!r}"
+            )
         if pixels < 2 or pixels & (pixels - 1):
             raise ValueError(
                 f"{type(self).__name__} pixels must be a power of two from 2, not {pixels!r}"
             )
         self._format = format
         self._lanes = lanes
+        self._pipeline_lanes = pipeline_lanes
+        self._parts = lanes // pipeline_lanes
         psum_bits, psum_lsb = self.psum_grid(format)
-        self._first_lane = self.make_lane(format)
+        self._first_lane = self.make_lane(format, self._parts)
         self._latency = self._first_lane.latency
         common = {"kind": self.KIND, "format": format, "lanes": lanes, "pixels": pixels}
         self._fetch = Fetch(**common)
-        self._store = Store(**common, psum_bits=psum_bits, psum_lsb=psum_lsb, latency=self._latency)
+        self._store = Store(
+            **common,
+            psum_bits=psum_bits,
+            psum_lsb=psum_lsb,
+            convert_lanes=pipeline_lanes,
+            under_way=-(-self._latency // self._parts),
+        )
         ports = {
             name: member
             for part in (self._fetch, self._store)
@@ -79,18 +96,28 @@ class ElementEngine(Engine):
             command=self.KIND.command,
             ports=ports,
             counts={"lanes": lanes.bit_length()},
-            parameters={"format": format, "lanes": lanes, "pixels": pixels},
+            parameters={
+                "format": format,
+                "lanes": lanes,
+                "pipeline_lanes": pipeline_lanes,
+                "pixels": pixels,
+            },
         )
 
     @classmethod
     def from_config(cls, config):
         """The engine of a core of the chip ``config``."""
         array = config.array
-        return cls(format=config.format, lanes=array.lanes, pixels=array.spike_pixels)
+        return cls(
+            format=config.format,
+            lanes=array.lanes,
+            pipeline_lanes=array.pipeline_lanes,
+            pixels=array.spike_pixels,
+        )
 
     @staticmethod
-    def make_lane(format: Float):
-        """A new lane."""
+    def make_lane(format: Float, channels: int):
+        """A new lane, through which so many channels of a pixel go one after the other."""
         raise NotImplementedError
 
     @staticmethod
@@ -106,45 +133,72 @@ class ElementEngine(Engine):
         enter = Signal()
         entered = Signal(self._latency)
         leave = entered[-1]
+        part, enters_last = self._count_parts(m, enter, "enters")
+        part_out, leaves_last = self._count_parts(m, leave, "leaves")
         m.d.comb += [
             enter.eq(fetch.valid & store.available),
-            fetch.take.eq(enter),
-            store.reserve.eq(enter),
+            fetch.take.eq(enters_last),
+            store.reserve.eq(enters_last),
             store.window_done.eq(fetch.closes & fetch.whole),
-            store.push.eq(leave),
+            store.push.eq(leaves_last),
         ]
         m.d.sync += entered.eq(Cat(enter, entered))
-        for part in (fetch, store):
-            m.d.comb += [part.start.eq(begins), part.command.eq(self.command)]
-            for name in part.signature.members:
+        for walker in (fetch, store):
+            m.d.comb += [walker.start.eq(begins), walker.command.eq(self.command)]
+            for name in walker.signature.members:
                 if name in self._ports:
-                    connect(m, getattr(part, name), flipped(getattr(self, name)))
+                    connect(m, getattr(walker, name), flipped(getattr(self, name)))
 
         control = self._decode(m)
-        lanes = [self.make_lane(self._format) for _ in range(1, self._lanes)]
-        lanes.insert(0, self._first_lane)
+        lanes = [
+            self._first_lane,
+            *(self.make_lane(self._format, self._parts) for _ in range(1, self._pipeline_lanes)),
+        ]
         for number, lane in enumerate(lanes):
             m.submodules[f"lane_{number}"] = lane
             m.d.comb += lane.control.eq(control)
             for operand in self.KIND.operands:
                 words = getattr(fetch, operand.source.name.lower())
-                each = words.word_select(number, len(words) // self._lanes)
+                group = words.word_select(part, len(words) // self._parts)
+                each = group.word_select(number, len(words) // self._lanes)
                 m.d.comb += getattr(lane, LANE_INPUTS[operand.source]).eq(each)
             for name, flag in (("enter", enter), ("opens", fetch.opens), ("whole", fetch.whole)):
                 if name in lane.signature.members:
                     m.d.comb += getattr(lane, name).eq(flag)
-        raises = store.used & leave.replicate(self._lanes)
+        used = store.used.word_select(part_out, self._pipeline_lanes)
+        raises = used & leave.replicate(self._pipeline_lanes)
         m.d.comb += [
-            store.values.eq(Cat(lane.value for lane in lanes)),
-            store.bits.eq(Cat(lane.bit_out for lane in lanes)),
+            store.values.eq(self._gather(m, leave, Cat(lane.value for lane in lanes), "values")),
+            store.bits.eq(self._gather(m, leave, Cat(lane.bit_out for lane in lanes), "bits")),
         ]
         m.d.sync += [
             self.overflow.eq((Cat(lane.overflow for lane in lanes) & raises).any()),
             self.invalid.eq((Cat(lane.invalid for lane in lanes) & raises).any()),
         ]
 
-        self.count(m, entering=enter, lanes=Mux(enter, fetch.lanes_used, 0))
+        self.count(m, entering=enter, lanes=Mux(enters_last, fetch.lanes_used, 0))
         return m
+
+    def _count_parts(self, m: Module, goes, name: str):
+        """The part of a pixel that ``goes`` in this cycle, and whether it is the last one."""
+        part, last = (
+            Signal(range(max(2, self._parts)), name=f"part_{name}"),
+            Signal(name=f"{name}_last"),
+        )
+        m.d.comb += last.eq(goes & (part == self._parts - 1))
+        with m.If(goes):
+            m.d.sync += part.eq(Mux(last, 0, part + 1))
+        return part, last
+
+    def _gather(self, m: Module, leave, results, name: str):
+        """The results of all parts of a pixel, in the cycle in which its last part leaves."""
+        if self._parts == 1:
+            return results
+        before = Signal((self._parts - 1) * len(results), name=f"{name}_before", reset_less=True)
+        word = Cat(before, results)
+        with m.If(leave):
+            m.d.sync += before.eq(word[len(results) :])
+        return word
 
     def _decode(self, m: Module):
         """What the settings of the command mean to a lane."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from types import SimpleNamespace
 
-from amaranth import Module, Mux, Signal
+from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib.wiring import In
 
 from hw.arith.add import FloatAdd
@@ -22,7 +22,7 @@ __all__ = ["GradEngine", "GradLane"]
 
 
 class GradLane(ElementLane):
-    """One channel of grad, with two multipliers, two adders and three comparators. ::
+    """Channels of grad in turn, with two multipliers, two adders and three comparators. ::
 
         s     = u >= th_f
         fire  = th_l <= u <= th_r
@@ -32,7 +32,8 @@ class GradLane(ElementLane):
         value = RN((s ? +0 : p) + (fire ? ds : +0))
 
     ``chosen`` is the pooling rule: of the pixels of a window that lies in the map entirely, the
-    first with s = 1, or, where the pooled spike ``bit_in`` is 0, the first.
+    first with s = 1, or, where the pooled spike ``bit_in`` is 0, the first. What enters belongs to
+    one of ``channels`` after the other, again and again.
 
     Statuses of reading a psum are those of a whole window.
 
@@ -40,6 +41,8 @@ class GradLane(ElementLane):
     ----------
     format : Float
         Storage format.
+    channels : int
+        Channels that take turns, at least 1.
 
     Members
     -------
@@ -49,7 +52,8 @@ class GradLane(ElementLane):
         For the others, and vector operations, see :class:`hw.neuron.lane.ElementLane`.
     """
 
-    def __init__(self, *, format: Float):
+    def __init__(self, *, format: Float, channels: int):
+        self._channels = channels
         super().__init__(
             format=format,
             psum_bits=format.product_psum_bits,
@@ -60,6 +64,7 @@ class GradLane(ElementLane):
                 "opens": In(1),
                 "whole": In(1),
             },
+            parameters={"channels": channels},
         )
 
     @cached_property
@@ -212,12 +217,12 @@ class GradLane(ElementLane):
     def _choose(self, m: Module, pipe: Delays, s, now: int):
         """Whether the pixel gets the gradient of its window, in the cycle after ``now``."""
         opens = pipe.at(self.opens, now)
-        found = Signal()
+        found = Signal(self._channels)  # of the window so far, the channel whose turn it is lowest
         found_before = Signal()
         s = pipe.at(s, now)
-        m.d.comb += found_before.eq(found & ~opens)
+        m.d.comb += found_before.eq(found[0] & ~opens)
         with m.If(pipe.at(self.enter, now)):
-            m.d.sync += found.eq(found_before | s)
+            m.d.sync += found.eq(Cat(found[1:], found_before | s))
         first = Mux(pipe.at(self.bit_in, now), s & ~found_before, opens)
         return pipe.register("chosen", first & pipe.at(self.whole, now), now)
 
@@ -226,7 +231,7 @@ class GradEngine(ElementEngine):
     """Grad over [sample, tile, y, x] of a time step, and the vector operations of the BP sub-core.
 
     A step reads psums (one a window), u of this step, du of the step after, and with pooling the
-    pooled spikes; it writes du. Throughput is one pixel (``lanes`` channels) a cycle.
+    pooled spikes; it writes du. Throughput is ``pipeline_lanes`` channels of a pixel a cycle.
 
     Parameters, Members: see :class:`hw.neuron.element.ElementEngine`; memories ``conv``, ``du``,
     ``s`` (read and write) and ``u`` (read).
@@ -235,8 +240,8 @@ class GradEngine(ElementEngine):
     KIND = GRAD
 
     @staticmethod
-    def make_lane(format: Float) -> GradLane:
-        return GradLane(format=format)
+    def make_lane(format: Float, channels: int) -> GradLane:
+        return GradLane(format=format, channels=channels)
 
     @staticmethod
     def psum_grid(format: Float) -> tuple[int, int]:

@@ -108,7 +108,7 @@ class Delays:
 
 
 class ElementLane(EmitOnce):
-    """Base of the lanes: one channel of an element-wise engine.
+    """Base of the lanes of an element-wise engine, each for one channel in a cycle.
 
     A vector operation is RN(x + y), RN(x - y) or RN(x * y) of any two of conv16 (a rounded psum),
     the other operands and ``control.scalar``, or ``bit_out = low <= x <= high``. Throughput is one
@@ -124,6 +124,8 @@ class ElementLane(EmitOnce):
     psum_bits : int
     operands : dict
         Members that are read beside psums and u.
+    parameters : dict
+        As of :class:`hw.component.EmitOnce`, beside the format.
 
     Members
     -------
@@ -132,7 +134,14 @@ class ElementLane(EmitOnce):
     value : Out(format.width), bit_out : Out(1), overflow, invalid : Out(1)
     """
 
-    def __init__(self, *, format: Float, psum_bits: int, operands: Mapping[str, Any]):
+    def __init__(
+        self,
+        *,
+        format: Float,
+        psum_bits: int,
+        operands: Mapping[str, Any],
+        parameters: Mapping[str, object] | None = None,
+    ):
         self._format = format
         super().__init__(
             {
@@ -146,6 +155,7 @@ class ElementLane(EmitOnce):
                 "invalid": Out(1),
             },
             format=format,
+            **(parameters or {}),
         )
 
     def _operands(self, m: Module, sources: Mapping[Source, ValueLike]) -> list[Signal]:

@@ -137,8 +137,8 @@ class SomaEngine(ElementEngine):
     """Soma over [sample, tile, y, x] of a time step, and the vector operations of the FP sub-core.
 
     A step reads psums, and u and spikes of the step before; it writes u, the spikes, and the spikes
-    after max-pooling: the OR of each window that lies in the map entirely. Throughput is one pixel
-    (``lanes`` channels) a cycle.
+    after max-pooling: the OR of each window that lies in the map entirely. Throughput is
+    ``pipeline_lanes`` channels of a pixel a cycle.
 
     Parameters, Members: see :class:`hw.neuron.element.ElementEngine`; memories ``conv``, ``u``,
     ``spike`` (read and write) and ``s_out`` (write).
@@ -147,7 +147,7 @@ class SomaEngine(ElementEngine):
     KIND = SOMA
 
     @staticmethod
-    def make_lane(format: Float) -> SomaLane:
+    def make_lane(format: Float, channels: int) -> SomaLane:
         return SomaLane(format=format)
 
     @staticmethod

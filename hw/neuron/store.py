@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import reduce
 from operator import and_
 
-from amaranth import Cat, Module, Mux, Signal
+from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
@@ -21,7 +21,7 @@ from hw.neuron.walk import Walk
 __all__ = ["Store"]
 
 SLACK = 4
-"""Places of a queue beyond the latency of the lanes, so that it does not hold them up."""
+"""Places of a queue beyond the pixels in the lanes, so that it does not hold them up."""
 
 
 class Store(EmitOnce):
@@ -29,7 +29,8 @@ class Store(EmitOnce):
 
     Channels from ``m_size`` on become +0 and 0. Spikes are pooled here: the OR of a window is
     written with its last pixel, if the whole of it lies in the map. Throughput is one pixel a
-    cycle.
+    cycle, but for values that go to the conv SRAM: these are put on its grid and written
+    ``convert_lanes`` a cycle.
 
     Parameters
     ----------
@@ -38,8 +39,10 @@ class Store(EmitOnce):
         As of :class:`hw.neuron.element.ElementEngine`.
     psum_bits, psum_lsb : int
         Width and grid of the psums in the conv SRAM.
-    latency : int
-        Cycles from ``reserve`` to ``push``.
+    convert_lanes : int
+        Values that are put on that grid in a cycle; divides ``lanes``.
+    under_way : int
+        Pixels that can be between ``reserve`` and ``push``.
 
     Members
     -------
@@ -67,7 +70,8 @@ class Store(EmitOnce):
         pixels: int,
         psum_bits: int,
         psum_lsb: int,
-        latency: int,
+        convert_lanes: int,
+        under_way: int,
     ):
         self._kind = kind
         self._format = format
@@ -75,7 +79,8 @@ class Store(EmitOnce):
         self._pixels = pixels
         self._psum_bits = psum_bits
         self._psum_lsb = psum_lsb
-        self._depth = latency + SLACK
+        self._convert_lanes = convert_lanes
+        self._depth = under_way + SLACK
         ports = {}
         for memory, source, granules in (
             ("conv", Source.CONV, lanes),
@@ -105,7 +110,8 @@ class Store(EmitOnce):
             pixels=pixels,
             psum_bits=psum_bits,
             psum_lsb=psum_lsb,
-            latency=latency,
+            convert_lanes=convert_lanes,
+            under_way=under_way,
         )
 
     def elaborate(self, platform):
@@ -173,6 +179,8 @@ class Store(EmitOnce):
         m.submodules.values = queue
         settings = self.command.settings
         to_conv = Signal()
+        parts = self._lanes // self._convert_lanes
+        part, last_part = Signal(range(max(2, parts))), Signal()
         conv, plain = self.conv_write, getattr(self, f"{self._kind.map_memory}_write")
         m.d.comb += [
             to_conv.eq(
@@ -183,22 +191,31 @@ class Store(EmitOnce):
             queue.addr.eq(address),
             queue.data.eq(values),
             queue.mask.eq(1),
-            queue.port.ready.eq(Mux(to_conv, conv.ready, plain.ready)),
+            last_part.eq(part == parts - 1),
+            queue.port.ready.eq(Mux(to_conv, conv.ready & last_part, plain.ready)),
             conv.en.eq(queue.port.en & to_conv),
             plain.en.eq(queue.port.en & ~to_conv),
             plain.data.eq(queue.port.data),
         ]
-        for port in (conv, plain):
-            m.d.comb += [port.addr.eq(queue.port.addr), port.mask.eq(~0)]
+        with m.If(conv.en & conv.ready):
+            m.d.sync += part.eq(Mux(last_part, 0, part + 1))
         shift = self._format.lsb - self._psum_lsb
-        for lane in range(self._lanes):
+        group = queue.port.data.word_select(part, self._convert_lanes * self._format.width)
+        psums = []
+        for lane in range(self._convert_lanes):
             m.submodules[f"to_fixed_{lane}"] = fixed = ToFixed(format=self._format)
+            psum = Signal(signed(PSUM_BITS), name=f"psum_{lane}")
             m.d.comb += [
-                fixed.i.eq(queue.port.data.word_select(lane, self._format.width)),
-                conv.data.word_select(lane, PSUM_BITS).eq(
-                    Mux(fixed.special, -(1 << (self._psum_bits - 1)), fixed.o << shift)
-                ),
+                fixed.i.eq(group.word_select(lane, self._format.width)),
+                psum.eq(Mux(fixed.special, -(1 << (self._psum_bits - 1)), fixed.o << shift)),
             ]
+            psums.append(psum)
+        m.d.comb += [
+            *(port.addr.eq(queue.port.addr) for port in (conv, plain)),
+            plain.mask.eq(~0),
+            conv.data.eq(Cat(psums).replicate(parts)),
+            conv.mask.eq(Cat((part == at).replicate(self._convert_lanes) for at in range(parts))),
+        ]
         return queue, wanted
 
     def _write_bits(self, m: Module, queued, port):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from hw.conv.front import Pixel
 from hw.conv.walker import Walker
 from hw.conv.weights import WeightLoader
 from hw.conv.window import SegmentFetch
+from hw.core.core import Core
 from hw.emit import Emission, emit
 from hw.fp.row import FpRow
 from hw.limits import PLANE_BITS
@@ -42,6 +44,8 @@ BESIDE = {
     "wg": ("wg_scanner", "counters"),
 }
 """Modules of an engine that are no part of its array: address generators, row buffers, counters."""
+SRAM = ("sram_",)
+"""Modules that an FPGA flow maps to block RAM, and an ASIC flow replaces by macros."""
 
 
 class NotMeasured(Exception):
@@ -122,8 +126,30 @@ def engine_area(engine: str) -> Area:
     return total_area(emission, emission.top)
 
 
+def core_area() -> Area:
+    """A core without its router, its SRAMs being macros."""
+    emission = _core()
+    return total_area(emission, emission.top, without=SRAM)
+
+
+def controllers_area() -> Area:
+    """The controllers of both sub-cores, without the SRAM that instructions come to."""
+    emission = _core()
+    controllers = [name for name in emission.modules if name.startswith("controller_")]
+    return sum((total_area(emission, name, without=SRAM) for name in controllers), Area())
+
+
+@functools.cache
+def _core() -> Emission:
+    return emit(Core(config=CONFIG))
+
+
 def _per_pe(area: Callable[[str], Area], engine: str, what: str) -> float:
     return getattr(area(engine), what) / LANES**2
+
+
+def _whole(area: Callable[[], Area], what: str) -> float:
+    return getattr(area(), what)
 
 
 def _fmax(make: Callable[[], EmitOnce]) -> Callable[[], float]:
@@ -272,6 +298,21 @@ def _figures() -> list[Figure]:
                 measure=partial(_per_pe, engine_area, engine, "luts"),
             ),
         ]
+    for name, what, unit, area, target in (
+        ("core_lut", "a core without router", "LUT", core_area, 150_000),
+        ("core_dsp", "a core without router", "DSP", core_area, 320),
+        ("controllers_lut", "the controllers of a core", "LUT", controllers_area, 4000),
+    ):
+        figures.append(
+            Figure(
+                name=name,
+                what=f"{what}, without its SRAMs, {unit}s of xcup",
+                unit=unit,
+                measure=partial(_whole, area, f"{unit.lower()}s"),
+                relation="<=",
+                target=target,
+            )
+        )
     format, array = CONFIG.format, CONFIG.array
     units: dict[str, tuple[str, Callable[[], EmitOnce]]] = {
         "fp_row": (
@@ -295,7 +336,10 @@ def _figures() -> list[Figure]:
             ),
         ),
         "soma_lane": ("a soma lane", lambda: SomaLane(format=format)),
-        "grad_lane": ("a grad lane", lambda: GradLane(format=format)),
+        "grad_lane": (
+            "a grad lane",
+            lambda: GradLane(format=format, channels=LANES // array.pipeline_lanes),
+        ),
     }
     for name, (what, make) in units.items():
         figures.append(

@@ -53,9 +53,12 @@ MAP_LUTS = (
 )
 """``map_luts`` of ``synth_xilinx`` with ``abc`` where that has ``abc9``: which of the two takes
 fewer LUTs differs from module to module."""
-FREE = {"BUFG", "BUFGCE", "CARRY4", "CARRY8", "FDCE", "FDPE", "FDRE", "FDSE"}
-"""Primitives beside the LUTs of a slice: flip-flops, carry chains, clock buffers. Not MUXF7 and
-MUXF8: a constant at an input of theirs takes a LUT, too, which no count would show."""
+FREE = {
+    *("BUFG", "BUFGCE", "CARRY4", "CARRY8", "FDCE", "FDPE", "FDRE", "FDSE"),
+    *("RAMB18E2", "RAMB36E2"),
+}
+"""Primitives beside the LUTs of a slice: flip-flops, carry chains, clock buffers, block RAM. Not
+MUXF7 and MUXF8: a constant at an input of theirs takes a LUT, too, which no count would show."""
 
 
 class ToolError(Exception):

@@ -69,8 +69,7 @@ class TestSrams:
         srams = PRESETS["paper"].srams
         assert srams["fp.s_in"] == SramSize(words=1024, width=256, granules=16, banks=1)
         assert srams["fp.w"] == SramSize(words=18432, width=256, granules=16, banks=1)
-        assert srams["fp.conv_fp"] == SramSize(words=1024, width=1024, granules=16, banks=2)
-        assert srams["fp.conv_fp"].bank_words == 512
+        assert srams["fp.conv_fp"] == SramSize(words=1024, width=1024, granules=16, banks=1)
         assert srams["bp.s"] == SramSize(words=256, width=256, granules=16, banks=1)
         # A 3x3 kernel of one pair of channel tiles: 9 tiles of 16 words.
         assert srams["bp.dw"] == SramSize(words=144, width=512, granules=16, banks=1)
@@ -81,6 +80,11 @@ class TestSrams:
         assert srams["bp.dw"].width == 4 * 32
         assert srams["fp.conv_fp"].width == 4 * 64
         assert srams["fp.s_in"] == SramSize(words=2048, width=16, granules=4, banks=1)
+
+    def test_words_of_banks(self):
+        size = load("paper", ["fp.conv_banks=2"]).srams["fp.conv_fp"]
+        assert size == SramSize(words=1024, width=1024, granules=16, banks=2)
+        assert size.bank_words == 512
 
     def test_width_of_weight_words(self):
         assert load("tiny", ["array.weight_words=4"]).srams["bp.w"] == SramSize(
@@ -263,7 +267,8 @@ class TestLoad:
             (
                 "[array]\nlane = 8",
                 "array.lane = 8 is not a setting, [array] has lanes, ring_depth, group_tiles, "
-                "group_rows, spike_pixels, weight_words, dw_lanes, update_lanes",
+                "group_rows, spike_pixels, weight_words, pipeline_lanes, dw_lanes, "
+                "update_lanes",
             ),
             (
                 "lanes = 8",

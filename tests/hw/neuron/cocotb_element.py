@@ -36,7 +36,7 @@ OPERATIONS = {
     Operation.MULTIPLY: multiply,
 }
 MOST_OVERHEAD = 60
-"""Cycles of a pass without stalls beyond one a pixel: filling and draining the pipeline."""
+"""Cycles of a pass without stalls beyond one a part of a pixel: filling and draining."""
 
 
 class Bench:
@@ -48,6 +48,7 @@ class Bench:
         self.dut = dut
         self.format = settings.format
         self.lanes, self.pixels = settings.lanes, settings.pixels
+        self.parts = settings.lanes // settings.pipeline_lanes
         self.is_soma = settings.name == "soma"
         self.engine = settings.engine()
         self.driver = EngineDriver(dut, self.engine, settings.depths)
@@ -123,12 +124,12 @@ class Bench:
         self.check(what, status)
         counters = self.driver.counters()
         pixels = area.samples * area.h_size * area.w_size
-        tiles = -(-area.m_size // self.lanes)
-        assert counters["busy"] == pixels * tiles, f"{what}: {counters}"
+        steps = pixels * -(-area.m_size // self.lanes) * self.parts
+        assert counters["busy"] == steps, f"{what}: {counters}"
         assert counters["lanes"] == pixels * area.m_size, f"{what}: {counters}"
         assert counters["busy"] + counters["stalled"] == cycles - 1, f"{what}: {cycles} {counters}"
         if not stall:
-            assert cycles <= pixels * tiles + MOST_OVERHEAD, f"{what}: {cycles} cycles"
+            assert cycles <= steps + MOST_OVERHEAD, f"{what}: {cycles} cycles"
         return counters
 
     def values(self, layout, memory):
@@ -203,7 +204,7 @@ async def soma_step(bench: Bench, area: Area, t_acc: bool, wild: bool) -> None:
         s_out=s_out.at,
     )
     counters = await bench.run(f"soma {area} {t_acc=} {wild=}", fields, area, status)
-    entered = counters["busy"]
+    entered = counters["busy"] // bench.parts
     assert counters["u_reads"] == counters["spike_reads"] == entered * t_acc
     assert counters["conv_reads"] == counters["u_writes"] == counters["spike_writes"] == entered
     windows = np.prod(s_out.shape[:3]) * -(-area.m_size // bench.lanes)
@@ -258,7 +259,8 @@ async def grad_step(bench: Bench, area: Area, t_acc: bool, wild: bool) -> None:
         s_out=s_out.at,
     )
     counters = await bench.run(f"grad {area} {t_acc=} {wild=}", fields, area, status)
-    entered, windows = counters["busy"], np.prod(s_out.shape[:3]) * -(-channels // bench.lanes)
+    entered = counters["busy"] // bench.parts
+    windows = np.prod(s_out.shape[:3]) * -(-channels // bench.lanes)
     assert counters["u_reads"] == counters["du_writes"] == entered
     assert counters["du_reads"] == entered * t_acc
     assert counters["conv_reads"] == windows
@@ -361,6 +363,9 @@ async def vector_operation(bench, area, operation, x, y, to, names, targets, num
     name = y.name if y else ""
     what = f"{operation.name} {x.name} {name} to {to.name} {area} {wild=}"
     counters = await bench.run(what, fields, area, status)
+    entered = counters["busy"] // bench.parts
     for source, read in names.items():
-        assert counters[f"{read}_reads"] == counters["busy"] * (source in used), what
-    assert counters[f"{memory}_writes"] == counters["busy"], what
+        assert counters[f"{read}_reads"] == entered * (source in used), what
+    # Psums are written part by part.
+    writes = counters["busy"] if memory == "conv" else entered
+    assert counters[f"{memory}_writes"] == writes, what

@@ -26,6 +26,7 @@ class BenchSettings:
     name: str
     lanes: int
     pixels: int = 0
+    pipeline_lanes: int = 0
     update_lanes: int = 0
     format: Float = FP16
     seed: int
@@ -36,7 +37,7 @@ class BenchSettings:
         sizes = {"format": self.format, "lanes": self.lanes}
         if self.name == "update":
             return UpdateEngine(**sizes, update_lanes=self.update_lanes)
-        return ENGINES[self.name](**sizes, pixels=self.pixels)
+        return ENGINES[self.name](**sizes, pipeline_lanes=self.pipeline_lanes, pixels=self.pixels)
 
     @property
     def depths(self) -> dict[str, int]:

@@ -22,21 +22,29 @@ def launch(settings: BenchSettings, test_module: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "lanes", "pixels", "format", "brief"),
+    ("name", "lanes", "pipeline_lanes", "pixels", "format", "brief"),
     [
-        ("soma", 4, 4, FP16, False),
-        ("grad", 4, 8, FP16, False),
-        ("soma", 2, 16, Float(4, 3), True),
-        ("grad", 2, 4, Float(5, 2), True),
-        ("soma", 2, 4, Float(5, 2), True),
-        ("grad", 2, 8, Float(4, 3), True),
-        ("soma", 16, 16, FP16, True),
-        ("grad", 16, 16, FP16, True),
+        ("soma", 4, 2, 4, FP16, False),
+        ("grad", 4, 2, 8, FP16, False),
+        ("soma", 4, 4, 4, FP16, True),
+        ("grad", 4, 4, 8, FP16, True),
+        ("soma", 2, 2, 16, Float(4, 3), True),
+        ("grad", 2, 1, 4, Float(5, 2), True),
+        ("soma", 2, 1, 4, Float(5, 2), True),
+        ("grad", 2, 2, 8, Float(4, 3), True),
+        ("soma", 16, 4, 16, FP16, True),
+        ("grad", 16, 4, 16, FP16, True),
     ],
 )
-def test_element_engine_equals_model(name, lanes, pixels, format, brief):
+def test_element_engine_equals_model(name, lanes, pipeline_lanes, pixels, format, brief):
     settings = BenchSettings(
-        name=name, lanes=lanes, pixels=pixels, format=format, seed=SEED, brief=brief
+        name=name,
+        lanes=lanes,
+        pipeline_lanes=pipeline_lanes,
+        pixels=pixels,
+        format=format,
+        seed=SEED,
+        brief=brief,
     )
     launch(settings, "cocotb_element")
 
@@ -55,9 +63,11 @@ def test_update_engine_equals_model(lanes, update_lanes, format):
 @pytest.mark.parametrize("name", ["soma", "grad"])
 def test_impossible_engines_are_refused(name):
     with pytest.raises(ValueError, match=r"lanes must be at least 1, not 0$"):
-        BenchSettings(name=name, lanes=0, pixels=4, seed=0).engine()
+        BenchSettings(name=name, lanes=0, pipeline_lanes=1, pixels=4, seed=0).engine()
+    with pytest.raises(ValueError, match=r"pipeline_lanes must divide lanes = 4, not 3$"):
+        BenchSettings(name=name, lanes=4, pipeline_lanes=3, pixels=4, seed=0).engine()
     with pytest.raises(ValueError, match=r"pixels must be a power of two from 2, not 6$"):
-        BenchSettings(name=name, lanes=2, pixels=6, seed=0).engine()
+        BenchSettings(name=name, lanes=2, pipeline_lanes=2, pixels=6, seed=0).engine()
 
 
 def test_impossible_update_engine_is_refused():

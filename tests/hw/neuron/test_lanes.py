@@ -164,21 +164,23 @@ def windows(rng, count):
         (1, 2.0, 0.5, 0.0, 1.5),
     ],
 )
-def test_grad_step(t_acc, alpha, th_f, th_l, th_r):
+@pytest.mark.parametrize("channels", [1, 2])
+def test_grad_step(channels, t_acc, alpha, th_f, th_l, th_r):
     rng = random.Random(f"{SEED}{t_acc}{alpha}{th_f}{th_l}{th_r}")
     alpha, th_f, th_l, th_r = np.float16([alpha, th_f, th_l, th_r])
-    lane = GradLane(format=FP16)
+    lane = GradLane(format=FP16, channels=channels)
     rows = windows(rng, 700)
-    expected, found = [], False
+    # Whether a pixel of the window has spiked, by channel: the one whose turn it is comes first.
+    expected, found = [], [False] * channels
     for row in rows:
         raised = Raised()
         if not row["enter"]:
             expected.append(None)
             continue
         u = value(row["u"])
-        found &= not row["opens"]
-        chosen = (u >= th_f and not found) if row["bit_in"] else row["opens"]
-        found |= bool(u >= th_f)
+        before = found.pop(0) and not row["opens"]
+        chosen = (u >= th_f and not before) if row["bit_in"] else row["opens"]
+        found.append(before or bool(u >= th_f))
         conv = np.float16(0)
         if row["whole"]:
             psum = (row["psum"], FP16.product_psum_bits, FP16.product_lsb)
@@ -214,6 +216,7 @@ def test_vector_operations(operation, lane_class):
     bits, lsb, sources = LANES[lane_class]
     rng = random.Random(f"{SEED}{operation}{lane_class.__name__}")
     has_du = Source.DU in sources
+    lane = lane_class(format=FP16, **({"channels": 1} if has_du else {}))
     segments, wanted = [], []
     for x, y in itertools.product(sources, repeat=2):
         if operation is Operation.COMPARE and x is not y:
@@ -254,9 +257,7 @@ def test_vector_operations(operation, lane_class):
         )
         segments.append(({"control": control}, rows))
         wanted.append(expected)
-    for results, expected, (_, rows) in zip(
-        drive(lane_class(format=FP16), segments), wanted, segments, strict=True
-    ):
+    for results, expected, (_, rows) in zip(drive(lane, segments), wanted, segments, strict=True):
         if operation is not Operation.COMPARE:
             results = [(number, False, *statuses) for number, _, *statuses in results]
         same(results, expected, rows)

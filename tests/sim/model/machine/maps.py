@@ -42,19 +42,20 @@ def chip(name: str, format: Float = FP16, **array: int) -> ChipConfig:
 
 
 CONFIGS = [
-    chip("four", lanes=4, spike_pixels=8),
+    chip("four", lanes=4, pipeline_lanes=2, spike_pixels=8),
     # The smallest groups there are, and two rows of a tile to a word.
     chip(
         "small",
         Float(5, 2),
         lanes=4,
+        pipeline_lanes=1,
         spike_pixels=8,
         group_rows=1,
         group_tiles=7,
         ring_depth=16,
         weight_words=2,
     ),
-    chip("narrow", Float(4, 3), lanes=2, spike_pixels=16, weight_words=2),
+    chip("narrow", Float(4, 3), lanes=2, pipeline_lanes=2, spike_pixels=16, weight_words=2),
     chip("full", lanes=16, spike_pixels=16, weight_words=4),
 ]
 
