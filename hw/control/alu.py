@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth import Module, Mux, Signal, signed
+from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -170,22 +170,27 @@ class Alu(EmitOnce):
     def _execute(self, m: Module, operation, valid, x, y, z):
         """Stores or checks; returns whether it stores."""
         product = x * y
-        near, total = Signal(signed(NEAR_BITS)), Signal(signed(NEAR_BITS + 1))
+        minus = operation.minus
+        near, addend = Signal(signed(NEAR_BITS)), Signal(signed(NEAR_BITS))
+        total = Signal(signed(NEAR_BITS + 1))
         far, down, negative = Signal(), Signal(), Signal()
         high_part = product[NEAR_BITS - 1 :]
         m.d.comb += [
             near.eq(product),
             far.eq(high_part.any() & ~high_part.all()),
             down.eq(product[-1]),
-            total.eq(Mux(operation.minus, z - near, z + near)),
+            # One adder does both: below the lowest bits, minus + minus carries the 1 of ~near + 1.
+            addend.eq(near ^ minus.replicate(NEAR_BITS)),
+            total.eq((Cat(minus, z).as_signed() + Cat(minus, addend).as_signed()) >> 1),
             # Of a difference: nothing else is checked.
             negative.eq(Mux(far, ~down, total < 0)),
         ]
         # The access that is being gone through: how far it reaches down and up from its base.
-        low, high = Signal(signed(REACH_BITS)), Signal(signed(REACH_BITS))
-        beyond, none, wanted = Signal(), Signal(), Signal()
+        low = Signal(signed(REACH_BITS), reset_less=True)
+        high = Signal(signed(REACH_BITS), reset_less=True)
+        beyond, none, wanted = (Signal(reset_less=True) for _ in range(3))
         bottom, top = Signal(signed(REACH_BITS + 1)), Signal(signed(REACH_BITS + 1))
-        m.d.comb += [bottom.eq(x + low), top.eq(z - x - high)]
+        m.d.comb += [bottom.eq(x + low), top.eq(x + high)]
 
         stores, faulty, reached = Signal(), Signal(), Signal()
         with m.Switch(operation.action):
@@ -220,11 +225,12 @@ class Alu(EmitOnce):
                     with m.Else():
                         m.d.sync += high.eq(high + near)
             with m.Case(Action.REACH.value):
-                outside = beyond | (bottom < 0) | (top < 0)
+                outside = beyond | (bottom < 0) | (z < top)
                 m.d.comb += [
                     faulty.eq(outside & ~none & (wanted | ~operation.conditional)),
                     reached.eq(valid),
                 ]
+        # The one reset that these registers have, so that it takes no LUTs.
         with m.If(self.clear | reached):
             m.d.sync += [part.eq(0) for part in (low, high, beyond, none, wanted)]
         m.d.comb += [

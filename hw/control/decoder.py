@@ -162,7 +162,7 @@ class Decoder(EmitOnce):
         low, span = self._range(m, spec.data.kind)
         with m.If(alu.clear):
             m.d.sync += out_of_range.eq(0)
-        with m.Elif(stored & ((value - low)[:WORD_BITS] > span)):
+        with m.Elif(stored & (span < (value - low)[:WORD_BITS])):
             m.d.sync += out_of_range.eq(1)
         control = self._control(m, loops, stored, number, value)
 

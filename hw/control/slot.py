@@ -118,7 +118,9 @@ class Slot(EmitOnce):
         # Registers: written one by one, moved on all at once.
         now = {}
         for number, (name, bits) in enumerate(self._registers.bits.items()):
-            after, current = Signal(bits, name=f"next_{name}"), Signal(bits, name=f"now_{name}")
+            # Cleared for each instruction: another reset would take LUTs.
+            after = Signal(bits, name=f"next_{name}", reset_less=True)
+            current = Signal(bits, name=f"now_{name}")
             with m.If(self.write & (self.index == number)):
                 m.d.sync += after.eq(self.value)
             with m.If(self.clear):

@@ -1,0 +1,95 @@
+"""Without these, a check could let an operand pass that leaves its SRAM, or refuse a good one."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from amaranth.sim import Simulator
+
+from hw.control.alu import Alu
+from hw.control.microcode import NO_REGISTER, VALUE_BITS, Microcode
+from hw.instruction import Fault, ProgramError
+from hw.isa import IsaShape, instruction_set
+from hw.units import UNIT_REGISTERS
+
+SEED = 31
+CASES = 300
+LARGEST = (1 << VALUE_BITS - 1) - 1
+"""The decoder cuts longer operands off; none of those is computed with."""
+
+
+def some_operands(rng, instruction):
+    """Operands in their ranges: small ones, which pass more checks, and corners."""
+    corners = rng.random() < 0.4
+    values = {}
+    for operand in instruction.operands:
+        low, high = max(operand.low, -LARGEST), min(operand.high, LARGEST)
+        choices = [rng.randint(max(low, -3), min(high, max(low, 3))), max(low, 0)]
+        choices += [low, high, rng.randint(low, high)] if corners else [min(high, 60)]
+        values[operand.name] = rng.choice(choices)
+    return values
+
+
+def expected(instruction, operands):
+    """The fault, and the registers that the steps make."""
+    try:
+        return Fault.NONE, instruction.evaluate(operands)
+    except ProgramError as error:
+        return error.fault, {}
+
+
+@pytest.mark.parametrize("subcore", ["fp", "bp"])
+def test_steps_equal_those_of_the_table(subcore):
+    rng = random.Random(f"{SEED}{subcore}")
+    shape = IsaShape()
+    instructions = instruction_set(shape, subcore)
+    code = Microcode(instructions)
+    begins, words = {}, 0
+    for mnemonic, program in code.programs.items():
+        begins[mnemonic] = words
+        words += len(program)
+    alu = Alu(shape=shape, subcore=subcore)
+    found = set()
+
+    async def run(ctx, mnemonic, operands):
+        ctx.set(alu.clear, 1)
+        await ctx.tick()
+        ctx.set(alu.clear, 0)
+        ctx.set(alu.write, 1)
+        for number, value in enumerate(operands.values(), 1):
+            ctx.set(alu.number, number)
+            ctx.set(alu.value, value)
+            await ctx.tick()
+        ctx.set(alu.write, 0)
+        ctx.set(alu.address, begins[mnemonic])
+        kept = {}
+        for cycle in range(len(code.programs[mnemonic]) + 3):
+            ctx.set(alu.run, cycle == 0)
+            if ctx.get(alu.kept) and ctx.get(alu.register) != NO_REGISTER:
+                kept[ctx.get(alu.register)] = ctx.get(alu.result)
+            await ctx.tick()
+        return Fault(ctx.get(alu.fault)), kept
+
+    async def bench(ctx):
+        for _ in range(CASES):
+            mnemonic = rng.choice(list(code.programs))
+            instruction = instructions[mnemonic]
+            operands = some_operands(rng, instruction)
+            fault, registers = expected(instruction, operands)
+            found.add(fault)
+            told, kept = await run(ctx, mnemonic, operands)
+            assert told is fault, f"{mnemonic} {operands}: {told!r} is not {fault!r}"
+            if fault is Fault.NONE and instruction.registers:
+                names = list(UNIT_REGISTERS[instruction.unit].bits)
+                for number, value in kept.items():
+                    wanted = registers[names[number]] % (1 << VALUE_BITS)
+                    assert value % (1 << VALUE_BITS) == wanted, (
+                        f"{mnemonic} {operands}: {names[number]}"
+                    )
+
+    simulator = Simulator(alu)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(bench)
+    simulator.run()
+    assert {Fault.NONE, Fault.ADDRESS, Fault.ALIGNMENT} <= found
