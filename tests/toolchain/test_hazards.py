@@ -145,6 +145,19 @@ def test_what_is_known_by_way_of_another_is_not_waited_for_again():
     assert listing(*steps)[-3:] == ["read after write", "DMA_RD", "END"]
 
 
+@pytest.mark.parametrize("base", range(1, 5))
+def test_rows_that_an_update_stores_lie_in_words(base):
+    """Rows 8 to 15 of tiles are words 2 and 3 where a word has four of them."""
+    program = OrderedProgram(load("tiny", ["array.weight_words=4"]), "bp")
+    program.add("WU", {"words": 8, "w": 8, "v": 16, "stored": 8}, reason="an update")
+    operands = {"sram": SRAMS["bp"].index("w"), "base": base, "words": 1}
+    program.add("DMA_WR", operands, reason="a word of stored weights")
+    made = program.finish()
+    found = [each.instruction.mnemonic for each in decode(made.words, made.instructions.values())]
+    waits = ["BARRIER"] if base in (2, 3) else []
+    assert found == ["WU", *waits, "DMA_WR", "BARRIER"]
+
+
 def test_control_and_messages():
     listed = Listed()
     listed.control(Control.CLEAR)

@@ -94,4 +94,6 @@ def racing_programs(
         taker.control(Control.SIGNAL, SEEN, boxes=(WRITTEN,))
     for racer in racers:
         racer.work(INSTRUCTIONS)
+        if random.integers(2):
+            racer.program.rearrange()
     return [racer.program.finish() for racer in racers]
