@@ -8,12 +8,20 @@ import os
 from dataclasses import dataclass
 
 from hw.arith.format import FP16, Float
+from hw.config import ChipConfig
 from hw.neuron.grad import GradEngine
 from hw.neuron.soma import SomaEngine
 from hw.neuron.update import UpdateEngine
-from tests.hw.neuron.maps import WORDS
+from tests.sim.model.machine.maps import chip
 
 ENGINES = {"soma": SomaEngine, "grad": GradEngine, "update": UpdateEngine}
+WORDS = {"spike": 1024, "value": 2048, "psum": 2048, "weight": 64, "gradient": 64}
+"""Words of the memories of each kind."""
+MEMORIES = {
+    "soma": {"conv": "fp.conv_fp", "u": "fp.u", "spike": "fp.spike", "s_out": "fp.s_out"},
+    "grad": {"conv": "bp.conv_bp", "u": "bp.u", "du": "bp.du", "s": "bp.s"},
+}
+"""The SRAMs of a core that the memories of the benches stand for."""
 UPDATE_WORDS = 64
 """Words of each memory of the update engine's bench."""
 VARIABLE = "BENCH_SETTINGS"
@@ -40,14 +48,24 @@ class BenchSettings:
         return ENGINES[self.name](**sizes, pipeline_lanes=self.pipeline_lanes, pixels=self.pixels)
 
     @property
+    def config(self) -> ChipConfig:
+        """A chip with such an engine."""
+        return chip(
+            "bench",
+            self.format,
+            words=WORDS,
+            lanes=self.lanes,
+            pipeline_lanes=self.pipeline_lanes,
+            spike_pixels=self.pixels,
+        )
+
+    @property
     def depths(self) -> dict[str, int]:
         """Words of each memory of the bench."""
-        value, bits = WORDS["value"], WORDS["bits"]
-        return {
-            "soma": {"conv": value, "u": value, "spike": bits, "s_out": bits},
-            "grad": {"conv": value, "u": value, "du": value, "s": bits},
-            "update": dict.fromkeys(("dw", "w", "v", "stored"), UPDATE_WORDS),
-        }[self.name]
+        if self.name == "update":
+            return dict.fromkeys(("dw", "w", "v", "stored"), UPDATE_WORDS)
+        srams = self.config.srams
+        return {memory: srams[sram].words for memory, sram in MEMORIES[self.name].items()}
 
     def environment(self) -> dict[str, str]:
         """The settings for :func:`bench_settings`."""

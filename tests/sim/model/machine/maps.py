@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,14 +13,16 @@ from hw.memory.place import Place
 from sim.model.machine import Memories
 from sim.model.machine.memories import word_kinds
 
-__all__ = ["CONFIGS", "Map", "garbage", "random_psums", "write_weights"]
+__all__ = ["CONFIGS", "Map", "chip", "garbage", "random_psums", "write_weights"]
 
 WORDS = {"spike": 8192, "value": 16384, "psum": 16384, "weight": 8192, "gradient": 8192}
 """Words of the SRAMs of each kind."""
 
 
-def chip(name: str, format: Float = FP16, **array: int) -> ChipConfig:
-    """A chip whose SRAMs have room for every case."""
+def chip(
+    name: str, format: Float = FP16, *, words: Mapping[str, int] = WORDS, **array: int
+) -> ChipConfig:
+    """A chip whose SRAMs have so many words of each kind, room for every case."""
     sizes = ArrayConfig(**array)
     width = {
         "spike": sizes.spike_pixels * sizes.lanes // 8,
@@ -31,7 +34,7 @@ def chip(name: str, format: Float = FP16, **array: int) -> ChipConfig:
     srams: dict[str, dict[str, int]] = {"fp": {}, "bp": {}}
     for sram, kind in word_kinds(ChipConfig()).items():
         part, _, field = sram.partition(".")
-        srams[part][field] = WORDS[kind] * width[kind]
+        srams[part][field] = words[kind] * width[kind]
     return ChipConfig(
         name=name,
         format=format,
