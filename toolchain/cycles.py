@@ -10,7 +10,7 @@ __all__ = ["estimate"]
 
 OVERHEAD = 40
 """Cycles from one instruction of a unit to the next, and the latency of DRAM."""
-DENSITY = {"FP_CONV": 0.25, "BP_CONV": 0.7, "WG_CONV": 0.5}
+DENSITY = {"FP_CONV": 0.45, "BP_CONV": 0.7, "WG_CONV": 0.25}
 """Share of the dense cycles that arrays need."""
 
 

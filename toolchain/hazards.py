@@ -16,7 +16,8 @@ from typing import NamedTuple
 from hw.config import ChipConfig
 from hw.isa import SRAMS, UNITS, Control, IsaShape, instruction_set
 from toolchain.cycles import estimate
-from toolchain.order import decode_order
+from toolchain.dram import DRAM_BYTES
+from toolchain.order import Timeline
 from toolchain.program import At, Program
 
 __all__ = ["OUTSTANDING", "OrderedProgram", "Touch"]
@@ -56,7 +57,8 @@ class _Entry:
     operands: Mapping[str, int | At]
     reason: str
     touches: Sequence[Touch]
-    cycles: int
+    decoded: int
+    """When it is best decoded."""
     boxes: tuple[int, ...]
     scalars: Mapping[str, str]
 
@@ -85,7 +87,8 @@ class OrderedProgram:
     A barrier stands where an instruction reads what another unit writes, or writes what another one
     reads or writes, and the other may not be done yet. It stands as far in front as makes the
     instruction wait for what it needs and, if there is such a place, for nothing behind that.
-    Between the sub-cores there are messages only.
+    Between the sub-cores there are messages only: one is sent when DRAM holds what is stored in
+    front of it, and so when all that this was made from is read.
 
     Parameters
     ----------
@@ -96,8 +99,8 @@ class OrderedProgram:
 
     def __init__(self, config: ChipConfig, subcore: str):
         self.subcore = subcore
-        self.cycles: dict[str, int] = defaultdict(int)
-        """About how long each unit works on what was added."""
+        self.timeline = Timeline()
+        """Of what was added."""
         self._config = config
         self._shape = IsaShape.from_config(config)
         self._instructions = instruction_set(self._shape, subcore)
@@ -116,6 +119,7 @@ class OrderedProgram:
         *,
         reason: str,
         boxes: tuple[int, ...] = (),
+        comes: int = 0,
         scalars: Mapping[str, str] | None = None,
     ) -> None:
         """Adds an instruction; operands left out are 0, or the least allowed.
@@ -124,6 +128,8 @@ class OrderedProgram:
         ----------
         boxes : tuple of int
             Message boxes that it takes a message out of before it starts.
+        comes : int
+            About when the messages come, in cycles from the beginning.
         scalars : mapping of operand to name
             Operands that change from step to step: :attr:`Program.scalars` tells where they are.
 
@@ -139,20 +145,21 @@ class OrderedProgram:
         touches = [Touch(*each) for each in instruction.accesses(values)]
         if mnemonic == "WU":
             touches = [self._in_words(each) for each in touches]
-        touches.append(Touch("all", 0, 0, False))
         if instruction.unit in ("read", "write"):
             touches += self._dram(values, instruction.unit == "write")
         elif instruction.unit in COMPUTES:
             touches.append(Touch("status", 0, 0, False))
         elif mnemonic == "NOC_CTRL":
-            signal = values["flow_type"] == Control.SIGNAL.value
-            touches.append(Touch("all" if signal else "status", 0, 0, True))
+            if values["flow_type"] == Control.SIGNAL.value:
+                touches.append(Touch("dram", 0, DRAM_BYTES - 1, False))
+            else:
+                touches.append(Touch("status", 0, 0, True))
         width = self._word_bytes[values["sram"]] if "sram" in values else 0
         cycles = estimate(self._config, mnemonic, values, width)
-        self.cycles[instruction.unit] += cycles
         unit = instruction.unit
+        decoded = self.timeline.add(unit, cycles, touches, comes)
         self._segments[-1].entries.append(
-            _Entry(mnemonic, unit, operands, reason, touches, cycles, boxes, scalars or {})
+            _Entry(mnemonic, unit, operands, reason, touches, decoded, boxes, scalars or {})
         )
 
     def _in_words(self, touch: Touch) -> Touch:
@@ -181,8 +188,10 @@ class OrderedProgram:
         not put into each other, and only addresses in DRAM may be stepped.
         """
         self._segments.append(_Segment(loop=(count, steps, reason)))
+        self.timeline.fence()
         yield tuple(At(0, number, (count - 1) * step) for number, step in enumerate(steps))
         self._segments.append(_Segment())
+        self.timeline.fence()
 
     def rearrange(self) -> None:
         """Puts what was added in the order in which it should be decoded.
@@ -191,9 +200,10 @@ class OrderedProgram:
         were moved across that belong to another one now.
         """
         for segment in self._segments:
-            order = decode_order(segment.entries)
+            entries = segment.entries
+            order = sorted(range(len(entries)), key=lambda number: entries[number].decoded)
             places = {number: place for place, number in enumerate(order)}
-            segment.entries = [segment.entries[number] for number in order]
+            segment.entries = [entries[number] for number in order]
             segment.phases = {
                 places.get(number, number): name for number, name in segment.phases.items()
             }

@@ -6,26 +6,19 @@ So those that come too early keep others, for whatever unit, from starting.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from toolchain.hazards import Touch
 
-__all__ = ["Work", "decode_order"]
+__all__ = ["Timeline"]
 
 ARRAYS = ("fp", "bp", "wg")
 """Units that the others work for."""
-
-
-class Work(Protocol):
-    """An instruction."""
-
-    unit: str
-    cycles: int
-    """About how long the unit works on it."""
-    touches: Sequence[Touch]
+AHEAD = 100
+"""So many instructions back is the one that none may start before."""
 
 
 class _Use(NamedTuple):
@@ -48,9 +41,12 @@ class _Space:
         """All that ``touch`` has to wait for."""
         return (use for use in self._uses if touch.conflicts(use.touch))
 
-    def add(self, new: _Use) -> None:
-        """Adds one, and forgets those for which nothing would wait any longer than for it."""
-        self._uses = [use for use in self._uses if not _hides(new, use)]
+    def add(self, new: _Use, floor: int) -> None:
+        """Adds one, and forgets those for which nothing would wait any longer than for it.
+
+        And those that are done by the cycle ``floor``.
+        """
+        self._uses = [use for use in self._uses if use.end > floor and not _hides(new, use)]
         self._uses.append(new)
 
 
@@ -60,29 +56,52 @@ def _hides(new: _Use, old: _Use) -> bool:
     return inside and later and new.touch.writes >= old.touch.writes
 
 
-def decode_order(works: Sequence[Work]) -> list[int]:
-    """Their numbers in the order in which to decode them.
+class Timeline:
+    """When instructions start if none has to wait for the decoder.
 
-    It is that in which they would start if none had to wait for the decoder. Only those of arrays
-    come in front of that, when the one before them starts: so they are there in time even if
-    something between them takes longer than was estimated. Those of a unit stay in order, and so
-    do those that touch the same.
+    Attributes
+    ----------
+    free : mapping of unit to int
+        When it is done with all it has.
     """
-    spaces: dict[str, _Space] = defaultdict(_Space)
-    free: dict[str, int] = defaultdict(int)
-    """When a unit is done with all it has."""
-    last: dict[str, int] = defaultdict(int)
-    """When it starts the last one."""
-    order = []
-    for work in works:
-        met = [use for each in work.touches for use in spaces[each.space].met(each)]
-        start = max(free[work.unit], max((use.end for use in met), default=0))
+
+    def __init__(self) -> None:
+        self.free: dict[str, int] = defaultdict(int)
+        self._starts: deque[int] = deque(maxlen=AHEAD)
+        self._floor = 0
+        self._last: dict[str, int] = defaultdict(int)
+        self._spaces: dict[str, _Space] = defaultdict(_Space)
+
+    def fence(self) -> None:
+        """What is added from here on waits for all in front of it."""
+        end = max(self.free.values(), default=0)
+        self.free, self._last = (defaultdict(lambda: end) for _ in range(2))
+        self._spaces.clear()
+
+    def add(self, unit: str, cycles: int, touches: Sequence[Touch], comes: int) -> int:
+        """Adds an instruction, and gives the cycle in which it is best decoded.
+
+        That is when it starts; for an array, already when the one before it does: so it is there in
+        time even if something between the two takes longer than was estimated. Sorted by these
+        cycles, those of a unit stay in order, and so do those that touch the same.
+
+        Parameters
+        ----------
+        cycles : int
+            About how long it works.
+        comes : int
+            About when a message comes that it waits for.
+        """
+        met = [use for each in touches for use in self._spaces[each.space].met(each)]
+        if len(self._starts) == AHEAD:
+            self._floor = max(self._floor, self._starts[0])
+        start = max([self.free[unit], comes, self._floor, *(use.end for use in met)])
         decoded = start
-        if work.unit in ARRAYS:
-            decoded = max(last[work.unit], max((use.decoded for use in met), default=0))
-        end = start + work.cycles
-        for each in work.touches:
-            spaces[each.space].add(_Use(each, end, decoded))
-        free[work.unit], last[work.unit] = end, start
-        order.append(decoded)
-    return sorted(range(len(works)), key=order.__getitem__)
+        if unit in ARRAYS:
+            decoded = max([self._last[unit], self._floor, *(use.decoded for use in met)])
+        end = start + cycles
+        for each in touches:
+            self._spaces[each.space].add(_Use(each, end, decoded), self._floor)
+        self._starts.append(start)
+        self.free[unit], self._last[unit] = end, start
+        return decoded

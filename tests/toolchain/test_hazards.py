@@ -162,12 +162,12 @@ def test_control_and_messages():
     listed = Listed()
     listed.control(Control.CLEAR)
     listed.double(0, 10)
-    listed.read(50)
+    listed.write(50)
     listed.control(Control.SIGNAL, boxes=(2,))
     listed.read(60)
     assert listed.listing() == [
-        "NOC_CTRL", "soma after noc", "FP_VECTOR", "DMA_RD", "noc after soma+read",
-        "noc after box 4", "NOC_CTRL", "read after noc", "DMA_RD", "END",
+        "NOC_CTRL", "soma after noc", "FP_VECTOR", "DMA_WR", "noc after write",
+        "noc after box 4", "NOC_CTRL", "DMA_RD", "END",
     ]  # fmt: skip
 
 

@@ -52,8 +52,10 @@ def test_a_step_of_the_digits_network(chip, batch):
     assert all(layer.du.any() and layer.dw.any() for layer in record.layers)
     assert list(plan.programs["fp"].phases.values()) == ["forward"]
     assert list(plan.programs["bp"].phases.values()) == ["backward", "update"]
+    assert len(plan.setting.rounds) == (3 if batch == 5 else 4)
     reasons = plan.programs["fp"].reasons.values()
-    assert "FP of layer 1, samples 0-7, rows 0-3, step 2" in reasons or chip == "tiny"
+    assert f"the forward pass of samples {'2-3' if batch == 5 else '6-7'} is in DRAM" in reasons
+    assert "FP of layer 1, samples 0-1, rows 0-3, step 2" in reasons or chip == "tiny"
 
 
 @pytest.mark.parametrize("seed", range(16))

@@ -1,5 +1,9 @@
 """One training step of a network on one core.
 
+If the weights fit the SRAMs, a batch goes through the layers in rounds of some samples: the BP
+sub-core works on a round while the FP sub-core does the next. Gradients are summed up layer by
+layer, as soon as there is du of the samples that are next, and the update comes behind them all.
+
 >>> from hw.presets import load
 >>> from scripts.train import TrainingSettings, digits_network
 >>> from toolchain.step import plan_step

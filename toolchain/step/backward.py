@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from hw.conv.lowering import ConvLayer, bp_operands
@@ -49,7 +49,7 @@ def cut_backward(
     room: Room,
     weights: WeightRoom,
     *,
-    batch: int,
+    rounds: Sequence[range],
     steps: int,
 ) -> Cut:
     """How a layer is cut for BP of the layer ``after``, if there is one, and its own Grad.
@@ -61,7 +61,7 @@ def cut_backward(
     ValueError
         If the smallest part does not fit.
     """
-    columns = layer.pooled[1]
+    columns, batch = layer.pooled[1], rounds[-1].stop
 
     def needs(strips: tuple[range, ...], tiles: int) -> Mapping[str, int] | None:
         pooled = max(len(strip) for strip in strips)
@@ -101,7 +101,7 @@ def cut_backward(
     return choose(
         layer,
         "BP",
-        batch,
+        rounds,
         capacity={name: room.words(name, share) for name, share in shares.items()},
         needs=needs,
         cost=cost,
@@ -146,23 +146,30 @@ class Backward:
             left and part.start < samples for part, left in self._parts_left[layer.index].items()
         )
 
-    def layer(self, layer: Lowered) -> Iterator[None]:
-        """du of a layer, from du of the layer behind it, or from the loss."""
-        if layer is self._setting.layers[-1]:
-            return self._last_layer(layer)
-        return self._inner_layer(layer)
+    def begin(self, comes: int) -> None:
+        """What is added next needs a message of the forward pass, which comes at about this time.
 
-    def _steps(self, layer: Lowered) -> Iterator[_Step]:
+        It is the loss, from which all else follows.
+        """
+        self._rings.message = comes
+
+    def layer(self, layer: Lowered, among: range) -> Iterator[None]:
+        """du of a layer and samples, from du of the layer behind it, or from the loss."""
+        if layer is self._setting.layers[-1]:
+            return self._last_layer(layer, among)
+        return self._inner_layer(layer, among)
+
+    def _steps(self, layer: Lowered, among: range) -> Iterator[_Step]:
         """All parts, and of each the steps, last to first."""
         setting = self._setting
-        parts = setting.backward[layer.index].parts(setting.backward_weights)
+        parts = setting.backward[layer.index].parts(setting.backward_weights, among)
         for tiles, strip, samples in parts:
             for t in reversed(range(setting.network.steps)):
                 what = f"{span('sample', samples)}, {span('row', strip)}, step {t}"
                 yield _Step(tiles, strip, samples, t, f"of layer {layer.index}, {what}")
 
-    def _last_layer(self, layer: Lowered) -> Iterator[None]:
-        for step in self._steps(layer):
+    def _last_layer(self, layer: Lowered, among: range) -> Iterator[None]:
+        for step in self._steps(layer, among):
             if step.t == self._setting.network.steps - 1:
                 psums = loss(self._builder, self._rings, step.tiles, step.samples)
             step.psums = psums
@@ -170,14 +177,14 @@ class Backward:
             self._grad(layer, step)
             yield
 
-    def _inner_layer(self, layer: Lowered) -> Iterator[None]:
+    def _inner_layer(self, layer: Lowered, among: range) -> Iterator[None]:
         """The array works on a step while Grad works on the one before it.
 
         Fire of a step is made in front of Grad of the step before: it would wait for the array.
         """
         after = self._setting.layers[layer.index + 1]
         before: _Step | None = None
-        for step in self._steps(layer):
+        for step in self._steps(layer, among):
             self._load(layer, step)
             self._load_after(after, step)
             if layer.masked:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from toolchain.hazards import OrderedProgram
 
@@ -15,29 +15,31 @@ class Beside:
 
     A stream is an iterator that adds instructions and stops in between; it gives true, or false if
     it cannot go on before the program has more of its own. Streams are gone through one after the
-    other. Time is what the busiest unit takes for what was added, as estimated.
+    other.
 
     Parameters
     ----------
     program : OrderedProgram
+    unit : str
+        That the streams are for.
+    others : sequence of str
+        Units that the program's own instructions are for.
     """
 
-    def __init__(self, program: OrderedProgram):
-        self._program = program
+    def __init__(self, program: OrderedProgram, unit: str, others: Sequence[str]):
+        self._program, self._unit, self._others = program, unit, others
         self._streams: deque[Iterator[bool]] = deque()
-        self._seen = dict(program.cycles)
-        self._own = self._theirs = 0
 
     def add(self, stream: Iterator[bool]) -> None:
         """A stream that may begin from here on."""
         self._streams.append(stream)
 
-    def catch_up(self) -> None:
-        """Lets the streams go on up to where the program's own instructions are."""
-        self._own += self._passed()
-        while self._theirs < self._own:
-            if not self._advance():
-                self._theirs = self._own
+    def catch_up(self, until: int = 0) -> None:
+        """Gives the unit as much to do as the others have, or up to the cycle ``until``."""
+        free = self._program.timeline.free
+        until = max(until, *(free[other] for other in self._others))
+        while free[self._unit] < until and self._advance():
+            pass
 
     def finish(self) -> None:
         """Lets the streams go on to their ends."""
@@ -49,14 +51,6 @@ class Beside:
         while self._streams:
             moved = next(self._streams[0], None)
             if moved is not None:
-                self._theirs += self._passed()
                 return moved
             self._streams.popleft()
         return False
-
-    def _passed(self) -> int:
-        """Cycles of what was added since the last time."""
-        now = dict(self._program.cycles)
-        passed = max((now[unit] - self._seen.get(unit, 0) for unit in now), default=0)
-        self._seen = now
-        return passed

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from hw.conv.lowering import ConvLayer, fp_operands
@@ -37,7 +37,9 @@ def first_rows(layer: Lowered, cut: Cut) -> dict[str, set[int]]:
     }
 
 
-def cut_forward(layer: Lowered, room: Room, weights: WeightRoom, *, batch: int, steps: int) -> Cut:
+def cut_forward(
+    layer: Lowered, room: Room, weights: WeightRoom, *, rounds: Sequence[range], steps: int
+) -> Cut:
     """How a layer is cut for FP; tiles are those of the outputs.
 
     Raises
@@ -45,7 +47,7 @@ def cut_forward(layer: Lowered, room: Room, weights: WeightRoom, *, batch: int, 
     ValueError
         If the smallest part does not fit.
     """
-    conv = layer.conv
+    conv, batch = layer.conv, rounds[-1].stop
 
     def needs(strips: tuple[range, ...], tiles: int) -> Mapping[str, int] | None:
         found = [each for strip in strips if (each := _strip(layer, strip))]
@@ -77,7 +79,7 @@ def cut_forward(layer: Lowered, room: Room, weights: WeightRoom, *, batch: int, 
     return choose(
         layer,
         "FP",
-        batch,
+        rounds,
         capacity={name: room.words(name, 2) for name in names},
         needs=needs,
         cost=cost,
@@ -85,22 +87,28 @@ def cut_forward(layer: Lowered, room: Room, weights: WeightRoom, *, batch: int, 
     )
 
 
-def forward(setting: Setting) -> OrderedProgram:
-    """The program of the FP sub-core: u and spikes of all layers go to DRAM."""
+def forward(setting: Setting) -> tuple[OrderedProgram, list[int]]:
+    """The program of the FP sub-core: u and spikes of all layers go to DRAM.
+
+    And about when it says so of each round.
+    """
     builder = Builder(setting, "fp")
     builder.phase("forward")
     builder.add(
         "NOC_CTRL", {"flow_type": Control.CLEAR.value}, reason="forget statuses of the batch before"
     )
     pass_ = _Forward(builder)
-    for layer in setting.layers:
-        pass_.layer(layer)
-    builder.add(
-        "NOC_CTRL",
-        {"flow_type": Control.SIGNAL.value, "msg_box": FORWARD_DONE},
-        reason="the forward pass is in DRAM",
-    )
-    return builder
+    times = []
+    for samples in setting.rounds:
+        for layer in setting.layers:
+            pass_.layer(layer, samples)
+        builder.add(
+            "NOC_CTRL",
+            {"flow_type": Control.SIGNAL.value, "msg_box": FORWARD_DONE},
+            reason=f"the forward pass of {span('sample', samples)} is in DRAM",
+        )
+        times.append(builder.timeline.free["noc"])
+    return builder, times
 
 
 class _Forward:
@@ -113,10 +121,10 @@ class _Forward:
         )
         self._weights = WeightLoader(builder, builder.setting.forward_weights)
 
-    def layer(self, layer: Lowered) -> None:
-        """All of a layer."""
+    def layer(self, layer: Lowered, among: range) -> None:
+        """A layer, of samples among these."""
         setting = self._setting
-        parts = setting.forward[layer.index].parts(setting.forward_weights)
+        parts = setting.forward[layer.index].parts(setting.forward_weights, among)
         for tiles, strip, samples in parts:
             for t in range(setting.network.steps):
                 what = (

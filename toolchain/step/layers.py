@@ -66,6 +66,12 @@ class Lowered:
         return self.conv.m_tiles * self.conv.c_tiles * self.tile_rows
 
     @property
+    def dense_products(self) -> int:
+        """Cycles of WG for one sample and step if all inputs were spikes."""
+        pixels = self.conv.e * self.conv.f * (self.planes + 1)
+        return self.weight_rows // self.lanes * pixels
+
+    @property
     def tile_rows(self) -> int:
         """Rows of the weights of one tile of outputs and one of inputs."""
         return self.conv.kernel[0] * self.conv.kernel[1] * self.lanes

@@ -28,8 +28,8 @@ class BackwardRings:
     du: Ring
     du_next: Ring
     s: Ring
-    boxes: tuple[int, ...] = (FORWARD_DONE,)
-    """What the next DMA_RD waits for: all others come behind it."""
+    message: int | None = None
+    """That the next DMA_RD takes one, which comes at about this time: all others are behind it."""
 
     @classmethod
     def of(cls, builder: Builder) -> BackwardRings:
@@ -63,8 +63,9 @@ def loss(builder: Builder, rings: BackwardRings, tiles: range, samples: range) -
             bits, steps=range(t, t + 1), samples=samples, tiles=tiles
         )
         reason = f"spikes of the last layer, {what}, step {t}"
-        builder.move("DMA_RD", "s", copies, reason=reason, boxes=rings.boxes)
-        rings.boxes = ()
+        boxes = () if rings.message is None else (FORWARD_DONE,)
+        builder.move("DMA_RD", "s", copies, reason=reason, boxes=boxes, comes=rings.message or 0)
+        rings.message = None
         operands = vector(
             area,
             Operation.ADD,

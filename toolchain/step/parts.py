@@ -10,7 +10,18 @@ from hw.config import ChipConfig
 from hw.memory.loops import COUNT_BITS
 from toolchain.step.layers import Lowered
 
-__all__ = ["PART_CYCLES", "Cut", "Ring", "Room", "WeightRoom", "choose", "even", "span", "splits"]
+__all__ = [
+    "PART_CYCLES",
+    "Cut",
+    "Ring",
+    "Room",
+    "WeightRoom",
+    "choose",
+    "cut_range",
+    "even",
+    "span",
+    "splits",
+]
 
 SAMPLES_MAX = (1 << COUNT_BITS) - 1
 PART_CYCLES = 100
@@ -19,8 +30,13 @@ PART_CYCLES = 100
 
 def even(total: int, parts: int) -> tuple[range, ...]:
     """``total`` items in at most ``parts`` ranges, as even as they can be but for the last."""
-    size = -(-total // parts)
-    return tuple(range(first, min(first + size, total)) for first in range(0, total, size))
+    return cut_range(range(total), -(-total // parts))
+
+
+def cut_range(items: range, most: int) -> tuple[range, ...]:
+    """Items in as few ranges of at most ``most`` as there can be, as even but for the last."""
+    size = -(-len(items) // -(-len(items) // most))
+    return tuple(items[first : first + size] for first in range(0, len(items), size))
 
 
 def span(what: str, items: range) -> str:
@@ -144,16 +160,17 @@ class Cut:
         """Number of parts."""
         return len(self.tiles) * len(self.strips) * len(self.samples)
 
-    def parts(self, weights: WeightRoom) -> Iterator[tuple[range, range, range]]:
-        """Tiles, strip and samples of each part, in order: samples one after the other.
+    def parts(self, weights: WeightRoom, among: range) -> Iterator[tuple[range, range, range]]:
+        """Tiles, strip and samples of each part that is ``among`` these samples, in order.
 
-        Or tiles, if their weights have to be loaded.
+        Samples come one after the other; or tiles, if their weights have to be loaded.
         """
+        there = [samples for samples in self.samples if samples.start in among]
         if weights.resident:
-            for samples, tiles, strip in product(self.samples, self.tiles, self.strips):
+            for samples, tiles, strip in product(there, self.tiles, self.strips):
                 yield tiles, strip, samples
         else:
-            for tiles, samples, strip in product(self.tiles, self.samples, self.strips):
+            for tiles, samples, strip in product(self.tiles, there, self.strips):
                 yield tiles, strip, samples
 
 
@@ -163,7 +180,7 @@ Needs = Callable[[tuple[range, ...], int], Mapping[str, int] | None]
 def choose(
     layer: Lowered,
     stage: str,
-    batch: int,
+    rounds: Sequence[range],
     *,
     capacity: Mapping[str, int],
     needs: Needs,
@@ -176,6 +193,8 @@ def choose(
     ----------
     stage : str
         For people, e.g. ``FP``.
+    rounds : sequence of range
+        Samples that one part may take at most.
     capacity : mapping
         Words of each SRAM that a part may take.
     needs : callable
@@ -200,8 +219,8 @@ def choose(
             fit = min(capacity[name] // each for name, each in words.items())
             if not fit:
                 continue
-            samples = even(batch, -(-batch // min(fit, SAMPLES_MAX)))
-            cut = Cut(tiles=tiles, strips=strips, samples=samples)
+            samples = [each for there in rounds for each in cut_range(there, min(fit, SAMPLES_MAX))]
+            cut = Cut(tiles=tiles, strips=strips, samples=tuple(samples))
             cycles = cost(cut)
             if best is None or cycles < best[0]:
                 best = cycles, cut

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from operator import attrgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,11 +28,14 @@ from toolchain.step.gradients import Gradients
 from toolchain.step.layers import Lowered, lowered_layers
 from toolchain.step.layout import Layout
 from toolchain.step.loss import LOSS_SCALE
-from toolchain.step.parts import Room, WeightRoom
+from toolchain.step.parts import Room, WeightRoom, even
 from toolchain.step.setting import Builder, Setting
 from toolchain.step.update import RULE, chunk_rows, update
 
 __all__ = ["LayerResult", "StepPlan", "StepResult", "plan_step", "samples_for"]
+
+ROUNDS = 4
+"""Parts of a batch of which the BP sub-core works on one while the FP sub-core does the next."""
 
 Bytes = NDArray[np.uint8]
 Words = NDArray[np.uint32]
@@ -187,7 +191,6 @@ def plan_step(
     """
     layers = _lowered(network, config, batch, input_steps)
     room = Room(config=config)
-    common = {"batch": batch, "steps": network.steps}
     forward_weights = WeightRoom.of(
         room, "fp.w", layers, [each.conv.c_tiles * each.tile_rows for each in layers]
     )
@@ -195,9 +198,14 @@ def plan_step(
         room, "bp.w", layers[1:], [each.conv.m_tiles * each.tile_rows for each in layers[1:]]
     )
     after = [*layers[1:], None]
-    forward = [fp.cut_forward(each, room, forward_weights, **common) for each in layers]
+    resident = forward_weights.resident and backward_weights.resident
+    rounds = even(batch, ROUNDS if resident else 1)
+    steps = network.steps
+    forward = [
+        fp.cut_forward(each, room, forward_weights, rounds=rounds, steps=steps) for each in layers
+    ]
     backward = [
-        bp.cut_backward(each, behind, room, backward_weights, **common)
+        bp.cut_backward(each, behind, room, backward_weights, rounds=rounds, steps=steps)
         for each, behind in zip(layers, after, strict=True)
     ]
     blocks = []
@@ -221,6 +229,7 @@ def plan_step(
         network=network,
         config=config,
         batch=batch,
+        rounds=rounds,
         layers=layers,
         room=room,
         forward=forward,
@@ -229,7 +238,8 @@ def plan_step(
         backward_weights=backward_weights,
         layout=Layout(network, layers, room, batch=batch, cuts=cuts),
     )
-    programs = {"fp": fp.forward(setting), "bp": _backward(setting, blocks)}
+    forward_program, times = fp.forward(setting)
+    programs = {"fp": forward_program, "bp": _backward(setting, blocks, times)}
     for program in programs.values():
         program.rearrange()
     return StepPlan(setting, {name: each.finish() for name, each in programs.items()})
@@ -247,12 +257,11 @@ def _lowered(
     return lowered_layers(network, config, input_steps)
 
 
-def _backward(setting: Setting, blocks: Sequence[Blocks]) -> OrderedProgram:
-    """The program of the BP sub-core.
+def _backward(setting: Setting, blocks: Sequence[Blocks], times: Sequence[int]) -> OrderedProgram:
+    """The program of the BP sub-core; ``times`` are those at which rounds of FP are over, about.
 
     WG of samples comes as soon as there is du of them at all steps, beside BP and Grad of others or
-    of the layer in front: what is behind by its estimated cycles is next, so that neither fills the
-    queues while the other has nothing to do.
+    of the layer in front.
     """
     builder = Builder(setting, "bp")
     builder.phase("backward")
@@ -260,11 +269,16 @@ def _backward(setting: Setting, blocks: Sequence[Blocks]) -> OrderedProgram:
         "NOC_CTRL", {"flow_type": Control.CLEAR.value}, reason="forget statuses of the batch before"
     )
     backward, gradients = bp.Backward(builder), Gradients(builder, blocks)
-    beside = Beside(builder)
-    for layer in reversed(setting.layers):
+    beside = Beside(builder, "wg", ("bp", "grad"))
+    # What takes longest is first: it is what the wait for the last samples is filled with.
+    for layer in sorted(setting.layers, key=attrgetter("dense_products"), reverse=True):
         beside.add(gradients.layer(layer, partial(backward.ready, layer)))
-        for _ in backward.layer(layer):
-            beside.catch_up()
+    for samples, comes in zip(setting.rounds, times, strict=True):
+        beside.catch_up(comes)
+        backward.begin(comes)
+        for layer in reversed(setting.layers):
+            for _ in backward.layer(layer, samples):
+                beside.catch_up()
     beside.finish()
     update(builder)
     return builder

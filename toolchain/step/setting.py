@@ -30,6 +30,8 @@ class Setting:
     network: Network
     config: ChipConfig
     batch: int
+    rounds: tuple[range, ...]
+    """Samples that go through all layers before the next ones do."""
     layers: list[Lowered]
     room: Room
     forward: list[Cut]
@@ -72,9 +74,11 @@ class Builder(OrderedProgram):
         *,
         reason: str,
         boxes: tuple[int, ...] = (),
+        comes: int = 0,
     ) -> None:
         """DMA_RD or DMA_WR of each of ``copies``; the first takes messages from ``boxes``."""
         number = SRAMS[self.subcore].index(sram)
         for copy in copies:
-            self.add(mnemonic, {**copy, "sram": number}, reason=reason, boxes=boxes)
-            boxes = ()
+            operands = {**copy, "sram": number}
+            self.add(mnemonic, operands, reason=reason, boxes=boxes, comes=comes)
+            boxes, comes = (), 0
