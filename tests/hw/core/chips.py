@@ -14,6 +14,7 @@ _SETTINGS = {
     "two_lanes": (
         "array.lanes=2",
         "array.spike_pixels=8",
+        "array.pipeline_lanes=1",
         "array.weight_words=2",
         "array.dw_lanes=1",
         "array.update_lanes=1",
@@ -24,6 +25,7 @@ _SETTINGS = {
     # The smallest ring, and beats that hold parts of some words and several of others.
     "eight_lanes": (
         "array.lanes=8",
+        "array.pipeline_lanes=8",
         "array.ring_depth=16",
         "array.group_tiles=9",
         "array.group_rows=3",
@@ -38,6 +40,7 @@ _SETTINGS = {
     # A tile to a word, with the other 8-bit format.
     "thirty_two_lanes": (
         "array.lanes=32",
+        "array.pipeline_lanes=4",
         "array.spike_pixels=4",
         "array.weight_words=32",
         "format.exponent=4",
