@@ -133,9 +133,9 @@ def verilog_of(text: str) -> str:
         if name not in zeroed:
             return match[0]
         return (
-            f"{match[0]}`ifndef SYNTHESIS\n  initial begin : \\zero${name} \n    integer word;\n"
-            f"    for (word = 0; word <= {match['last']}; word = word + 1)\n"
-            f"      {match['name']}[word] = 0;\n  end\n`endif\n"
+            f"{match[0]}`ifndef SYNTHESIS\n  initial begin : \\zero${name} \n    integer zeroed;\n"
+            f"    for (zeroed = 0; zeroed <= {match['last']}; zeroed = zeroed + 1)\n"
+            f"      {match['name']}[zeroed] = 0;\n  end\n`endif\n"
         )
 
     script = _SCRIPT.format(text=_NO_WIRE.sub("", _NO_CONTENTS.sub(forget, text)))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -88,7 +88,8 @@ class OrderedProgram:
     reads or writes, and the other may not be done yet. It stands as far in front as makes the
     instruction wait for what it needs and, if there is such a place, for nothing behind that.
     Between the sub-cores there are messages only: one is sent when DRAM holds what is stored in
-    front of it, and so when all that this was made from is read.
+    front of it, and so when all that this was made from is read. Where one sub-core writes SRAMs
+    of the other, that one has to be told in ``exchanged``.
 
     Parameters
     ----------
@@ -121,6 +122,7 @@ class OrderedProgram:
         boxes: tuple[int, ...] = (),
         comes: int = 0,
         scalars: Mapping[str, str] | None = None,
+        exchanged: Iterable[Touch] = (),
     ) -> None:
         """Adds an instruction; operands left out are 0, or the least allowed.
 
@@ -132,6 +134,9 @@ class OrderedProgram:
             About when the messages come, in cycles from the beginning.
         scalars : mapping of operand to name
             Operands that change from step to step: :attr:`Program.scalars` tells where they are.
+        exchanged : iterable of Touch
+            What the other sub-core does to SRAMs of this one, behind the message that this
+            instruction is, or in front of those that it waits for.
 
         Raises
         ------
@@ -154,6 +159,7 @@ class OrderedProgram:
                 touches.append(Touch("dram", 0, DRAM_BYTES - 1, False))
             else:
                 touches.append(Touch("status", 0, 0, True))
+        touches += exchanged
         width = self._word_bytes[values["sram"]] if "sram" in values else 0
         cycles = estimate(self._config, mnemonic, values, width)
         unit = instruction.unit

@@ -171,7 +171,7 @@ class TestRefused:
             ),
             (
                 {"fp": FpSrams(conv_fp=128)},
-                "fp.conv_fp must be a multiple of 256 bytes (2 x 1024 bits) from 512 to 8388608, "
+                "fp.conv_fp must be a multiple of 128 bytes (1 x 1024 bits) from 256 to 8388608, "
                 "not 128",
             ),
             # An SRAM that holds weights holds a tile of them, and one that is addressed has 2**16.

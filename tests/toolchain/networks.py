@@ -1,4 +1,4 @@
-"""Networks, batches and orders of units for the tests of whole steps."""
+"""Networks and batches for the tests of whole steps."""
 
 from __future__ import annotations
 
@@ -182,15 +182,3 @@ def expect(plan, dram, outcome, record):
             np.testing.assert_array_equal(array, expected, f"{name} of layer {index}")
             # As bits: +0 and -0 differ.
             assert array.tobytes() == expected.tobytes(), f"signs of {name} of layer {index}"
-
-
-def slow(rng, subcore, unit):
-    """An order in which one unit gets its turn when no other can go on any more."""
-
-    def order(work):
-        rng.shuffle(work)
-        late = [each for each in work if (each[0].name, each[1]) == (subcore, unit)]
-        others = [each for each in work if (each[0].name, each[1]) != (subcore, unit)]
-        work[:] = others * 12 + late
-
-    return order

@@ -15,7 +15,8 @@ from scripts.train import CLASSES, load_digits
 from sim.model import UpdateRule
 from sim.model.machine.core import CoreModel
 from sim.model.network import Layer, Network
-from tests.toolchain.networks import Case, digits_case, expect, random_case, slow
+from tests.sim.model.machine.orders import slow
+from tests.toolchain.networks import Case, digits_case, expect, random_case
 from toolchain.step import plan_step, samples_for
 
 SMALL = (

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
 from hw.config import ChipConfig
-from hw.isa import ROUTES, Control
+from hw.isa import ROUTES, Control, IsaShape, instruction_set
 from tests.hw.core.draw import COMPUTES, Draw, draw_instruction
-from toolchain.hazards import OrderedProgram
+from toolchain.hazards import OrderedProgram, Touch
 from toolchain.program import Program
 
 __all__ = ["racing_programs"]
@@ -30,6 +30,7 @@ class _Racer:
     ):
         self.subcore = subcore
         self.program = OrderedProgram(config, subcore)
+        self.instructions = instruction_set(IsaShape.from_config(config), subcore)
         self._random = random
         self._draw = Draw(random, config, dram=dram)
 
@@ -53,22 +54,37 @@ class _Racer:
                 self.program.add(mnemonic, operands, reason="")
                 return
 
-    def write_to_other(self, *boxes: int) -> None:
-        """A copy to an SRAM of the other sub-core, behind a message from each of ``boxes``."""
+    def draw_outward(self) -> dict[str, int]:
+        """Operands of a copy to an SRAM of the other sub-core."""
         while True:
             operands = draw_instruction(self._draw, self.subcore, "NOC_DATA")
             if self._outward(operands):
-                self.program.add("NOC_DATA", operands, reason="", boxes=boxes)
-                return
+                return operands
+
+    def copy(self, operands: Mapping[str, int], *boxes: int) -> None:
+        """NOC_DATA, behind a message from each of ``boxes``."""
+        self.program.add("NOC_DATA", operands, reason="", boxes=boxes)
+
+    def written(self, copy: Mapping[str, int]) -> list[Touch]:
+        """What a copy does to an SRAM of the other sub-core."""
+        instruction = self.instructions["NOC_DATA"]
+        touches = [Touch(*each) for each in instruction.accesses(instruction.fill(copy))]
+        return [each for each in touches if each.writes]
 
     def _outward(self, copy: Mapping[str, int]) -> bool:
         target = ROUTES[self.subcore][copy["data_type"]][1]
         return not target.startswith(f"{self.subcore}.")
 
-    def control(self, flow: Control, box: int = 0, boxes: tuple[int, ...] = ()) -> None:
+    def control(
+        self,
+        flow: Control,
+        box: int = 0,
+        boxes: tuple[int, ...] = (),
+        exchanged: Iterable[Touch] = (),
+    ) -> None:
         """NOC_CTRL."""
         operands = {"flow_type": flow.value, "msg_box": box}
-        self.program.add("NOC_CTRL", operands, reason="", boxes=boxes)
+        self.program.add("NOC_CTRL", operands, reason="", boxes=boxes, exchanged=exchanged)
 
 
 def racing_programs(
@@ -83,15 +99,16 @@ def racing_programs(
         for racer in racers:
             racer.work(INSTRUCTIONS)
         giver, taker = (racers[number] for number in random.permutation(2))
-        # A message is sent when all in front of it is done, and nothing behind it starts before.
-        taker.control(Control.SIGNAL, READY)
-        giver.write_to_other(READY)
+        copies = [giver.draw_outward() for _ in range(2)]
+        written = [touch for copy in copies for touch in giver.written(copy)]
+        taker.control(Control.SIGNAL, READY, exchanged=written)
+        giver.copy(copies[0], READY)
         giver.work(2)
-        giver.write_to_other()
+        giver.copy(copies[1])
         if giver.subcore == "bp" and random.integers(2):
             giver.control(Control.COLLECT)
         giver.control(Control.SIGNAL, WRITTEN)
-        taker.control(Control.SIGNAL, SEEN, boxes=(WRITTEN,))
+        taker.control(Control.SIGNAL, SEEN, boxes=(WRITTEN,), exchanged=written)
     for racer in racers:
         racer.work(INSTRUCTIONS)
         if random.integers(2):
