@@ -16,12 +16,22 @@ from hw.conv.accumulator import Accumulator, adder_tree
 __all__ = ["BpRow", "Operand", "operand_of"]
 
 
+def shifted_bits(format: Float) -> int:
+    """Low bits of an exponent by which a significand is shifted before it is multiplied.
+
+    Each of the many products then takes one step of shifting less, for one more of each of the few
+    factors.
+    """
+    return min(2, format.exponent - 1)
+
+
 def Operand(format: Float) -> data.StructLayout:
-    """A value ready to be multiplied: significand * 2**(exponent - 1 + format.lsb)."""
+    """A value ready to be multiplied: significand * 2**(exponent * 2**shifted_bits - 1 + lsb)."""
+    shifted = shifted_bits(format)
     return data.StructLayout(
         {
-            "significand": format.mantissa + 1,
-            "exponent": format.exponent,
+            "significand": format.mantissa + (1 << shifted),
+            "exponent": format.exponent - shifted,
             "sign": 1,
             "special": 1,  # NaN or infinity
         }
@@ -34,9 +44,10 @@ def operand_of(m: Module, format: Float, code: Value, name: str) -> data.View:
     operand = Signal(Operand(format), name=f"{name}_operand")
     m.d.comb += stored.eq(code)
     parts = unpack(m, format, stored)
+    shifted = shifted_bits(format)
     m.d.comb += [
-        operand.significand.eq(parts.significand),
-        operand.exponent.eq(parts.exponent),
+        operand.significand.eq(parts.significand << parts.exponent[:shifted]),
+        operand.exponent.eq(parts.exponent[shifted:]),
         operand.sign.eq(parts.sign),
         operand.special.eq(parts.nan | parts.infinite),
     ]
@@ -164,8 +175,8 @@ class BpRow(EmitOnce):
             m.d.sync += [w.eq(read.data), du.eq(self.du[lane])]
         m.d.sync += take.eq(Cat(self.take[lane], take))
 
-        product = Signal(2 * format.mantissa + 2, name=f"product_{lane}")
-        exponent = Signal(format.exponent + 1, name=f"exponent_{lane}")
+        product = Signal(2 * len(w.significand), name=f"product_{lane}")
+        exponent = Signal(len(w.exponent) + 1, name=f"exponent_{lane}")
         sign, bad = Signal(name=f"sign_{lane}"), Signal(name=f"bad_{lane}")
         with m.If(take[0]):
             m.d.sync += [
@@ -175,31 +186,33 @@ class BpRow(EmitOnce):
                 bad.eq(w.special | du.special),
             ]
 
-        # magnitude = product * 2**(exponent - origin) on the grid. Shifting by the low bits of the
-        # exponent first keeps the shifter narrow until its last step, which takes the sign in.
+        # magnitude = product * 2**(exponent * 2**shifted - origin) on the grid. Shifting by the low
+        # bits of the exponent first keeps the shifter narrow until its last step, which takes the
+        # sign in.
         bits = format.product_bits - 1
         origin = format.product_lsb - 2 * format.lsb + 2
-        low = min(4, format.exponent + 1)
-        fine = Signal(len(product) + (1 << low) - 1, name=f"fine_{lane}")
+        shifted = shifted_bits(format)
+        low = min(2, len(exponent) - 1)
+        fine = Signal(len(product) + (((1 << low) - 1) << shifted), name=f"fine_{lane}")
         coarse = Signal(bits, name=f"coarse_{lane}")
-        m.d.comb += fine.eq(product << exponent[:low])
+        with m.Switch(exponent[:low]):
+            for by in range(1 << low):
+                with m.Case(by):
+                    m.d.comb += fine.eq(product << (by << shifted))
         with m.Switch(exponent[low:]):
-            for high in range(1 << (format.exponent + 1 - low)):
+            for high in range(1 << (len(exponent) - low)):
                 with m.Case(high):
-                    shift = (high << low) - origin
+                    shift = (high << low + shifted) - origin
                     m.d.comb += coarse.eq(fine << shift if shift >= 0 else fine >> -shift)
         term = Signal(signed(bits + 1), name=f"term_{lane}")
         carry = Signal(name=f"carry_{lane}")
-        # The product has its top bit or the one below it set wherever this can be too large.
-        limit = bits + origin - (len(product) - 1)
+        too_large = self._too_large(m, product, exponent, lane)
         with m.If(take[1]):
             m.d.sync += [
                 term.eq(Cat(coarse ^ sign.replicate(bits), sign)),
                 carry.eq(sign),
                 special[lane].eq(bad),
-                overflow[lane].eq(
-                    ~bad & ((exponent > limit) | (product[-1] & (exponent == limit)))
-                ),
+                overflow[lane].eq(~bad & too_large),
             ]
         with m.Else():
             m.d.sync += [
@@ -208,3 +221,22 @@ class BpRow(EmitOnce):
                 overflow[lane].eq(0),
             ]
         return term, carry
+
+    def _too_large(self, m, product, exponent, lane):
+        """Whether a product is 2**format.top or more; of finite factors."""
+        format = self._format
+        bits = format.product_bits - 1 + format.product_lsb - 2 * format.lsb + 2
+        found = Signal(name=f"too_large_{lane}")
+        with m.Switch(exponent):
+            for number in range(1 << len(exponent)):
+                # The lowest bit of the product that would be too high.
+                lowest = bits - (number << shifted_bits(format))
+                # Where zeros and subnormals have no such exponent, the product has this bit or one
+                # above it.
+                if lowest <= 2 * format.mantissa:
+                    with m.Case(number):
+                        m.d.comb += found.eq(1)
+                elif lowest < len(product):
+                    with m.Case(number):
+                        m.d.comb += found.eq(product[lowest:].any())
+        return found

@@ -10,14 +10,18 @@ from hw.bp.row import BpRow
 from sim.model import decode
 from tests.hw.simulation import simulate
 
+FORMATS = [FP16, Float(5, 2), Float(4, 3), Float(3, 4), Float(3, 12), Float(2, 13)]
+
 
 def operand(code, format):
     """Fields of an Operand, taken apart here once more."""
     mantissa = code & ((1 << format.mantissa) - 1)
     exponent = code >> format.mantissa & ((1 << format.exponent) - 1)
+    significand = mantissa + ((exponent > 0) << format.mantissa)
+    blocks, rest = divmod(max(exponent, 1), 1 << min(2, format.exponent - 1))
     return {
-        "significand": mantissa + ((exponent > 0) << format.mantissa),
-        "exponent": max(exponent, 1),
+        "significand": significand << rest,
+        "exponent": blocks,
         "sign": code >> (format.width - 1),
         "special": exponent == (1 << format.exponent) - 1,
     }
@@ -33,7 +37,7 @@ def corner_codes(format):
     return [code | sign << (format.width - 1) for code in sorted(codes) for sign in (0, 1)]
 
 
-@pytest.mark.parametrize("format", [FP16, Float(5, 2), Float(4, 3)], ids=str)
+@pytest.mark.parametrize("format", FORMATS, ids=str)
 def test_products_of_corner_values(format):
     """One lane multiplies, the other is silent; each product is seen alone."""
     random = np.random.default_rng(3)
