@@ -33,6 +33,8 @@ __all__ = [
 
 PAGE = 4096
 """Bytes between two addresses that no burst may cross."""
+DU_NEXT_BANKS = 2
+"""BP reads du of one layer while WG reads those of another."""
 KIB = 1024
 """Bytes in a KB as the tables of SRAM sizes count them."""
 
@@ -251,7 +253,7 @@ class SramSize:
     granules: int
     """Equal parts of a word that can be written apart."""
     banks: int
-    """Memories that can be accessed at the same time."""
+    """Memories that can be accessed at the same time; each holds words one behind the other."""
 
     @property
     def bank_words(self) -> int:
@@ -315,7 +317,8 @@ class ChipConfig:
         size = getattr(section, field.name)
         words = self._sram_size(section, field)
         # A bit for each word of du_next is kept beside it, spike_pixels of them in a word.
-        group = self.array.spike_pixels if field.name == "du_next" else words.banks
+        group = self.array.spike_pixels if field.name == "du_next" else 1
+        group = max(group, words.banks)
         step = words.width // 8 * group
         # SRAMs of tiles hold one at least; the component Sram itself asks for two words a bank.
         tile = {"w": self.array.lanes // self.array.weight_words, "dw": self.array.lanes}
@@ -330,11 +333,14 @@ class ChipConfig:
     def _sram_size(self, section: Srams, field: dataclasses.Field[Any]) -> SramSize:
         kind = WORD_KINDS[field.metadata["word"]]
         width = kind.width(self)
+        banks = {"psum": section.conv_banks}.get(field.metadata["word"], 1)
+        if field.name == "du_next":
+            banks = DU_NEXT_BANKS
         return SramSize(
             words=getattr(section, field.name) * 8 // width,
             width=width,
             granules=kind.granules(self),
-            banks=section.conv_banks if field.metadata["word"] == "psum" else 1,
+            banks=banks,
         )
 
     @property

@@ -266,6 +266,7 @@ class SubCore(EmitOnce):
                 width=size.width,
                 granules=size.granules,
                 banks=size.banks,
+                tap=name == "du_next",
                 reads=len(reads[name]),
                 writes=len(writes[name]),
             )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth import Cat, Const, Module, Signal
+from amaranth import Cat, Const, Module, Mux, Signal
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
@@ -17,11 +17,11 @@ __all__ = ["SharedSram"]
 class SharedSram(EmitOnce):
     """An SRAM behind as many ports as it has clients.
 
-    Word ``a`` lies in bank ``a % banks``, and each bank takes one read and one write a cycle: so
-    many clients go on side by side, wherever their maps lie. Of those that want the same bank, the
-    one that was served there the longest ago goes first, reads and writes apart. A client that
-    keeps asking is served after at most one access of each other client, and a bank is idle only
-    when nobody wants it.
+    Word ``a`` lies in bank ``a // (words / banks)``, and each bank takes one read and one write a
+    cycle: clients that keep to different parts of the memory never meet. Of those that want the
+    same bank, the one that was served there the longest ago goes first, reads and writes apart. A
+    client that keeps asking is served after at most one access of each other client, and a bank is
+    idle only when nobody wants it.
 
     Latency of a read is one cycle from the access. A read of the address written in the same cycle
     returns the word as it was before; contents are zero at power-up.
@@ -34,6 +34,8 @@ class SharedSram(EmitOnce):
         As of :class:`hw.memory.sram.Sram`.
     banks : int
         A power of two, less than or equal to ``words``.
+    tap : bool
+        Whether the contents can be followed: there is one write a cycle then, whatever the bank.
     reads, writes : int
         Clients that read, and clients that write; at least one of each.
 
@@ -43,8 +45,8 @@ class SharedSram(EmitOnce):
         ``ready`` depends on the address of its client and on what the others ask for, and on
         nothing else that clients drive; it is always high for a client that is alone.
     stored_en, stored_addr, stored_data : Out
-        The write that takes place in this cycle, for what follows the contents
-        (:class:`hw.memory.nonzero.NonzeroMap`). Only with one bank.
+        The write that takes place in this cycle (:class:`hw.memory.nonzero.NonzeroMap` wants to
+        know). Only with ``tap``.
 
     Raises
     ------
@@ -59,6 +61,7 @@ class SharedSram(EmitOnce):
         width: int,
         granules: int = 1,
         banks: int = 1,
+        tap: bool = False,
         reads: int = 1,
         writes: int = 1,
     ):
@@ -71,13 +74,14 @@ class SharedSram(EmitOnce):
             raise ValueError(f"SharedSram banks must be a power of two, not {banks!r}")
         if width % check_whole("SharedSram granules", granules, 1):
             raise ValueError(f"SharedSram granules must divide the width {width}, not {granules!r}")
+        self._tap = tap
         self._count = banks
         self._depth = max(2, -(-words // banks))
         self._width = width
         self._granules = granules
-        self._bank_bits = ceil_log2(banks)
+        self._bank_bits = ceil_log2(self._count)
         self._row_bits = ceil_log2(self._depth)
-        tap = {
+        stored = {
             "stored_en": Out(1),
             "stored_addr": Out(ADDRESS_BITS),
             "stored_data": Out(width),
@@ -86,12 +90,13 @@ class SharedSram(EmitOnce):
             {
                 "reads": In(ReadPort(width=width)).array(reads),
                 "writes": In(WritePort(width=width, granules=granules)).array(writes),
-                **(tap if banks == 1 else {}),
+                **(stored if tap else {}),
             },
             words=words,
             width=width,
             granules=granules,
             banks=banks,
+            **({"tap": 1} if tap else {}),
             reads=reads,
             writes=writes,
         )
@@ -106,45 +111,66 @@ class SharedSram(EmitOnce):
         for number, bank in enumerate(banks):
             m.submodules[f"bank_{number}"] = bank
         self._share(m, [bank.read for bank in banks], self.reads, "read", ())
-        self._share(m, [bank.write for bank in banks], self.writes, "write", ("data", "mask"))
         self._return_data(m, [bank.read.data for bank in banks])
-        if len(banks) == 1:
-            write = banks[0].write
+        writes = [bank.write for bank in banks]
+        if self._tap:
+            write = WritePort(width=self._width, granules=self._granules).create(path=("write",))
             m.d.comb += [
                 self.stored_en.eq(write.en),
                 self.stored_addr.eq(write.addr),
                 self.stored_data.eq(write.data),
             ]
+            here, row = self._place(write.addr)
+            for number, port in enumerate(writes):
+                m.d.comb += [
+                    port.en.eq(write.en & (here == number)),
+                    port.addr.eq(row),
+                    port.data.eq(write.data),
+                    port.mask.eq(write.mask),
+                ]
+            writes = [write]
+        self._share(m, writes, self.writes, "write", ("data", "mask"))
         return m
 
+    def _place(self, addr) -> tuple:
+        """Bank of a word, and its row there."""
+        number, row = [], addr[: self._bank_bits + self._row_bits]
+        for bit in reversed(range(self._bank_bits)):
+            behind = row >= self._depth << bit
+            row = Mux(behind, row - (self._depth << bit), row)
+            number.insert(0, behind)
+        return Cat(number), row[: self._row_bits]
+
     def _share(self, m: Module, ports, clients, access: str, payload: tuple[str, ...]) -> None:
-        """Gives each bank the access of the client whose turn it is."""
-        row = slice(self._bank_bits, self._bank_bits + self._row_bits)
+        """Gives each of ``ports`` the access of the client whose turn it is.
+
+        One port takes words of all banks; several are one for each bank.
+        """
+        several = len(ports) > 1
+        places = [self._place(client.addr) if several else (0, client.addr) for client in clients]
         words = [
-            Cat(client.addr[row], *(getattr(client, name) for name in payload))
-            for client in clients
+            Cat(row, *(getattr(client, name) for name in payload))
+            for (_, row), client in zip(places, clients, strict=True)
         ]
         may = []
         for number, port in enumerate(ports):
             name = f"{access}_{number}"
             asks = [
-                client.en & (client.addr[: self._bank_bits] == number)
-                if self._bank_bits
-                else client.en
-                for client in clients
+                client.en & (bank == number) if several else client.en
+                for (bank, _), client in zip(places, clients, strict=True)
             ]
             turns = _turns(m, asks, name)
             served = [ask & turn for ask, turn in zip(asks, turns, strict=True)]
             m.d.comb += [
                 port.en.eq(Cat(asks).any()),
-                Cat(port.addr[: self._row_bits], *(getattr(port, part) for part in payload)).eq(
+                Cat(port.addr[: len(places[0][1])], *(getattr(port, part) for part in payload)).eq(
                     _select(m, _number(served), words, f"{name}_word")
                 ),
             ]
             may.append(turns)
-        for number, client in enumerate(clients):
+        for number, ((bank, _), client) in enumerate(zip(places, clients, strict=True)):
             banks = [turns[number] for turns in may]
-            ready = _select(m, client.addr[: self._bank_bits], banks, f"{access}_ready_{number}")
+            ready = _select(m, bank, banks, f"{access}_ready_{number}")
             m.d.comb += client.ready.eq(ready)
 
     def _return_data(self, m: Module, words) -> None:
@@ -153,7 +179,7 @@ class SharedSram(EmitOnce):
             source = Signal(self._bank_bits, name=f"read_from_{number}")
             if self._bank_bits:
                 with m.If(client.en):
-                    m.d.sync += source.eq(client.addr[: self._bank_bits])
+                    m.d.sync += source.eq(self._place(client.addr)[0])
             m.d.comb += client.data.eq(_select(m, source, words, f"read_data_{number}"))
 
 

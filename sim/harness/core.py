@@ -145,8 +145,7 @@ class CoreDriver:
         """Makes the SRAMs hold what ``memories`` hold, and follows them with their maps of bits."""
         for name, banks in self._banks.items():
             for number, bank in enumerate(banks):
-                words = memories.raw[name][number :: len(banks)]
-                bank[: len(words)] = words
+                bank[:] = memories.raw[name][number * len(bank) :][: len(bank)]
         self._load_nonzero(memories)
 
     def _load_nonzero(self, memories: Memories) -> None:
@@ -165,8 +164,7 @@ class CoreDriver:
         found = Memories(self._config)
         for name, banks in self._banks.items():
             for number, bank in enumerate(banks):
-                words = found.raw[name][number :: len(banks)]
-                words[:] = bank[: len(words)]
+                found.raw[name][number * len(bank) :][: len(bank)] = bank
         return found
 
     async def reset(self, *, latency: int = 8, stall: int = 0, limit: int | None = None) -> None:
