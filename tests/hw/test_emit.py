@@ -184,7 +184,7 @@ class TestModules:
     def test_zeroed_memories_take_a_line(self):
         text = emit(Storage(depth=4096)).texts["storage_depth4096_init0"]
         assert "reg [7:0] words [4095:0];" in text
-        assert "word <= 4095" in text
+        assert "zeroed <= 4095" in text
         assert len(text) < 4000
 
     def test_other_contents_of_memories_stay(self):

@@ -58,7 +58,6 @@ CHIPS = {name: load("tiny", [*settings, f"name={name}"]) for name, settings in _
 """By their names."""
 OTHERS = [
     "two_lanes",
-    "eight_lanes",
-    pytest.param("thirty_two_lanes", marks=pytest.mark.slow),
+    *(pytest.param(name, marks=pytest.mark.slow) for name in ("eight_lanes", "thirty_two_lanes")),
 ]
 """The names of those that are no presets, as parameters of tests."""
