@@ -94,10 +94,10 @@ class ArrayConfig(Section):
         "sums read out of the WG array in a cycle, behind the next position's accumulation",
     )
     update_lanes: int = setting(
-        2,
+        1,
         PowerOfTwo(1, 64),
         "weights/cycle",
-        "weights updated in a cycle: DRAM gives 20 bytes a weight, so a few lanes saturate it",
+        "weights updated in a cycle: DRAM reads 12 bytes for each, and writes 10",
     )
 
     def __post_init__(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth import Module, Mux, Signal, signed
+from amaranth import Cat, Module, Signal, signed
 from amaranth.lib.wiring import In, Out
 
 from hw.arith.format import Float
@@ -49,14 +49,19 @@ class ToFixed(EmitOnce):
         m = Module()
         fmt = self._format
         parts = unpack(m, fmt, self.i)
-        # The significand is negated before it is shifted, where it is narrow.
-        shifted = Signal(signed(fmt.mantissa + 2))
-        m.d.comb += [
-            shifted.eq(Mux(parts.sign, -parts.significand, parts.significand)),
-            self.special.eq(parts.nan | parts.infinite),
-        ]
+        # The significand is negated, or made 0, before it is shifted, where it is narrow.
+        significand = Signal.like(parts.significand)
+        negative = Signal()
         with m.If(~self.special):
-            m.d.comb += self.o.eq(shifted << (parts.exponent - 1)[: fmt.exponent])
+            m.d.comb += [significand.eq(parts.significand), negative.eq(parts.sign)]
+        flipped = significand ^ negative.replicate(len(significand))
+        shifted = Signal(signed(len(significand) + 1))
+        m.d.comb += [
+            self.special.eq(parts.nan | parts.infinite),
+            shifted.eq(Cat(flipped, negative) + negative),
+            # The least exponent is 1, and shifts by nothing.
+            self.o.eq((shifted << parts.exponent) >> 1),
+        ]
         return m
 
 

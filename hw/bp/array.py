@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from amaranth import Module, Mux, Signal
 from amaranth.lib import data
+from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
@@ -61,9 +62,22 @@ class BpArray(ConvArray):
         with m.If(self.write):
             for i in range(lanes * self._weight_words):
                 m.d.sync += weights[i].eq(operand_of(m, format, self.rows[i], f"row_value_{i}"))
-        loads = Signal(lanes)
+        # A column's weights are read at the same slot in all rows, so that one memory keeps them.
+        columns = []
         for lane in range(lanes):
-            m.d.comb += loads[lane].eq(load & (load_part == lane // self._weight_words))
+            m.submodules[f"weights_{lane}"] = column = Memory(
+                shape=data.ArrayLayout(operand, lanes), depth=self._depth, init=[]
+            )
+            part, word = divmod(lane, self._weight_words)
+            write, read = column.write_port(), column.read_port(domain="comb")
+            m.d.comb += [
+                write.en.eq(load & (load_part == part)),
+                write.addr.eq(load_slot),
+                read.addr.eq(self.step_slot),
+            ]
+            for channel in range(lanes):
+                m.d.comb += write.data[channel].eq(weights[word * lanes + channel])
+            columns.append(read.data)
 
         # A du of +0 or -0 takes no part.
         du = [operand_of(m, format, self.du[lane], f"du_{lane}") for lane in range(lanes)]
@@ -77,14 +91,9 @@ class BpArray(ConvArray):
         special, overflow = Signal(lanes), Signal(lanes)
         psum_bits = format.product_psum_bits
         for channel in range(lanes):
-            m.submodules[f"row_{channel}"] = row = BpRow(
-                format=format, lanes=lanes, depth=self._depth, weight_words=self._weight_words
-            )
+            m.submodules[f"row_{channel}"] = row = BpRow(format=format, lanes=lanes)
             m.d.comb += [
-                row.load.eq(loads),
-                row.load_slot.eq(load_slot),
                 row.take.eq(Mux(self.pixel.fire[channel], self.taking, 0)),
-                row.slot.eq(self.step_slot),
                 row.accumulate.eq(control.adds),
                 row.first.eq(control.adds_first),
                 row.read.eq(control.adds_read),
@@ -94,9 +103,10 @@ class BpArray(ConvArray):
                 self.new[channel].eq(row.psum),
             ]
             for lane in range(lanes):
-                m.d.comb += row.du[lane].eq(du[lane])
-            for word in range(self._weight_words):
-                m.d.comb += row.load_weights[word].eq(weights[word * lanes + channel])
+                m.d.comb += [
+                    row.du[lane].eq(du[lane]),
+                    row.weights[lane].eq(columns[lane][channel]),
+                ]
         m.d.comb += [
             self.invalid.eq(control.adds & special.any()),
             self.overflow.eq(control.adds & overflow.any()),

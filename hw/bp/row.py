@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from amaranth import Cat, Module, Signal, Value, signed
 from amaranth.lib import data
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
@@ -69,16 +68,10 @@ class BpRow(EmitOnce):
     ----------
     format : Float
     lanes : int
-    depth : int
-        Weights kept in each PE.
-    weight_words : int
-        Lanes whose weights arrive together.
 
     Members
     -------
-    load : In(lanes), load_slot : In, load_weights : In(weight_words x Operand)
-        Lanes whose weight is written: lane m takes ``load_weights[m % weight_words]``.
-    take : In(lanes), slot : In, du : In(lanes x Operand)
+    take : In(lanes), weights, du : In(lanes x Operand)
     accumulate, first, read : In(1), old : In(signed(product_psum_bits))
     special, overflow : Out(1)
         A NaN or infinity, or a product of 2**format.top or more, is about to be added; with
@@ -87,22 +80,16 @@ class BpRow(EmitOnce):
         The most negative integer stands for NaN.
     """
 
-    def __init__(self, *, format: Float, lanes: int, depth: int, weight_words: int):
+    def __init__(self, *, format: Float, lanes: int):
         self._format = format
         self._lanes = lanes
-        self._depth = depth
-        self._weight_words = weight_words
-        slot_bits = ceil_log2(depth)
-        operand = Operand(format)
+        operands = data.ArrayLayout(Operand(format), lanes)
         psum = signed(format.product_psum_bits)
         super().__init__(
             {
-                "load": In(lanes),
-                "load_slot": In(slot_bits),
-                "load_weights": In(data.ArrayLayout(operand, weight_words)),
                 "take": In(lanes),
-                "slot": In(slot_bits),
-                "du": In(data.ArrayLayout(operand, lanes)),
+                "weights": In(operands),
+                "du": In(operands),
                 "accumulate": In(1),
                 "first": In(1),
                 "read": In(1),
@@ -113,8 +100,6 @@ class BpRow(EmitOnce):
             },
             format=format,
             lanes=lanes,
-            depth=depth,
-            weight_words=weight_words,
         )
 
     @staticmethod
@@ -159,20 +144,10 @@ class BpRow(EmitOnce):
         """One PE: from the operands to a term, complemented if negative, and the carry it lacks."""
         format = self._format
         operand = Operand(format)
-        m.submodules[f"weights_{lane}"] = weights = Memory(
-            shape=operand.size, depth=self._depth, init=[]
-        )
-        write, read = weights.write_port(), weights.read_port(domain="comb")
         w, du = Signal(operand, name=f"w_{lane}"), Signal(operand, name=f"du_{lane}")
         take = Signal(2, name=f"take_{lane}")
-        m.d.comb += [
-            write.en.eq(self.load[lane]),
-            write.addr.eq(self.load_slot),
-            write.data.eq(self.load_weights[lane % self._weight_words]),
-            read.addr.eq(self.slot),
-        ]
         with m.If(self.take[lane]):
-            m.d.sync += [w.eq(read.data), du.eq(self.du[lane])]
+            m.d.sync += [w.eq(self.weights[lane]), du.eq(self.du[lane])]
         m.d.sync += take.eq(Cat(self.take[lane], take))
 
         product = Signal(2 * len(w.significand), name=f"product_{lane}")

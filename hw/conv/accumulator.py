@@ -106,8 +106,9 @@ class Accumulator(EmitOnce):
         becomes_nan = Signal()
         m.d.comb += [
             base.eq(Mux(self.first, Mux(self.read, self.old, 0), total)),
+            # The bit below makes Yosys put the term where it needs no LUT beside the sum's own.
             result.eq(
-                add_with_carry(m, base, self.term, self.carry) if self._carry else base + self.term
+                add_with_carry(m, base, self.term, self.carry if self._carry else Const(0, 1))
             ),
             becomes_nan.eq(Mux(self.first, self.read & (self.old == reserved), is_nan) | self.nan),
             self.psum.eq(total),

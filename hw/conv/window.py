@@ -188,9 +188,10 @@ class WindowGenerator(EmitOnce):
         m.d.comb += [fetch.start.eq(self.start), fetch.command.eq(command)]
         connect(m, fetch.port, flipped(self.port))
 
-        # The segments at work: their pixels leave at the bottom, one column at a time.
+        # The segments at work, and the pixel of each that is next.
         segments = [Signal(self._pixels * self._bits, name=f"seg_{j}") for j in range(self._rows)]
         present = Signal(self._rows)
+        place = Signal(range(self._pixels))
         left = Signal(range(self._pixels + 1))
         in_row = Signal()  # an output row is under way
         # The column that comes next; negative, and so larger than any map, in the left padding.
@@ -227,13 +228,11 @@ class WindowGenerator(EmitOnce):
                 out_x.eq(out_x + completes),
             ]
             with m.If(x_in_map):
-                m.d.sync += left.eq(left - 1)
-                for segment in segments:
-                    m.d.sync += segment.eq(segment >> self._bits)
+                m.d.sync += [left.eq(left - 1), place.eq(place + 1)]
         with m.If(step & ends_row):
             m.d.sync += [in_row.eq(0), left.eq(0)]
         with m.If(load):
-            m.d.sync += [left.eq(self._pixels), present.eq(fetch.present)]
+            m.d.sync += [left.eq(self._pixels), place.eq(0), present.eq(fetch.present)]
             for segment, new in zip(segments, fetch.segments, strict=True):
                 m.d.sync += segment.eq(new)
             with m.If(~in_row | (step & ends_row)):
@@ -263,7 +262,7 @@ class WindowGenerator(EmitOnce):
                 with m.If(x_in_map & present[j]):
                     m.d.comb += [
                         entering.present.eq(1),
-                        entering.bits.eq(segments[j][: self._bits]),
+                        entering.bits.eq(segments[j].word_select(place, self._bits)),
                     ]
                 for s in range(TAP_MAX):
                     behind = row[s + 1] if s + 1 < TAP_MAX else Const(0, pixel.size)

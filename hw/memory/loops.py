@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from functools import reduce
-from operator import or_
-
-from amaranth import Module, Mux, Signal, unsigned
+from amaranth import Const, Module, Mux, Signal, unsigned
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
@@ -16,6 +13,8 @@ __all__ = ["COUNT_BITS", "LoopNest"]
 
 COUNT_BITS = 12
 """Bits of a loop's trip count."""
+NEXT_TO_LAST = ~3 & (1 << COUNT_BITS) - 1
+"""Complement of 3: with the step from it on, one iteration is left behind that at work."""
 
 
 class LoopNest(EmitOnce):
@@ -89,7 +88,8 @@ class LoopNest(EmitOnce):
         last = Signal(self._levels)  # after the next step, or the start
         m.d.comb += goes.eq(self.step & self.active)
         for level in levels:
-            left = Signal(COUNT_BITS, name=f"left_{level}")  # iterations after this one
+            # Iterations with this one, complemented: adding 1 takes no LUT, subtracting it does.
+            left = Signal(COUNT_BITS, name=f"left_{level}")
             one_left = Signal(name=f"one_left_{level}")
             count = Signal(COUNT_BITS, name=f"count_{level}")
             again = Signal(name=f"again_{level}")
@@ -101,14 +101,17 @@ class LoopNest(EmitOnce):
                 Mux(again, count == 1, Mux(moves[level], one_left, self.last[level]))
             )
             with m.If(self.start | goes):
-                with m.If(again):
-                    m.d.sync += [left.eq(count - 1), one_left.eq(count == 2)]
-                    m.d.sync += self.first[level].eq(1)
-                with m.Elif(moves[level]):
-                    m.d.sync += [left.eq(left - 1), one_left.eq(left == 2)]
-                    m.d.sync += self.first[level].eq(0)
+                with m.If(again | moves[level]):
+                    m.d.sync += left.eq(Mux(again, ~count, left + 1))
+                    m.d.sync += one_left.eq(Mux(again, count == 2, left == NEXT_TO_LAST))
+                    m.d.sync += self.first[level].eq(again)
+        # The number of the level that moves next; one more before a start.
+        mover = Signal(range(self._levels + 1), init=self._levels)
         with m.If(self.start | goes):
-            m.d.sync += self.last.eq(last)
+            m.d.sync += [self.last.eq(last), mover.eq(0)]
+            for level in levels:
+                with m.If(~last[level]):
+                    m.d.sync += mover.eq(level)
             for level in levels:
                 m.d.sync += [
                     wraps[level].eq(last[level:].all()),
@@ -117,22 +120,38 @@ class LoopNest(EmitOnce):
         with m.If(self.start):
             m.d.sync += self.active.eq(1)
         with m.Elif(goes & wraps[0]):
-            m.d.sync += self.active.eq(0)
+            m.d.sync += [self.active.eq(0), mover.eq(self._levels)]
 
         for number in range(self._values):
             # Where the current iteration of each level began; the innermost is the value itself.
             begin = [Signal(ADDRESS_BITS, name=f"begin_{number}_{level}") for level in levels]
-            here = [begin[level] & moves[level].replicate(ADDRESS_BITS) for level in levels]
-            stride = [
-                self.stride[number][level] & moves[level].replicate(ADDRESS_BITS)
-                for level in levels
-            ]
             moved = Signal(ADDRESS_BITS, name=f"moved_{number}")
-            m.d.comb += moved.eq(reduce(or_, here) + reduce(or_, stride))
+            # With a start, values are their bases, and nothing is added.
+            here = _chosen(m, mover, [*begin, self.base[number]], f"here_{number}")
+            by = _chosen(m, mover, [*self.stride[number], Const(0, ADDRESS_BITS)], f"by_{number}")
+            m.d.comb += moved.eq(here + by)
             for level in levels:
-                with m.If(self.start):
-                    m.d.sync += begin[level].eq(self.base[number])
-                with m.Elif(goes & (moves[level] | wraps[level])):
+                with m.If(self.start | (goes & (moves[level] | wraps[level]))):
                     m.d.sync += begin[level].eq(moved)
             m.d.comb += self.value[number].eq(begin[-1])
         return m
+
+
+def _chosen(m: Module, number, values, name: str):
+    """The one of ``values`` with this number: multiplexers of four, a LUT a bit, then of two."""
+    if len(values) == 1:
+        return values[0]
+    chosen = Signal(ADDRESS_BITS, name=name)
+    if len(values) <= 4:
+        with m.Switch(number):
+            for place, value in enumerate(values[:-1]):
+                with m.Case(place):
+                    m.d.comb += chosen.eq(value)
+            with m.Default():
+                m.d.comb += chosen.eq(values[-1])
+    else:
+        half = 1 << len(number) - 1
+        low = _chosen(m, number[:-1], values[:half], f"{name}_low")
+        high = _chosen(m, number[:-1], values[half:], f"{name}_high")
+        m.d.comb += chosen.eq(Mux(number[-1], high, low))
+    return chosen

@@ -20,6 +20,9 @@ __all__ = ["ElementEngine"]
 LANE_INPUTS = {Source.CONV: "psum", Source.U: "u", Source.BITS: "bit_in", Source.DU: "du"}
 """The port of a lane that takes each source."""
 
+CONVERT_LANES = 2
+"""Values that are put on the grid of psums in a cycle, at most: no training step wants that."""
+
 
 class ElementEngine(Engine):
     """Base of the engines that work on one value of each map at a time.
@@ -83,7 +86,7 @@ class ElementEngine(Engine):
             **common,
             psum_bits=psum_bits,
             psum_lsb=psum_lsb,
-            convert_lanes=pipeline_lanes,
+            convert_lanes=min(CONVERT_LANES, pipeline_lanes),
             under_way=-(-self._latency // self._parts),
         )
         ports = {

@@ -321,12 +321,7 @@ def _figures() -> list[Figure]:
         ),
         "bp_row": (
             "a row of the BP array",
-            lambda: BpRow(
-                format=format,
-                lanes=LANES,
-                depth=array.ring_depth,
-                weight_words=array.weight_words,
-            ),
+            lambda: BpRow(format=format, lanes=LANES),
         ),
         "wg_column": ("a column of the WG array", lambda: WgColumn(format=format, lanes=LANES)),
         "rounding": (

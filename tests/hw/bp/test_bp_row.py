@@ -43,12 +43,11 @@ def test_products_of_corner_values(format):
     random = np.random.default_rng(3)
     corners = corner_codes(format)
     chosen = random.choice(corners, 15, replace=False)
-    row = BpRow(format=format, lanes=2, depth=16, weight_words=1)
+    row = BpRow(format=format, lanes=2)
     latency = BpRow.latency_of(2)
     pairs = [
         (int(w), int(du)) for w in chosen for du in corners if decode(np.array(du), format) != 0
     ]
-    slots = {int(w): slot for slot, w in enumerate(chosen)}
     reserved = -1 << (format.product_psum_bits - 1)
 
     def expected(w, du):
@@ -63,18 +62,12 @@ def test_products_of_corner_values(format):
         return (-magnitude if product < 0 else magnitude), False, False
 
     async def testbench(ctx):
-        ctx.set(row.load, 1)
-        for code, slot in slots.items():
-            ctx.set(row.load_slot, slot)
-            ctx.set(row.load_weights[0], operand(code, format))
-            await ctx.tick()
-        ctx.set(row.load, 0)
         ctx.set(row.first, 1)
         for cycle in range(len(pairs) + latency):
             ctx.set(row.take, int(cycle < len(pairs)))
             if cycle < len(pairs):
                 w, du = pairs[cycle]
-                ctx.set(row.slot, slots[w])
+                ctx.set(row.weights[0], operand(w, format))
                 ctx.set(row.du[0], operand(du, format))
             ctx.set(row.accumulate, int(0 <= cycle - (latency - 1) < len(pairs)))
             if 0 <= cycle - (latency - 1) < len(pairs):
