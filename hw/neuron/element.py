@@ -15,7 +15,7 @@ from hw.neuron.lane import lane_control, one
 from hw.neuron.operands import ElementKind
 from hw.neuron.store import Store
 
-__all__ = ["ElementEngine"]
+__all__ = ["CONVERT_LANES", "ElementEngine"]
 
 LANE_INPUTS = {Source.CONV: "psum", Source.U: "u", Source.BITS: "bit_in", Source.DU: "du"}
 """The port of a lane that takes each source."""
@@ -31,8 +31,8 @@ class ElementEngine(Engine):
     pipeline later, says where results go (:class:`Store`). A pixel enters the lanes, which never
     stop, when all its operands are there and all its results have a place in a write queue: its
     ``lanes`` channels in parts of ``pipeline_lanes``, one a cycle, lowest first. Throughput is
-    ``pipeline_lanes`` channels a cycle. Each pixel is read before it is written, and visited once,
-    so maps may be worked on in place.
+    ``pipeline_lanes`` channels a cycle, and ``CONVERT_LANES`` of results for the conv SRAM. Each
+    pixel is read before it is written, and visited once, so maps may be worked on in place.
 
     Channels from ``m_size`` on are written as +0 and 0 whatever their operands, and set no status.
 

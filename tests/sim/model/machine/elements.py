@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from hw.neuron.command import Destination, Operation, Source
+from hw.neuron.element import CONVERT_LANES
 from hw.neuron.lowering import Area
 from hw.neuron.passes import Passes
 from sim.model import (
@@ -311,8 +312,11 @@ def vector_pass(scene: Scene, engine: str, kind, *, in_place: bool) -> Pass:
         **{source.name.lower(): each.at for source, each in reads.items()},
     )
     accesses = {f"{name}_reads": scene.pixels * (source in used) for source, name in names.items()}
+    array = scene.config.array
     # Psums are written part by part.
-    accesses[f"{targets[to]}_writes"] = scene.steps if to is Destination.CONV else scene.pixels
+    parts = array.lanes // min(CONVERT_LANES, array.pipeline_lanes)
+    parts = parts if to is Destination.CONV else 1
+    accesses[f"{targets[to]}_writes"] = scene.pixels * parts
     operands = f"{x.name} {y.name if y else ''}"
     what = f"{operation.name} {operands} to {to.name} {scene.area}"
     return Pass(what, command, expected, accesses)
