@@ -7,7 +7,7 @@ import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from hw.instruction import Instruction
+from hw.instruction import Fault, Instruction, ProgramError
 from hw.isa import LOOP_LEVELS, LOOP_STEPS, REGISTERS, UNITS, IsaShape, Wait, instruction_set
 from toolchain.encode import SELECTORS, encode
 
@@ -142,6 +142,13 @@ class Program:
         """Repeats what is added inside of the context.
 
         Yields, for each of ``steps``, an :class:`At` 0 that grows by so much each time.
+
+        Raises
+        ------
+        ValueError
+            If there are too many steps, or loops in loops.
+        hw.instruction.ProgramError
+            If the body is empty, or too long.
         """
         if len(steps) > LOOP_STEPS:
             raise ValueError(f"a loop must have at most {LOOP_STEPS} steps, not {len(steps)}")
@@ -164,10 +171,20 @@ class Program:
         instruction = self.instructions["LOOP"]
         begin = position + instruction.words
         operands["length"] = len(self.words) - begin
-        self.words[position:begin] = encode(instruction, instruction.fill(operands))
+        values = instruction.fill(operands)
+        instruction.check_operands(values)
+        self.words[position:begin] = encode(instruction, values)
 
     def end(self, reason: str = "the program ends when all is done") -> None:
-        """Ends the program."""
+        """Ends the program.
+
+        Raises
+        ------
+        hw.instruction.ProgramError
+            Within a loop.
+        """
+        if self._depth:
+            raise ProgramError(Fault.LOOP, "the program must not end inside of a loop")
         self.add("BARRIER", {"sub_type": Wait.END.value}, reason=reason)
 
 

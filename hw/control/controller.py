@@ -118,7 +118,8 @@ class Controller(EmitOnce):
             decoder.position.eq(fetch.position),
         ]
 
-        frozen = Signal()
+        # Nothing starts any more, and why: not even in the cycle in which that turns out.
+        frozen, freezes = Signal(), Signal()
         messages = Signal(BOXES)
         slots = [Slot(subcore=self._subcore, unit=unit) for unit in self._units]
         done = Cat(getattr(self, f"{unit}_done") for unit in self._units)
@@ -137,7 +138,7 @@ class Controller(EmitOnce):
                 slot.boxes.eq(decoder.boxes),
                 slot.completed.eq(done),
                 slot.messages.eq(messages),
-                slot.frozen.eq(frozen | ~running),
+                slot.frozen.eq(frozen | freezes | ~running),
                 slot.done.eq(getattr(self, f"{unit}_done")),
                 decoder.free[number].eq(slot.free),
                 decoder.clear_of_waits[number].eq(slot.clear_of_waits),
@@ -158,7 +159,7 @@ class Controller(EmitOnce):
             with m.Else():
                 m.d.sync += level.eq(level + self.signal[box] - takes)
 
-        # The first that goes wrong is told.
+        # What goes wrong is told; of several, that which stands in front: the decoder runs ahead.
         still, idle_for = Signal(), Signal(TIMEOUT_BITS)
         fault, where = Signal(FAULT_BITS), Signal(POSITION_BITS)
         moves = Cat(slot.start for slot in slots).any() | done.any() | decoder.take
@@ -166,17 +167,18 @@ class Controller(EmitOnce):
             m.d.sync += idle_for.eq(0)
         with m.Else():
             m.d.sync += idle_for.eq(idle_for + 1)
-        m.d.sync += still.eq(running & (idle_for >= self.timeout))
+        m.d.sync += still.eq(running & ~moves & (idle_for >= self.timeout))
         erring = self.error & done
         # What hangs is the first unit that has an instruction, or the decoder.
         among = Mux(erring.any(), erring, held)
         oldest = self._positions(m, decoder, slots, among)
         with m.If(erring.any()):
-            m.d.comb += [fault.eq(Fault.BUS), where.eq(oldest)]
+            m.d.comb += [fault.eq(Fault.BUS), where.eq(oldest), freezes.eq(running)]
         with m.Elif(still):
             m.d.comb += [
                 fault.eq(Fault.TIMEOUT),
                 where.eq(Mux(held.any(), oldest, decoder.at)),
+                freezes.eq(running),
             ]
         with m.Else():
             m.d.comb += [fault.eq(decoder.fault), where.eq(decoder.at)]
@@ -192,14 +194,14 @@ class Controller(EmitOnce):
                 stopping.eq(0),
             ]
         with m.Elif(running):
-            with m.If((fault != Fault.NONE) & ~stopping):
+            with m.If((fault != Fault.NONE) & (~stopping | (freezes & ~frozen))):
                 m.d.sync += [self.fault.eq(fault), self.position.eq(where), stopping.eq(1)]
-            with m.If((fault == Fault.BUS) | (fault == Fault.TIMEOUT)):
+            with m.If(freezes):
                 m.d.sync += frozen.eq(1)
             # What was in front is completed, unless it cannot be.
             with m.If(stopping & (~held.any() | (frozen & ~busy.any()) | still)):
                 m.d.sync += self.progress.eq(Progress.STOPPED)
-            with m.Elif(decoder.finished):
+            with m.Elif(decoder.finished & (fault == Fault.NONE)):
                 m.d.sync += self.progress.eq(Progress.DONE)
         return m
 

@@ -11,9 +11,11 @@ from hw.dma.axi import ADDRESS_BITS as DRAM_BITS
 from hw.dma.axi import INCREMENT, OKAY, AxiRead
 from hw.memory.sram import Sram
 
-__all__ = ["POSITION_BITS", "WORD_BITS", "ProgramFetch"]
+__all__ = ["POSITION_BITS", "PROGRAM_ALIGNMENT", "WORD_BITS", "ProgramFetch"]
 
 WORD_BITS = 32
+PROGRAM_ALIGNMENT = 256
+"""Bytes that the address of a program is a multiple of, and that a burst of it has at most."""
 POSITION_BITS = 20
 """Bits of a position in a program, which counts words: of 4 MB, at most."""
 
@@ -33,13 +35,13 @@ class ProgramFetch(EmitOnce):
     beats : int
         Beats that the buffer holds, a power of two from 8 bursts' worth.
     burst : int
-        Beats of a burst, a power of two; a burst lies in a stretch of so many beats, so it crosses
-        no 4 KB boundary.
+        Beats of a burst, a power of two, if that are no more than 256 bytes; a burst lies in a
+        stretch of so many beats, so it crosses no 4 KB boundary.
 
     Members
     -------
     start : In(1), base : In(40)
-        Begin at word 0 of the program at byte ``base`` in DRAM, a multiple of a burst.
+        Begin at word 0 of the program at byte ``base`` in DRAM, a multiple of 256.
     stop : In(1)
         Ask for no more; what is on its way is still taken.
     valid : Out(1), word : Out(32), error : Out(1), take : In(1)
@@ -52,6 +54,7 @@ class ProgramFetch(EmitOnce):
     """
 
     def __init__(self, *, bus_bits: int, beats: int = 64, burst: int = 4):
+        burst = min(burst, PROGRAM_ALIGNMENT * 8 // bus_bits)
         self._beats = beats
         self._burst = burst
         self._words = bus_bits // WORD_BITS

@@ -37,8 +37,8 @@ __all__ = [
     "Source",
 ]
 
-VALUE_BITS = 18
-"""Bits of a number in the file, signed: an address, a number of words, a stride."""
+VALUE_BITS = 19
+"""Bits of a number in the file, signed: an address, a stride, and the 2**17 terms of a sum."""
 FILE_BITS = 6
 FILE_WORDS = 1 << FILE_BITS
 NO_REGISTER = 63

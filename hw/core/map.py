@@ -47,7 +47,7 @@ REGISTERS = (
     HostRegister("start", 0x04, "w", "bit 0: run the FP program; 1: that of BP; 31: zero counters"),
     HostRegister("interrupt", 0x08, "r1", "bit 0: the FP program has ended; 1: that of BP"),
     HostRegister("enable", 0x0C, "rw", "bits of ``interrupt`` that raise the interrupt"),
-    HostRegister("timeout", 0x10, "rw", "cycles without anything starting or ending, from 1024"),
+    HostRegister("timeout", 0x10, "rw", "cycles without anything starting or ending, from 1"),
     HostRegister("origin_low", 0x18, "rw", "where all addresses in DRAM count from"),
     HostRegister("origin_high", 0x1C, "rw", "bits 32-39 of it; a multiple of 4096"),
     *_of_subcore("fp", 0x40),

@@ -43,6 +43,7 @@ class LoopNest(EmitOnce):
     Members
     -------
     start, step : In(1)
+        ``start`` only while not active.
     count : In(levels x 12 bits), tail : In(levels x 12 bits)
         Trip counts, at least 1, held from ``start`` on while active.
     base : In(values x 16 bits), stride : In(values x levels x 16 bits)

@@ -4,27 +4,36 @@ from __future__ import annotations
 
 import enum
 
-from hw.instruction import ONE, Access, Instruction, Operand
+from hw.instruction import ONE, Access, AtMost, Fault, Instruction, Operand
 from hw.operands import ADDRESS_MAX, IsaShape, choices, count, numbered, same, stride
 
 __all__ = ["Control", "Flow", "noc_ctrl", "noc_data"]
 
 
 class Flow(enum.Enum):
-    """``flow_type`` of NOC_DATA."""
+    """``flow_type`` of NOC_DATA: where the words go. Only CORE is built."""
 
     CORE = 0
+    UNICAST = 1
+    MULTICAST = 2
 
 
 class Control(enum.Enum):
-    """``flow_type`` of NOC_CTRL."""
+    """``flow_type`` of NOC_CTRL. REMOTE_SIGNAL and REMOTE_COLLECT are not built."""
 
     SIGNAL = 0
     CLEAR = 1
     COLLECT = 2
+    REMOTE_SIGNAL = 3
+    REMOTE_COLLECT = 4
 
 
-_TAG = Operand("tag_id", 0, 0, "0 inside a core")
+_TAG = Operand("tag_id", 0, 255, "connection that a flow takes out of the core; 0 inside of it")
+
+
+def _inside(last: enum.Enum) -> tuple[AtMost, ...]:
+    """Flows behind ``last`` leave the core: they answer as illegal instructions do."""
+    return (AtMost("flow_type", last.value, Fault.OPCODE), AtMost("tag_id", 0, Fault.OPERAND))
 
 
 def noc_data(
@@ -36,7 +45,7 @@ def noc_data(
         "noc",
         "Copies rows of words to another SRAM of the core.",
         (
-            Operand("flow_type", 0, 0, choices(Flow)),
+            Operand("flow_type", 0, len(Flow) - 1, f"{choices(Flow)}; but for 0, not built yet"),
             Operand(
                 "data_type",
                 0,
@@ -51,7 +60,8 @@ def noc_data(
             stride("source_row", "words from one row to the next"),
             stride("destination_row", "words from one row to the next"),
         ),
-        tuple(
+        _inside(Flow.CORE)
+        + tuple(
             Access(
                 sram,
                 shape.size(sram),
@@ -78,10 +88,12 @@ def noc_ctrl(opcode: int, boxes: int) -> Instruction:
         "noc",
         "Puts a message in a box of the other sub-core, or clears or collects the statuses.",
         (
-            Operand("flow_type", 0, len(Control) - 1, choices(Control)),
+            Operand(
+                "flow_type", 0, len(Control) - 1, f"{choices(Control)}; from 3 on not built yet"
+            ),
             _TAG,
             Operand("msg_box", 0, boxes - 1, "box of the other sub-core that SIGNAL adds to"),
         ),
-        (),
+        _inside(Control.COLLECT),
         same("flow_type", "msg_box"),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -81,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
             value = figure.measure()
         except NotMeasured as reason:
             why = str(reason)
-        except (ToolError, RuntimeError) as reason:
+        except (ToolError, RuntimeError, ValueError, subprocess.SubprocessError) as reason:
             why = f"failed: {reason}".splitlines()[0]
             failed.append(figure.name)
         print(line(figure, value, why), flush=True)

@@ -12,17 +12,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["load_arrays", "save_arrays"]
+__all__ = ["load_arrays", "save_arrays", "write_whole"]
 
 
 def save_arrays(path: Path, arrays: dict[str, NDArray], rest: dict[str, Any]) -> None:
     """Write arrays, and plain values as JSON under ``rest``, to an .npz file, all or nothing."""
     buffer = io.BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, **arrays, rest=np.array(json.dumps(rest)))
+    write_whole(path, buffer.getvalue())
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file, all or nothing."""
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_name(path.name + ".part")
     with scratch.open("wb") as file:
-        file.write(buffer.getvalue())
+        file.write(content)
         file.flush()
         os.fsync(file.fileno())
     scratch.replace(path)

@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from scripts.train.checkpoint import write_whole
 from scripts.train.core import CoreStep
 from scripts.train.timeline import plot_timeline
 from sim.harness.session import CoreRun
@@ -34,7 +35,7 @@ def report_steps(steps: Sequence[CoreStep], last: CoreRun, folder: Path) -> bool
     compared = sum(sum(step.compared.values()) for step in steps)
     differ = sum(sum(step.differ.values()) for step in steps)
     rows = [dataclasses.asdict(step) for step in steps]
-    (folder / CORE_STEPS).write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+    write_whole(folder / CORE_STEPS, (json.dumps(rows, indent=1) + "\n").encode())
     plot_timeline(last, folder / TIMELINE, title=f"training step {steps[-1].number + 1}")
     print(f"{compared:,} values compared, {differ:,} differ; see {folder / TIMELINE}")
     return compared > 0 and not differ

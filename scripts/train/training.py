@@ -147,8 +147,17 @@ class Training:
                     f"not {value}"
                 )
         for index, state in enumerate(self.weights):
-            for name in vars(state):
-                setattr(state, name, arrays[f"{index}.{name}"])
+            for name, value in vars(state).items():
+                found = arrays.get(f"{index}.{name}")
+                if found is None or (found.shape, found.dtype) != (value.shape, value.dtype):
+                    raise ValueError(
+                        f"{path} must hold {index}.{name}, {value.dtype} numbers of shape "
+                        f"{value.shape}, and does not"
+                    )
+                setattr(state, name, found)
+        missing = {"epoch", "steps", "epochs"} - rest.keys()
+        if missing:
+            raise ValueError(f"{path} must hold {min(missing)}, and does not")
         self.epoch, self.steps, self.epochs = rest["epoch"], rest["steps"], rest["epochs"]
 
 

@@ -7,10 +7,12 @@ import re
 import numpy as np
 import pytest
 
+from hw.presets import load
 from scripts import cli
 from scripts.train import measure_training_step, training
 from scripts.train.checkpoint import save_arrays
 from scripts.train.digits import Data
+from scripts.train.settings import TrainingSettings
 
 QUICK = ["--epochs", "2", "--batch", "32"]
 
@@ -139,6 +141,10 @@ def test_a_broken_checkpoint_is_no_checkpoint(tmp_path, capsys):
     save_arrays(tmp_path / "checkpoint.npz", {}, {})
     assert start("--out", str(tmp_path), "--resume") == 2
     assert "must be a checkpoint to resume from" in capsys.readouterr().err
+    settings = training.Training.start(load("tiny"), TrainingSettings()).describe()
+    save_arrays(tmp_path / "checkpoint.npz", {"0.w": np.zeros(3)}, {"settings": settings})
+    assert start("--out", str(tmp_path), "--resume") == 2
+    assert "must hold 0.w, float32 numbers of shape (" in capsys.readouterr().err
 
 
 def test_a_training_step_is_measured():

@@ -106,8 +106,11 @@ class _SubCore:
             self.queues[unit], self.after[unit], self.waited[unit] = [], [], set()
 
     def stop(self, fault: Fault, position: int) -> None:
-        """The first fault is the one that is told."""
-        self.fault = self.fault or (fault, position)
+        """Of several faults, the one in front is told: the decoder runs ahead of the units."""
+        freezes = fault in (Fault.BUS, Fault.TIMEOUT)
+        if not self.fault or (freezes and not self.frozen):
+            self.fault = (fault, position)
+        self.frozen |= freezes
 
     def free(self, unit: str) -> bool:
         """Whether a unit has room: one instruction waits in front of the one at work."""
@@ -349,7 +352,6 @@ class CoreModel:
                 part[:] = words[first : first + count]
             if count < command["words"]:
                 subcore.stop(Fault.BUS, entry.position)
-                subcore.frozen = True
                 return
 
 

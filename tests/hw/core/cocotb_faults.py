@@ -61,7 +61,9 @@ WRONG = {
     # Each kind of fault, in each way that it comes about.
     (Fault.OPERAND, "fp", "FP_CONV"): {"kernel_w": 8},
     (Fault.OPERAND, "bp", "BP_GRAD"): {"pooling": 0},
-    (Fault.OPERAND, "fp", "NOC_DATA"): {"flow_type": 1},
+    (Fault.OPCODE, "fp", "NOC_DATA"): {"flow_type": 1},
+    (Fault.OPCODE, "bp", "NOC_CTRL"): {"flow_type": 4, "tag_id": 255},
+    (Fault.OPERAND, "fp", "NOC_DATA"): {"tag_id": 1},
     (Fault.OPERAND, "fp", "NOC_CTRL"): {"msg_box": 8},
     (Fault.OPERAND, "bp", "DMA_RD"): {"sram": 8},
     (Fault.OPERAND, "bp", "BARRIER"): {"units": 128},
@@ -75,7 +77,7 @@ WRONG = {
     | {"last_tiles": 1, "row_groups": 1, "group_rows": 2, "last_rows": 2},
     (Fault.TERMS, "bp", "BP_CONV"): {"in_groups": 4095, "group_tiles": 1, "last_tiles": 1}
     | {"row_groups": 3, "group_rows": 1, "last_rows": 1},
-    (Fault.TERMS, "bp", "WG_CONV"): {"samples": 4095, "steps": 33},
+    (Fault.TERMS, "bp", "WG_CONV"): {"samples": 2048, "steps": 64, "out_h": 2, "out_w": 1},
     (Fault.ADDRESS, "fp", "FP_CONV"): {"w_base": 65535},
     (Fault.ADDRESS, "bp", "BP_CONV"): {"out_base": 65535},
     (Fault.ADDRESS, "bp", "WG_CONV"): {"dw_base": 65535},
@@ -185,6 +187,22 @@ async def bus_errors(dut: Any) -> None:
         expected = Fault.BUS if inside * beat < words * width else Fault.NONE
         assert found.fault is expected, found
         assert found.position == (at if expected else 0), found
+
+    # What is queued behind the error does not start; what the decoder finds meanwhile is not told.
+    for case in range(8):
+        mnemonic = ("DMA_RD", "DMA_WR")[case % 2]
+        program = bench.program("fp")
+        transfer = {"sram": 3, "words": 50, "dram": end - 64}
+        at = program.add(mnemonic, transfer, reason="reaches beyond the end of DRAM")
+        for number in range(3):
+            transfer = {"sram": 3, "base": 50, "words": 30, "dram": DATA["fp"][0] + 512 * number}
+            behind = program.add(mnemonic, transfer, reason="never starts")
+        if case >= 4:
+            program.words[behind + 2] = 99
+        program.end()
+        scene = bench.scene(program, dram_bytes=end)
+        found = (await bench.run(scene, f"{mnemonic} behind an error, case {case}"))["fp"]
+        assert (found.fault, found.position) == (Fault.BUS, at), found
 
     # A program that goes on behind the end.
     program = bench.program("fp")
