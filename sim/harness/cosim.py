@@ -56,11 +56,11 @@ class _Runner(Verilator):
 
 
 def build(top: EngineBench, *, waves: bool = False) -> tuple[_Runner, str, Path]:
-    """Emits and Verilates ``top``; a second build of the same Verilog costs only its emission.
+    """Emits and Verilates ``top``; a second build of the same Verilog costs little.
 
     Returns the runner, the name of the top module, and the folder it was built in.
     """
-    emission = emit(top)
+    emission = emit(top, cache=BUILD_ROOT.resolve() / "verilog")
     # Nothing but ports: whatever depends on a signal that may be written from outside is evaluated
     # anew at every change of the clock, which took half of the time.
     public = [

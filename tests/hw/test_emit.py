@@ -181,6 +181,15 @@ class TestModules:
         assert modules["register_width8_formate5m10"].latency == 1
         assert modules["whole"].latency is None
 
+    def test_a_cache_spares_yosys(self, tmp_path, monkeypatch):
+        component = Storage(depth=64)
+        expected = emit(component).texts
+        assert emit(component, cache=tmp_path / "kept").texts == expected
+        monkeypatch.setattr("hw.verilog.subprocess.run", None)
+        assert emit(component, cache=tmp_path / "kept").texts == expected
+        with pytest.raises(TypeError):
+            emit(Storage(depth=32), cache=tmp_path / "kept")
+
     def test_zeroed_memories_take_a_line(self):
         text = emit(Storage(depth=4096)).texts["storage_depth4096_init0"]
         assert "reg [7:0] words [4095:0];" in text

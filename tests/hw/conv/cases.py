@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import combinations, pairwise
 
 import numpy as np
+import pytest
 
 from hw.arith.format import Float
 from hw.conv.lowering import ConvLayer
@@ -41,8 +42,8 @@ SHAPES = [
     ),
     # A ring that one group fills.
     (EngineShape(format=Float(4, 3), lanes=4, pixels=4, rows=16, entries=16, depth=16), 35, 4),
-    # Full size.
-    (EngineShape(lanes=16, pixels=16), 7, 5),
+    # Full size, which the tests of the core have, too.
+    pytest.param(EngineShape(lanes=16, pixels=16), 7, 5, marks=pytest.mark.slow),
 ]
 """Shapes of the engines under test, each with its number of cases and its seed."""
 

@@ -13,11 +13,11 @@ from tests.hw.dma.bench import DmaBench
 @pytest.mark.parametrize(
     ("bus_bits", "widths", "burst_beats", "outstanding", "cases", "axi_cases", "seed"),
     [
-        (32, (16, 32, 256, 1024), 16, 4, 250, 40, 1),
+        (32, (16, 32, 256, 1024), 16, 4, 120, 20, 1),
         # Bursts as long as AXI has them: a page at most.
-        (64, (8, 16, 64, 128, 512), 256, 4, 250, 40, 2),
-        (256, (16, 64, 256, 512, 1024), 16, 4, 250, 40, 3),
-        (1024, (16, 256, 512, 1024), 8, 5, 250, 40, 4),
+        (64, (8, 16, 64, 128, 512), 256, 4, 120, 20, 2),
+        (256, (16, 64, 256, 512, 1024), 16, 4, 120, 20, 3),
+        (1024, (16, 256, 512, 1024), 8, 5, 120, 20, 4),
         # One beat after the other: no figures of throughput.
         (32, (32, 64), 1, 1, 100, 10, 5),
     ],

@@ -32,8 +32,8 @@ def launch(settings: BenchSettings, test_module: str) -> None:
         ("grad", 2, 1, 4, Float(5, 2), True),
         ("soma", 2, 1, 4, Float(5, 2), True),
         ("grad", 2, 2, 8, Float(4, 3), True),
-        ("soma", 16, 4, 16, FP16, True),
-        ("grad", 16, 4, 16, FP16, True),
+        pytest.param("soma", 16, 4, 16, FP16, True, marks=pytest.mark.slow),
+        pytest.param("grad", 16, 4, 16, FP16, True, marks=pytest.mark.slow),
     ],
 )
 def test_element_engine_equals_model(name, lanes, pipeline_lanes, pixels, format, brief):

@@ -21,8 +21,8 @@ from tests.hw.wg.cases import DEPTHS
         (FP16, 2, 16, 2, 70, 2),
         (Float(5, 2), 4, 4, 2, 70, 3),
         (Float(4, 3), 4, 8, 4, 35, 4),
-        # Full size.
-        (FP16, 16, 16, 2, 7, 5),
+        # Full size, which the tests of the core have, too.
+        pytest.param(FP16, 16, 16, 2, 7, 5, marks=pytest.mark.slow),
     ],
 )
 def test_equals_model(format, lanes, pixels, dw_lanes, cases, seed):
