@@ -13,13 +13,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hw.control.fetch import PROGRAM_ALIGNMENT
 from hw.memory.loops import COUNT_BITS
 from hw.memory.port import ADDRESS_BITS
 
 __all__ = ["ALIGNMENT", "Allocator", "Axis", "Maps", "Region", "rounded_up", "transfers"]
 
-ALIGNMENT = 256
-"""Regions begin at multiples of so many bytes: more than any bus is wide."""
+ALIGNMENT = PROGRAM_ALIGNMENT
+"""Regions begin at multiples of so many bytes, programs among them: more than any bus is wide."""
 DRAM_BYTES = 1 << 32
 """What an address of the DMA reaches."""
 WORDS_MAX = 1 << ADDRESS_BITS
