@@ -27,6 +27,7 @@ __all__ = [
     "DramConfig",
     "FpSrams",
     "MeshConfig",
+    "NocConfig",
     "SramSize",
     "settings",
 ]
@@ -243,6 +244,29 @@ class DramConfig(Section):
 
 
 @dataclass(frozen=True, kw_only=True)
+class NocConfig(Section):
+    """The network that takes words from core to core."""
+
+    section: ClassVar[str] = "noc"
+
+    flit_bits: int = setting(
+        256, PowerOfTwo(64, 1024), "bits", "what a link takes in a cycle: a word of values"
+    )
+    packet_flits: int = setting(
+        16, PowerOfTwo(1, 64), "flits", "longest packet behind its head: others wait for its end"
+    )
+    buffer_flits: int = setting(
+        4, PowerOfTwo(2, 64), "flits", "buffer of a router behind each of its inputs"
+    )
+    window_packets: int = setting(
+        8, PowerOfTwo(1, 16), "packets", "packets of a sub-core under way: hides the latency"
+    )
+    connections: int = setting(
+        16, PowerOfTwo(1, 256), "tags", "places of a sub-core in its table of connections"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class SramSize:
     """What one SRAM is made of: ``banks`` memories of ``bank_words`` words each."""
 
@@ -285,6 +309,7 @@ class ChipConfig:
     mesh: MeshConfig = MeshConfig()
     clocks: Clocks = Clocks()
     dram: DramConfig = DramConfig()
+    noc: NocConfig = NocConfig()
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not re.fullmatch(r"\w[\w.+-]*", self.name, re.ASCII):
@@ -306,6 +331,12 @@ class ChipConfig:
             raise ConfigError(
                 f"dram.burst_beats must be at most {PAGE // beat} for a bus of "
                 f"{self.dram.bus_bits} bits, not {self.dram.burst_beats}"
+            )
+        widest = PSUM_BITS * self.array.lanes // self.noc.flit_bits
+        if widest > self.noc.packet_flits:
+            raise ConfigError(
+                f"noc.packet_flits must be at least {widest}, a word of psums, "
+                f"not {self.noc.packet_flits}"
             )
         for section in (self.fp, self.bp):
             for field in dataclasses.fields(section):

@@ -51,6 +51,7 @@ class Fault(enum.IntEnum):
     FETCH = 9
     BUS = 10
     TIMEOUT = 11
+    CONNECTION = 12
 
     @property
     def text(self) -> str:
@@ -71,6 +72,7 @@ _FAULT_TEXTS = {
     Fault.FETCH: "the bus answered an instruction fetch with an error",
     Fault.BUS: "the bus answered a DMA transfer with an error",
     Fault.TIMEOUT: "nothing has started or ended for as long as the time-out allows",
+    Fault.CONNECTION: "the tag has no connection, or one out of the mesh or to another sub-core",
 }
 
 

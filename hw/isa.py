@@ -22,8 +22,10 @@ from hw.wg.instructions import wg_conv
 __all__ = [
     "BOXES",
     "BOX_MESSAGES",
+    "INNER_ROUTES",
     "LOOP_LEVELS",
     "LOOP_STEPS",
+    "OWN_ROUTES",
     "REGISTERS",
     "ROUTES",
     "SRAMS",
@@ -59,10 +61,20 @@ SRAMS = {
 }
 """SRAMs of each sub-core; the number of one is its place here."""
 ROUTES = {
-    "fp": (("s_out", "fp.s_in"), ("s_out", "bp.s"), ("spike", "bp.s"), ("u", "bp.u")),
-    "bp": (("du", "bp.du_next"), ("w", "fp.w")),
+    "fp": (
+        ("s_out", "fp.s_in"),
+        ("s_out", "bp.s"),
+        ("spike", "bp.s"),
+        ("u", "bp.u"),
+        ("conv_fp", "fp.conv_fp"),
+    ),
+    "bp": (("du", "bp.du_next"), ("w", "fp.w"), ("conv_bp", "bp.conv_bp")),
 }
-"""NOC_DATA inside the core: an SRAM of the own sub-core, and where to, by ``data_type``."""
+"""NOC_DATA: an SRAM of the own sub-core, and where to, by ``data_type``."""
+INNER_ROUTES = {"fp": 4, "bp": 2}
+"""The first so many of them are also there inside of the core: all but those of psums."""
+OWN_ROUTES = {"fp": (1, 1, 2, 3), "bp": ()}
+"""What a MULTICAST does besides: the inner route of each, by ``data_type``."""
 
 
 @functools.cache
@@ -87,7 +99,14 @@ def instruction_set(shape: IsaShape, subcore: str) -> dict[str, Instruction]:
     common = (
         dma_rd(0x09, shape, subcore, SRAMS[subcore]),
         dma_wr(0x0A, shape, subcore, SRAMS[subcore]),
-        noc_data(0x0B, shape, subcore, ROUTES[subcore]),
+        noc_data(
+            0x0B,
+            shape,
+            subcore,
+            ROUTES[subcore],
+            inner=INNER_ROUTES[subcore],
+            own=OWN_ROUTES[subcore],
+        ),
         noc_ctrl(0x0C, BOXES),
         barrier(0x0F, UNITS[subcore], BOXES),
         loop(0x10, REGISTERS, LOOP_STEPS),

@@ -108,9 +108,9 @@ def map_operands(name: str, what: str, strides: Iterable[str]) -> tuple[Operand,
     )
 
 
-def choices(kind: type[enum.Enum]) -> str:
-    """What the values of an operand mean: the members of an enumeration."""
-    return ", ".join(f"{item.value} {item.name}" for item in kind)
+def choices(members: Iterable[enum.Enum]) -> str:
+    """What the values of an operand mean: members of an enumeration, or all of it."""
+    return ", ".join(f"{item.value} {item.name}" for item in members)
 
 
 def numbered(things: Iterable[str]) -> str:

@@ -18,6 +18,7 @@ from hw.config import (
     DramConfig,
     FpSrams,
     MeshConfig,
+    NocConfig,
 )
 from hw.setting import ConfigError, Whole
 
@@ -62,6 +63,7 @@ PRESETS = {
             mesh=MeshConfig(columns=2, rows=1),
             clocks=Clocks(core_mhz=100, noc_mhz=133),
             dram=DramConfig(bus_bits=64),
+            noc=NocConfig(flit_bits=64, packet_flits=8),
         ),
     )
 }

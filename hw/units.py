@@ -95,9 +95,9 @@ def _element(kind: ElementKind) -> UnitRegisters:
 
 
 def _noc() -> UnitRegisters:
-    """A copy (``moves``), or what NOC_CTRL asks for."""
+    """A copy (``moves``), or what NOC_CTRL asks for, over the connection of ``copy``."""
     copy = _flat(CopyCommand)
-    control = {"moves": 1, "flow_type": 2, "msg_box": 3}
+    control = {"moves": 1, "flow_type": 3, "msg_box": 3}
     command = data.StructLayout({"copy": CopyCommand, **control})
 
     def expand(values: Mapping[str, Any]) -> Nested:

@@ -27,7 +27,7 @@ from sim.harness.bench import STALL_BITS
 from sim.harness.dram import LATENCY_BITS, Dram
 from sim.harness.driver import PERIOD_NS, backdoor
 from sim.harness.recorder import TIME_BITS, Recorder
-from sim.model.machine.core import Outcome
+from sim.model.machine.controller import Outcome
 from sim.model.machine.memories import Memories
 
 __all__ = ["CoreBench", "CoreDriver"]

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from hw.config import ChipConfig
 from sim.harness.core import CoreBench
 from sim.harness.cosim import run
-from sim.model.machine.core import Outcome
+from sim.model.machine.controller import Outcome
 
 __all__ = ["LEAST_DRAM", "SOCKET", "CoreRequest", "CoreRun", "CoreSession"]
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from hw.isa import IsaShape
 from sim.harness.core import CoreBench, CoreDriver
 from sim.harness.session import LEAST_DRAM
-from sim.model.machine.core import Outcome
+from sim.model.machine.controller import Outcome
 from tests.hw.core.chips import CHIPS
 from tests.hw.core.draw import Draw
 from tests.hw.core.scene import PROGRAM_BYTES, Expected, Scene, serial_program

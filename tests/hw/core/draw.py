@@ -10,7 +10,7 @@ from hw.config import ChipConfig
 from hw.conv.lowering import bp_operands, fp_operands
 from hw.conv.shape import EngineShape
 from hw.instruction import Instruction, ProgramError
-from hw.isa import ROUTES, SRAMS, IsaShape, instruction_set
+from hw.isa import INNER_ROUTES, ROUTES, SRAMS, IsaShape, instruction_set
 from hw.memory.place import Place
 from hw.neuron.command import Destination, Operation, Source
 from hw.neuron.lowering import Area, ElementOperands
@@ -271,7 +271,7 @@ class Draw:
         }
 
     def noc_data(self, subcore: str) -> Operands:
-        route = self._whole(0, len(ROUTES[subcore]) - 1)
+        route = self._whole(0, INNER_ROUTES[subcore] - 1)
         here, there = ROUTES[subcore][route]
         ends = self.config.srams[f"{subcore}.{here}"].words, self.config.srams[there].words
         rows = self._whole(1, 4)

@@ -16,8 +16,8 @@ def slow(random: np.random.Generator, subcore: str, unit: str | None) -> Callabl
 
     def order(work: list) -> None:
         random.shuffle(work)
-        late = [each for each in work if (each[0].name, each[1]) == (subcore, unit)]
-        others = [each for each in work if (each[0].name, each[1]) != (subcore, unit)]
+        late = [each for each in work if (each[1].name, each[2]) == (subcore, unit)]
+        others = [each for each in work if (each[1].name, each[2]) != (subcore, unit)]
         work[:] = others * 12 + late
 
     return order
