@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import or_
+
 from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import data, enum
 from amaranth.lib.memory import Memory
@@ -36,8 +39,9 @@ class Controller(EmitOnce):
     """Fetches, decodes and checks instructions, and starts each when what it waits for is done.
 
     An instruction that is refused stops the program there: those in front of it are completed,
-    it and all behind it do nothing. After a bus error of a DMA, and when nothing has started or
-    ended for ``timeout`` cycles, nothing that is not at work yet is started either.
+    it and all behind it do nothing. After a bus error of a DMA, what goes out of the core without a
+    connection, and when nothing has started or ended for ``timeout`` cycles, nothing that is not at
+    work yet is started either.
 
     Parameters
     ----------
@@ -59,10 +63,12 @@ class Controller(EmitOnce):
         A start is accepted in this cycle.
     signal : In(8), full : Out(8)
         Put a message in boxes, unless they are full.
+    waiting : Out(8)
+        Empty boxes that an instruction waits for.
     <unit>_start : Out(1), <unit>_command : Out(command), <unit>_done : In(1)
         To the engines.
     error : In(units)
-        Beside ``done``: the bus answered with an error.
+        Beside ``done``: the bus answered with an error; of ``noc``, that there is no connection.
     bus : Out(AxiRead)
         Program words.
     """
@@ -88,6 +94,7 @@ class Controller(EmitOnce):
                 "begins": Out(1),
                 "signal": In(BOXES),
                 "full": Out(BOXES),
+                "waiting": Out(BOXES),
                 **members,
                 "error": In(len(self._units)),
                 "bus": Out(AxiRead(data_bits=bus_bits)),
@@ -147,7 +154,10 @@ class Controller(EmitOnce):
                 *(slot.outstanding[other].eq(each.count) for other, each in enumerate(slots)),
             ]
         held, busy = Cat(slot.count.any() for slot in slots), Cat(slot.busy for slot in slots)
-        m.d.comb += decoder.idle.eq(~held.any())
+        m.d.comb += [
+            decoder.idle.eq(~held.any()),
+            self.waiting.eq(reduce(or_, (slot.waiting for slot in slots)) & ~messages),
+        ]
 
         for box in range(BOXES):
             level = Signal(range(BOX_MESSAGES + 1), name=f"box_{box}")
@@ -173,7 +183,13 @@ class Controller(EmitOnce):
         among = Mux(erring.any(), erring, held)
         oldest = self._positions(m, decoder, slots, among)
         with m.If(erring.any()):
-            m.d.comb += [fault.eq(Fault.BUS), where.eq(oldest), freezes.eq(running)]
+            # The unit noc is the last one: with others, it is they who are told.
+            bus = Cat(erring[: self._units.index("noc")]).any()
+            m.d.comb += [
+                fault.eq(Mux(bus, Fault.BUS, Fault.CONNECTION)),
+                where.eq(oldest),
+                freezes.eq(running),
+            ]
         with m.Elif(still):
             m.d.comb += [
                 fault.eq(Fault.TIMEOUT),

@@ -56,8 +56,9 @@ class Slot(EmitOnce):
         only while ``clear_of_waits``.
     outstanding : In(units x 2), completed : In(units)
         Of all units of the sub-core.
-    messages : In(8), takes : Out(8)
-        Boxes with a message, and out of which one is taken.
+    messages : In(8), takes : Out(8), waiting : Out(8)
+        Boxes with a message; out of which one is taken; and out of which one will be, when what the
+        engine's next instruction waits for is there.
     frozen : In(1)
         Start nothing.
     free, clear_of_waits, busy : Out(1), count : Out(2)
@@ -89,6 +90,7 @@ class Slot(EmitOnce):
                 "completed": In(units),
                 "messages": In(BOXES),
                 "takes": Out(BOXES),
+                "waiting": Out(BOXES),
                 "frozen": In(1),
                 "free": Out(1),
                 "clear_of_waits": Out(1),
@@ -154,6 +156,7 @@ class Slot(EmitOnce):
                 & ~self.frozen
             ),
             self.takes.eq(Mux(launch, left_boxes, 0)),
+            self.waiting.eq(Mux(held, left_boxes, 0)),
         ]
         with m.If(self.reset | moves):
             m.d.sync += behind.eq(0)

@@ -14,6 +14,9 @@ from hw.core.subcore import SubCore
 from hw.dma.arbiter import AxiReadArbiter, AxiWriteArbiter
 from hw.dma.axi import AxiBus
 from hw.isa import UNITS
+from hw.noc.flit import COORDINATE_BITS
+from hw.noc.packet import NetworkPort
+from hw.noc.table import Extent
 
 __all__ = ["Core", "counter_names"]
 
@@ -28,7 +31,7 @@ def counter_names(subcores: Iterable[SubCore]) -> dict[str, tuple[str, ...]]:
 
 
 class Core(EmitOnce):
-    """Everything of a core but its router.
+    """Everything of a core but its routers.
 
     Parameters
     ----------
@@ -42,6 +45,11 @@ class Core(EmitOnce):
         The units that are at work, those of sub-core FP first: for a profiler, or for lamps.
     dram : Out(AxiBus)
         Ids tell the clients apart: programs and data of both sub-cores.
+    x, y : In(4), extent : In(Extent)
+        Where the core is in the whole mesh, and how large that is; constant. With an extent of 0
+        nothing leaves the core.
+    network : Out(NetworkPort) x 2
+        Of the FP and of the BP sub-core, in the core's clock.
     """
 
     def __init__(self, *, config: ChipConfig):
@@ -52,6 +60,10 @@ class Core(EmitOnce):
                 "irq": Out(1),
                 "working": Out(sum(len(units) for units in UNITS.values())),
                 "dram": Out(AxiBus(data_bits=config.dram.bus_bits, id_bits=2)),
+                "x": In(COORDINATE_BITS),
+                "y": In(COORDINATE_BITS),
+                "extent": In(Extent),
+                "network": Out(NetworkPort(flit_bits=config.noc.flit_bits)).array(len(UNITS)),
             },
             config=config,
         )
@@ -71,6 +83,7 @@ class Core(EmitOnce):
         subcores = {name: SubCore(config=self._config, subcore=name) for name in UNITS}
         m.submodules.host = host = HostPort(counters=counter_names(subcores.values()))
         connect(m, flipped(self.host), host.bus)
+        m.d.comb += [host.x.eq(self.x), host.y.eq(self.y), host.extent.eq(self.extent)]
         m.d.comb += self.irq.eq(host.irq)
         m.d.comb += self.working.eq(Cat(subcore.working for subcore in subcores.values()))
         for number, (name, subcore) in enumerate(subcores.items()):
@@ -86,7 +99,12 @@ class Core(EmitOnce):
                 getattr(host, name).eq(subcore.status),
                 subcore.messages.eq(there.signals),
                 subcore.full.eq(there.messages_full),
-                subcore.other_status.eq(there.status.overflow | there.status.invalid),
+                subcore.other_found.eq(there.found),
+                subcore.x.eq(self.x),
+                subcore.y.eq(self.y),
+                subcore.extent.eq(self.extent),
+                subcore.connect.eq(host.connect[number]),
+                subcore.entry.eq(host.entry),
                 *(
                     getattr(host, f"{name}_{unit}").eq(getattr(subcore, unit))
                     for unit in UNITS[name]
@@ -95,6 +113,7 @@ class Core(EmitOnce):
             for member in subcore.signature.members:
                 if member.endswith("_out"):
                     connect(m, getattr(subcore, member), getattr(there, f"{member[:-4]}_in"))
+            connect(m, subcore.network, flipped(self.network[number]))
 
         bus_bits = self._config.dram.bus_bits
         m.submodules.reads = reads = AxiReadArbiter(

@@ -16,6 +16,8 @@ from hw.counters import COUNTER_BITS
 from hw.dma.axi import ADDRESS_BITS as DRAM_BITS
 from hw.dma.select import WordTree
 from hw.isa import UNITS
+from hw.noc.flit import COORDINATE_BITS
+from hw.noc.table import ConnectionWrite, Extent
 
 __all__ = ["HOST_ADDRESS_BITS", "AxiLite", "HostPort"]
 
@@ -68,6 +70,10 @@ class HostPort(EmitOnce):
     bus : In(AxiLite), irq : Out(1)
     start : Out(2), clear_counters : Out(1)
         High for one cycle.
+    connect : Out(2), entry : Out(ConnectionWrite)
+        To the table of connections of a sub-core.
+    x, y : In(4), extent : In(Extent)
+        Where the core is; constant.
     origin, fp_program, bp_program : Out(40), timeout : Out(32)
     fp, bp : In(SubCoreStatus)
     <unit> : In(struct of 40-bit counters)
@@ -81,6 +87,11 @@ class HostPort(EmitOnce):
                 "irq": Out(1),
                 "start": Out(2),
                 "clear_counters": Out(1),
+                "connect": Out(len(UNITS)),
+                "entry": Out(ConnectionWrite),
+                "x": In(COORDINATE_BITS),
+                "y": In(COORDINATE_BITS),
+                "extent": In(Extent),
                 "origin": Out(DRAM_BITS),
                 "fp_program": Out(DRAM_BITS),
                 "bp_program": Out(DRAM_BITS),
@@ -112,6 +123,7 @@ class HostPort(EmitOnce):
             "timeout": self.timeout,
             "origin_low": origin[:WORD_BITS],
             "origin_high": origin[WORD_BITS:],
+            "place": Cat(self.x, self.y, self.extent.columns, Signal(3), self.extent.rows),
         }
         for subcore, status in statuses.items():
             readable |= {
@@ -124,6 +136,9 @@ class HostPort(EmitOnce):
                     status.invalid,
                 ),
                 f"{subcore}_position": status.position << 2,
+                f"{subcore}_waits": Cat(
+                    status.waits.tag_id, status.waits.answer, Signal(7), status.waits.boxes
+                ),
             }
         # Read: the address is registered, then the word, in two steps for the many counters.
         wanted, asked, found = Signal(HOST_ADDRESS_BITS), Signal(), Signal(WORD_BITS)
@@ -179,7 +194,7 @@ class HostPort(EmitOnce):
             "origin_high": [origin[WORD_BITS:].eq(word)],
             **{f"{name}_program": [signal.eq(word)] for name, signal in programs.items()},
         }
-        m.d.sync += [self.start.eq(0), self.clear_counters.eq(0)]
+        m.d.sync += [self.start.eq(0), self.clear_counters.eq(0), self.connect.eq(0)]
         cleared = Signal(len(pending))
         accepted = writes & whole & (place[:2] == 0)
         with m.Switch(place[2:]):
@@ -192,6 +207,12 @@ class HostPort(EmitOnce):
                 m.d.comb += written.eq(1)
                 with m.If(accepted):
                     m.d.sync += [self.start.eq(word), self.clear_counters.eq(word[-1])]
+            with m.Case(address["connect"] >> 2):
+                m.d.comb += written.eq(1)
+                with m.If(accepted):
+                    entry = self.entry.as_value()
+                    own = word[len(entry)]
+                    m.d.sync += [entry.eq(word), self.connect.eq(Cat(~own, own))]
             with m.Case(address["interrupt"] >> 2):
                 m.d.comb += [written.eq(1), cleared.eq(Mux(accepted, word, 0))]
         with m.If(writes):

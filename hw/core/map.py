@@ -39,6 +39,13 @@ def _of_subcore(subcore: str, base: int) -> tuple[HostRegister, ...]:
             "r",
             "bytes from the beginning of the program to the instruction that it stopped at",
         ),
+        HostRegister(
+            f"{subcore}_waits",
+            base + 12,
+            "r",
+            "what it waits for, or waited for when it stopped; bits 0-7: a tag, which counts if "
+            "bit 8 is set: something over this connection is not replied to; 16-23: message boxes",
+        ),
     )
 
 
@@ -50,6 +57,20 @@ REGISTERS = (
     HostRegister("timeout", 0x10, "rw", "cycles without anything starting or ending, from 1"),
     HostRegister("origin_low", 0x18, "rw", "where all addresses in DRAM count from"),
     HostRegister("origin_high", 0x1C, "rw", "bits 32-39 of it; a multiple of 4096"),
+    HostRegister(
+        "connect",
+        0x20,
+        "w",
+        "gives a tag its connection; bits 0-7: tag; 8-11, 12-15: column and row of the core at the "
+        "other end; 16: 0 for its FP, 1 for its BP sub-core; 17: 1, or 0 for no connection; 18: 0 "
+        "for a tag of the own FP, 1 for one of the own BP sub-core",
+    ),
+    HostRegister(
+        "place",
+        0x24,
+        "r",
+        "bits 0-3, 4-7: column and row of the core; 8-12, 16-20: columns and rows of the mesh",
+    ),
     *_of_subcore("fp", 0x40),
     *_of_subcore("bp", 0x60),
 )

@@ -7,8 +7,18 @@ from amaranth.lib import data
 from hw.control.alu import FAULT_BITS
 from hw.control.controller import Progress
 from hw.control.fetch import POSITION_BITS
+from hw.isa import BOXES
+from hw.noc.instructions import TAG_BITS
 
-__all__ = ["SubCoreStatus"]
+__all__ = ["SubCoreStatus", "Waits"]
+
+
+class Waits(data.Struct):
+    """What a sub-core waits for, or waited for when it stopped."""
+
+    tag_id: TAG_BITS
+    answer: 1  # something over this connection is not replied to
+    boxes: BOXES  # message boxes that instructions wait for
 
 
 class SubCoreStatus(data.Struct):
@@ -19,3 +29,4 @@ class SubCoreStatus(data.Struct):
     position: POSITION_BITS
     overflow: 1
     invalid: 1
+    waits: Waits

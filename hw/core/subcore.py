@@ -17,14 +17,20 @@ from hw.dma.read import DmaRead
 from hw.dma.write import DmaWrite
 from hw.engine import Engine
 from hw.fp.engine import FpEngine
-from hw.isa import BOXES, ROUTES, SRAMS, UNITS, Control, IsaShape
+from hw.isa import BOXES, INNER_ROUTES, OWN_ROUTES, ROUTES, SRAMS, UNITS, Control, IsaShape
 from hw.memory.nonzero import NonzeroMap
 from hw.memory.port import WritePort
 from hw.memory.shared import SharedSram
 from hw.neuron.grad import GradEngine
 from hw.neuron.soma import SomaEngine
 from hw.neuron.update import UpdateEngine
-from hw.noc.copy import CopyEngine
+from hw.noc.control import NocControl
+from hw.noc.copy import CopyEngine, Route
+from hw.noc.flit import COORDINATE_BITS
+from hw.noc.instructions import Flow
+from hw.noc.interface import NetworkInterface
+from hw.noc.packet import NetworkPort, word_flits
+from hw.noc.table import ConnectionWrite, Extent
 from hw.wg.engine import WgEngine
 
 __all__ = ["SubCore"]
@@ -59,9 +65,19 @@ def _engines(config: ChipConfig, subcore: str) -> dict[str, Engine]:
     sizes = {name: config.srams[f"{subcore}.{name}"] for name in SRAMS[subcore]}
     memories = tuple((name, size.width, size.granules) for name, size in sizes.items())
     routes = []
-    for source, destination in ROUTES[subcore]:
-        size = config.srams[destination]
-        routes.append((source, _port(destination), size.width, size.granules))
+    for number, (source, destination) in enumerate(ROUTES[subcore]):
+        size, noc = config.srams[destination], config.noc
+        inner = number < INNER_ROUTES[subcore]
+        routes.append(
+            Route(
+                source,
+                _port(destination) if inner else "",
+                size.width,
+                size.granules,
+                packet_words=noc.packet_flits // word_flits(size.width, noc.flit_bits),
+                own=OWN_ROUTES[subcore][number] if inner and OWN_ROUTES[subcore] else None,
+            )
+        )
     made: dict[str, Engine] = {}
     for unit in UNITS[subcore]:
         if unit in COMPUTES:
@@ -98,8 +114,14 @@ class SubCore(EmitOnce):
         Messages for boxes of the other sub-core, and which of those are full.
     messages : In(8), messages_full : Out(8)
         The same the other way round.
-    other_status : In(1)
-        The other sub-core has set overflow or invalid.
+    found : Out(1), other_found : In(1)
+        Overflow or invalid is set here, or somewhere from where it was told; and the same of the
+        other sub-core.
+    x, y : In(4), extent : In(Extent)
+        Where the core is in the whole mesh, and how large that is; constant.
+    connect : In(1), entry : In(ConnectionWrite)
+        To the table of connections.
+    network : Out(NetworkPort)
     <sram>_out : Out(WritePort), <sram>_in : In(WritePort)
         What NOC_DATA writes in the other sub-core, and the other one in this.
     read_bus : Out(AxiRead), write_bus : Out(AxiWrite)
@@ -129,7 +151,14 @@ class SubCore(EmitOnce):
                 "full": In(BOXES),
                 "messages": In(BOXES),
                 "messages_full": Out(BOXES),
-                "other_status": In(1),
+                "found": Out(1),
+                "other_found": In(1),
+                "x": In(COORDINATE_BITS),
+                "y": In(COORDINATE_BITS),
+                "extent": In(Extent),
+                "connect": In(1),
+                "entry": In(ConnectionWrite),
+                "network": Out(NetworkPort(flit_bits=config.noc.flit_bits)),
                 **{f"{sram}_out": Out(port) for sram, port in self._outward.items()},
                 **{f"{sram}_in": In(port) for sram, port in self._inward.items()},
                 "read_bus": Out(AxiRead(data_bits=bus_bits, id_bits=1)),
@@ -147,7 +176,7 @@ class SubCore(EmitOnce):
     def _ports_from(self, source: str, target: str) -> dict[str, WritePort]:
         """Ports by which NOC_DATA of ``source`` writes SRAMs of ``target``."""
         ports = {}
-        for _, destination in ROUTES[source]:
+        for _, destination in ROUTES[source][: INNER_ROUTES[source]]:
             if destination.startswith(f"{target}."):
                 size = self._config.srams[destination]
                 port = WritePort(width=size.width, granules=size.granules)
@@ -166,7 +195,6 @@ class SubCore(EmitOnce):
             controller.start.eq(self.start),
             controller.program.eq(self.program),
             controller.timeout.eq(self.timeout),
-            controller.signal.eq(self.messages),
             self.messages_full.eq(controller.full),
             self.status.progress.eq(controller.progress),
             self.status.fault.eq(controller.fault),
@@ -191,8 +219,7 @@ class SubCore(EmitOnce):
                 engine.command.eq(getattr(controller, f"{unit}_command")),
                 getattr(controller, f"{unit}_done").eq(engine.done),
             ]
-        self._control(m, controller)
-        self._memories(m)
+        self._memories(m, self._network(m, controller))
 
         m.submodules.bus = bus = AxiReadArbiter(clients=2, data_bits=self._config.dram.bus_bits)
         connect(m, controller.bus, bus.clients[0])
@@ -201,44 +228,93 @@ class SubCore(EmitOnce):
         connect(m, self._engines["write"].bus, flipped(self.write_bus))
         return m
 
-    def _control(self, m: Module, controller: Controller):
-        """NOC_CTRL, which shares its unit with the copies of NOC_DATA, and the statuses."""
+    def _network(self, m: Module, controller: Controller):
+        """The unit of NOC_DATA and NOC_CTRL, and what takes both out of the core."""
         copy, command = self._engines["noc"], controller.noc_command
-        asked, given_up = Signal(), Signal()
-        flow = command.flow_type
-        box = Signal(BOXES)
-        acts, waits = Signal(), Signal()
+        m.submodules.network_interface = network = NetworkInterface(
+            config=self._config, subcore=self._subcore
+        )
+        m.submodules.noc_control = control = NocControl()
+        running = controller.progress == Progress.RUNNING
+        leaves, goes, refused = Signal(), Signal(), Signal()
         m.d.comb += [
+            leaves.eq(
+                Mux(
+                    command.moves,
+                    command.copy.flow != Flow.CORE.value,
+                    command.flow_type >= Control.REMOTE_SIGNAL.value,
+                )
+            ),
+            goes.eq(controller.noc_start & (network.connected | ~leaves)),
             copy.command.eq(command.copy),
-            copy.start.eq(controller.noc_start & command.moves),
-            box.eq(1 << command.msg_box),
-            waits.eq((flow == Control.SIGNAL.value) & (box & self.full).any()),
-            acts.eq(asked & ~waits & ~given_up),
-            # A message that has found no room until the program stopped is not sent any more.
-            given_up.eq(asked & (controller.progress != Progress.RUNNING)),
-            controller.noc_done.eq(copy.done | acts | given_up),
-            self.signals.eq(Mux(acts & (flow == Control.SIGNAL.value), box, 0)),
+            copy.start.eq(goes & command.moves),
+            copy.pending.eq(network.pending),
+            control.start.eq(goes & ~command.moves),
+            control.flow_type.eq(command.flow_type),
+            control.msg_box.eq(command.msg_box),
+            control.running.eq(running),
+            control.full.eq(self.full),
+            control.pending.eq(network.pending),
+            self.signals.eq(control.signals),
+            controller.noc_done.eq(copy.done | control.done | refused),
+            controller.error[list(self._engines).index("noc")].eq(refused),
+            network.x.eq(self.x),
+            network.y.eq(self.y),
+            network.extent.eq(self.extent),
+            network.write.eq(self.connect),
+            network.entry.eq(self.entry),
+            network.tag_id.eq(command.copy.tag_id),
+            network.moves.eq(command.moves),
+            network.route.eq(command.copy.route),
+            network.asks.eq(control.asks),
+            network.kind.eq(control.kind),
+            network.box.eq(command.msg_box),
+            network.found.eq(self.found | self.other_found),
+            network.give_up.eq(control.give_up),
+            network.full.eq(controller.full),
+            network.messages.eq(self.messages),
+            controller.signal.eq(self.messages | network.signal),
         ]
-        m.d.sync += asked.eq((controller.noc_start & ~command.moves) | (asked & ~acts & ~given_up))
+        connect(m, copy.network, network.words)
+        connect(m, network.network, flipped(self.network))
+        m.d.sync += refused.eq(controller.noc_start & leaves & ~network.connected)
 
-        clear = controller.begins | (acts & (flow == Control.CLEAR.value))
-        for name in ("overflow", "invalid"):
-            raised = Cat(getattr(engine, name) for engine in self._engines.values()).any()
-            status = getattr(self.status, name)
-            with m.If(raised):
+        # What is waited for, for the host to read when that has lasted too long.
+        at_work, waits = Signal(), self.status.waits
+        m.d.sync += at_work.eq(controller.noc_start | (at_work & ~controller.noc_done))
+        with m.If(running):
+            m.d.sync += [
+                waits.tag_id.eq(command.copy.tag_id),
+                waits.answer.eq(at_work & leaves),
+                waits.boxes.eq(controller.waiting),
+            ]
+        self._statuses(m, controller, network, control)
+        return network
+
+    def _statuses(self, m: Module, controller: Controller, network, control: NocControl):
+        """Overflow and invalid, of this sub-core and of those that have told of theirs."""
+        received = Signal()
+        clear = controller.begins | control.clears
+        raised = {
+            name: Cat(getattr(engine, name) for engine in self._engines.values()).any()
+            for name in ("overflow", "invalid")
+        }
+        statuses = [(getattr(self.status, name), sets) for name, sets in raised.items()]
+        for status, sets in (*statuses, (received, network.received)):
+            with m.If(sets):
                 m.d.sync += status.eq(1)
             with m.Elif(clear):
                 m.d.sync += status.eq(0)
+        m.d.comb += self.found.eq(self.status.overflow | self.status.invalid | received)
         if "wu" in self._engines:
-            found = Signal()
+            inhibit = Signal()
             with m.If(controller.begins):
-                m.d.sync += found.eq(0)
-            with m.Elif(acts & (flow == Control.COLLECT.value)):
-                own = self.status.overflow | self.status.invalid
-                m.d.sync += found.eq(own | self.other_status)
-            m.d.comb += self._engines["wu"].command.inhibit.eq(found)
+                m.d.sync += inhibit.eq(0)
+            with m.Elif(control.collects):
+                m.d.sync += inhibit.eq(self.found | self.other_found)
+            m.d.comb += self._engines["wu"].command.inhibit.eq(inhibit)
 
-    def _memories(self, m: Module):
+    def _memories(self, m: Module, network: NetworkInterface):
         """An SRAM for each size, with the ports of all that read or write it."""
         reads: dict[str, list] = {name: [] for name in SRAMS[self._subcore]}
         writes: dict[str, list] = {name: [] for name in SRAMS[self._subcore]}
@@ -259,6 +335,8 @@ class SubCore(EmitOnce):
                     (reads if kind == "read" else writes)[sram].append(port)
         for name in self._inward:
             writes[name].append(flipped(getattr(self, f"{name}_in")))
+        for name in network.incoming:
+            writes[name].append(getattr(network, f"{name}_write"))
         for name in SRAMS[self._subcore]:
             size = self._config.srams[f"{self._subcore}.{name}"]
             m.submodules[f"sram_{name}"] = sram = SharedSram(

@@ -6,10 +6,7 @@ from dataclasses import dataclass
 
 from hw.isa import UNITS
 
-__all__ = ["PLACE_BITS", "Connection", "Place"]
-
-PLACE_BITS = 4
-"""Bits of a column, and of a row: a mesh has 16 of each at most, over all its chips."""
+__all__ = ["Connection", "Place"]
 
 Place = tuple[int, int]
 """Column and row of a core, from the north-west corner of the mesh."""
@@ -25,3 +22,9 @@ class Connection:
     def __post_init__(self) -> None:
         if self.subcore not in UNITS:
             raise ValueError(f"subcore must be one of {', '.join(UNITS)}, not {self.subcore!r}")
+
+    def word(self, tag: int, own: str) -> int:
+        """What the host writes to ``connect`` to give it to a tag of the own sub-core ``own``."""
+        (x, y), order = self.place, list(UNITS)
+        ends = x << 8 | y << 12 | order.index(self.subcore) << 16
+        return tag | ends | 1 << 17 | order.index(own) << 18

@@ -52,7 +52,8 @@ class EngineBench(EmitOnce):
     """An engine with its SRAMs, which a testbench fills and reads behind the hardware's back.
 
     The engine's members named ``<memory>_read`` and ``<memory>_write`` are connected to one SRAM
-    per ``<memory>``; all its other members become the ports of the bench, beside ``stall``.
+    per ``<memory>``; all its other members become the ports of the bench, beside ``stall``, but for
+    streams, which lead nowhere.
 
     Parameters
     ----------
@@ -69,7 +70,7 @@ class EngineBench(EmitOnce):
         for name, member in engine.signature.members.items():
             if member.is_signature and isinstance(member.signature, (ReadPort, WritePort)):
                 self._ports[name] = member
-            else:
+            elif member.is_port:
                 members[name] = member
         names = {name.rpartition("_")[0] for name in self._ports}
         if names != set(depths):

@@ -45,8 +45,8 @@ async def copy_equals_numpy(dut):
     random = np.random.default_rng(settings.seed)
     driver = EngineDriver(dut, settings.engine(), settings.depths)
     await driver.reset()
-    ports = {f"{here}_read" for here, *_ in settings.routes}
-    ports |= {f"{there}_write" for _, there, *_ in settings.routes}
+    ports = {f"{each.source}_read" for each in settings.routes}
+    ports |= {f"{each.destination}_write" for each in settings.routes}
     contents = {}
     for memory, width in settings.widths.items():
         contents[memory] = random.integers(256, size=(WORDS, width // 8), dtype=np.uint8)

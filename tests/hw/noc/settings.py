@@ -6,7 +6,7 @@ import json
 import os
 from dataclasses import dataclass
 
-from hw.noc.copy import CopyEngine
+from hw.noc.copy import CopyEngine, Route
 
 WORDS = 1024
 """Words of each memory of the bench."""
@@ -17,7 +17,7 @@ VARIABLE = "BENCH_SETTINGS"
 class BenchSettings:
     """An engine, by its routes, and the seed of what it copies."""
 
-    routes: tuple[tuple[str, str, int, int], ...]
+    routes: tuple[Route, ...]
     seed: int
 
     def engine(self) -> CopyEngine:
@@ -27,7 +27,7 @@ class BenchSettings:
     @property
     def widths(self) -> dict[str, int]:
         """Bits of a word of each memory."""
-        return {end: width for *ends, width, _ in self.routes for end in ends}
+        return {end: each.width for each in self.routes for end in each[:2]}
 
     @property
     def depths(self) -> dict[str, int]:
@@ -42,4 +42,4 @@ class BenchSettings:
 def bench_settings() -> BenchSettings:
     """The settings that the test which launched this simulation made."""
     fields = json.loads(os.environ[VARIABLE])
-    return BenchSettings(routes=tuple(map(tuple, fields["routes"])), seed=fields["seed"])
+    return BenchSettings(routes=tuple(Route(*each) for each in fields["routes"]), seed=fields["seed"])

@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from hw.noc.copy import CopyEngine
+from hw.noc.copy import CopyEngine, Route
 from sim.harness.bench import EngineBench
 from sim.harness.cosim import run
 from tests.hw.noc.settings import BenchSettings
@@ -15,15 +15,15 @@ from tests.hw.simulation import simulate
 
 SEED = 4711
 CORE = (
-    ("s_out", "s_in", 256, 16),
-    ("s_out", "bp_s", 256, 16),
-    ("spike", "bp_s", 256, 16),
-    ("u", "bp_u", 256, 16),
+    Route("s_out", "s_in", 256, 16),
+    Route("s_out", "bp_s", 256, 16),
+    Route("spike", "bp_s", 256, 16),
+    Route("u", "bp_u", 256, 16),
 )
 """As in an FP sub-core: memories shared by routes, at either end."""
-UNEQUAL = (("a", "b", 16, 2), ("c", "d", 72, 9), ("a", "e", 16, 1))
+UNEQUAL = (Route("a", "b", 16, 2), Route("c", "d", 72, 9), Route("a", "e", 16, 1))
 """Words of several sizes, one of them no power of two."""
-ONE = (("du", "du_next", 64, 4),)
+ONE = (Route("du", "du_next", 64, 4),)
 
 
 @pytest.mark.parametrize("routes", [CORE, UNEQUAL], ids=["core", "unequal"])
@@ -73,11 +73,11 @@ def test_ready_decides_on_no_request():
         ((), "CopyEngine routes must be 1 to 8, not 0"),
         (ONE * 9, "CopyEngine routes must be 1 to 8, not 9"),
         (
-            (("a", "b", 8, 1), ("a", "c", 16, 1)),
+            (Route("a", "b", 8, 1), Route("a", "c", 16, 1)),
             "CopyEngine routes must agree on the words of a_read",
         ),
         (
-            (("a", "c", 8, 1), ("b", "c", 8, 2)),
+            (Route("a", "c", 8, 1), Route("b", "c", 8, 2)),
             "CopyEngine routes must agree on the words of c_write",
         ),
     ],

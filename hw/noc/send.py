@@ -1,0 +1,177 @@
+"""From words and messages to requests, and the replies that say what has become of them."""
+
+from __future__ import annotations
+
+from amaranth import Module, Mux, Signal
+from amaranth.lib import data, enum, stream
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
+
+from hw.component import EmitOnce
+from hw.isa import BOXES
+from hw.limits import check_whole
+from hw.noc.flit import Destination, flit_layout
+from hw.noc.instructions import TAG_BITS
+from hw.noc.packet import SRAM_BITS, Head, Kind, Reply, outgoing_word, word_flits
+
+__all__ = ["Sender"]
+
+RETRY_BITS = 5
+"""Cycles between a message that found its box full and the next attempt: 2 to this power."""
+
+
+class _Control(enum.Enum, shape=2):
+    """What has become of a message."""
+
+    IDLE = 0
+    ASKED = 1
+    SENT = 2
+    REFUSED = 3
+
+
+class Sender(EmitOnce):
+    """Makes packets of words, and messages, and keeps count of those not replied to.
+
+    A head goes in front of each packet of words, then a flit a cycle. There are at most ``window``
+    packets under way. A message that finds its box full is sent again until it finds room.
+
+    Parameters
+    ----------
+    routes : tuple of (int, int)
+        Of each route: bits of a word, and the number of the SRAM that it goes to.
+    flit_bits : int
+        At least those of a :class:`hw.noc.packet.Head`.
+    window : int
+
+    Members
+    -------
+    here : In(Destination)
+        The sender itself.
+    there : In(Destination), tag_id : In(8)
+        The receiver, held while words or a message are under way.
+    words : In(stream of outgoing_word)
+    asks : In(1), kind : In(Kind), box : In(3), found : In(1)
+        Send a message, for one cycle while nothing is ``pending``; the others are held.
+    pending : Out(1)
+        Something is not replied to yet.
+    give_up : In(1)
+        A message that is refused is not sent again.
+    o : Out(stream of flits), i : In(stream of replies)
+        Replies are taken in each cycle.
+
+    Raises
+    ------
+    ValueError
+        If a head does not fit in a flit, or the window has no room.
+    """
+
+    def __init__(self, *, routes: tuple[tuple[int, int], ...], flit_bits: int, window: int):
+        check_whole("Sender flit_bits", flit_bits, data.Layout.cast(Head).size)
+        check_whole("Sender window", window, 1)
+        self._routes = routes
+        self._flit_bits = flit_bits
+        self._window = window
+        self._width = max(width for width, _ in routes)
+        super().__init__(
+            {
+                "here": In(Destination),
+                "there": In(Destination),
+                "tag_id": In(TAG_BITS),
+                "words": In(stream.Signature(outgoing_word(self._width))),
+                "asks": In(1),
+                "kind": In(Kind),
+                "box": In(ceil_log2(BOXES)),
+                "found": In(1),
+                "pending": Out(1),
+                "give_up": In(1),
+                "o": Out(stream.Signature(flit_layout(flit_bits))),
+                "i": In(stream.Signature(Reply)),
+            },
+            routes=routes,
+            flit_bits=flit_bits,
+            window=window,
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        word, o = self.words.payload, self.o
+        parts = word_flits(self._width, self._flit_bits)
+        part = Signal(max(1, ceil_log2(parts)))
+        last_part, sram = Signal.like(part), Signal(SRAM_BITS)
+        with m.Switch(word.route):
+            for number, (width, target) in enumerate(self._routes):
+                with m.Case(number):
+                    m.d.comb += [
+                        last_part.eq(word_flits(width, self._flit_bits) - 1),
+                        sram.eq(target),
+                    ]
+        # What is presented: a message, the head of a packet, or the next part of a word.
+        control, headed = Signal(_Control), Signal()
+        under_way = Signal(range(self._window + 1))
+        says, room, head, body, goes = Signal(), Signal(), Signal(), Signal(), Signal()
+        m.d.comb += [
+            says.eq(control == _Control.ASKED),
+            room.eq((under_way != self._window) & (control == _Control.IDLE)),
+            head.eq(self.words.valid & word.first & ~headed & room),
+            body.eq(self.words.valid & (headed | ~word.first)),
+            o.valid.eq(says | head | body),
+            goes.eq(o.valid & o.ready),
+            self.words.ready.eq(body & o.ready & (part == last_part)),
+        ]
+        with m.If(goes & head):
+            m.d.sync += headed.eq(1)
+        with m.Elif(goes & body):
+            # The first word of a packet stays behind its head up to its last part.
+            m.d.sync += [
+                headed.eq(headed & (part != last_part)),
+                part.eq(Mux(part == last_part, 0, part + 1)),
+            ]
+
+        fields = Signal(Head)
+        m.d.comb += [
+            fields.destination.eq(self.there),
+            fields.source.eq(self.here),
+            fields.tag_id.eq(self.tag_id),
+            fields.kind.eq(Mux(says, self.kind, Kind.DATA)),
+            fields.sram.eq(sram),
+            fields.address.eq(word.address),
+            fields.box.eq(self.box),
+            fields.found.eq(self.found),
+        ]
+        flits = Signal(parts * self._flit_bits)
+        m.d.comb += flits.eq(word.data)
+        with m.If(body):
+            m.d.comb += [
+                o.payload.payload.eq(flits.word_select(part, self._flit_bits)),
+                o.payload.last.eq(word.last & (part == last_part)),
+            ]
+        with m.Else():
+            m.d.comb += [o.payload.payload.eq(fields), o.payload.last.eq(says)]
+
+        replied, wait = Signal(), Signal(RETRY_BITS)
+        m.d.comb += [
+            self.i.ready.eq(1),
+            replied.eq(self.i.valid & (control == _Control.IDLE)),
+            self.pending.eq((under_way != 0) | (control != _Control.IDLE)),
+        ]
+        m.d.sync += under_way.eq(under_way + (goes & head) - replied)
+        with m.Switch(control):
+            with m.Case(_Control.IDLE):
+                with m.If(self.asks):
+                    m.d.sync += control.eq(_Control.ASKED)
+            with m.Case(_Control.ASKED):
+                with m.If(o.ready):
+                    m.d.sync += control.eq(_Control.SENT)
+            with m.Case(_Control.SENT):
+                m.d.sync += wait.eq(0)
+                with m.If(self.i.valid):
+                    m.d.sync += control.eq(
+                        Mux(self.i.payload.full, _Control.REFUSED, _Control.IDLE)
+                    )
+            with m.Case(_Control.REFUSED):
+                m.d.sync += wait.eq(wait + 1)
+                with m.If(self.give_up):
+                    m.d.sync += control.eq(_Control.IDLE)
+                with m.Elif(wait.all()):
+                    m.d.sync += control.eq(_Control.ASKED)
+        return m
