@@ -29,7 +29,7 @@ YOSYS_JOBS = 2
 """Yosys processes side by side, while Python elaborates the next component."""
 
 DOMAIN_PORTS = {"clk": ClockSignal, "rst": ResetSignal}
-"""Ports that a module has only if something in it is clocked."""
+"""Ports that a module has only if something in it is clocked: ``noc_clk`` is that of domain noc."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,7 +150,7 @@ class Emitter:
         values = {port: value for port, _, value in _members(component)}
         for port in self._modules[name].ports:
             prefix = "i" if port.direction == "input" else "o"
-            value = values[port.name] if port.name in values else DOMAIN_PORTS[port.name]("sync")
+            value = values[port.name] if port.name in values else _domain_signal(port.name)
             connections[f"{prefix}_{port.name}"] = value
         return Instance(name, **connections)
 
@@ -197,6 +197,12 @@ class Emitter:
                     f"two components named {name} must have the same {what}, "
                     f"not {of_first} and {of_second}"
                 )
+
+
+def _domain_signal(port: str) -> Value:
+    """What a port of a clock domain is connected to."""
+    domain, _, kind = port.rpartition("_")
+    return DOMAIN_PORTS[kind](domain or "sync")
 
 
 def _kind(component: EmitOnce) -> str:

@@ -9,7 +9,9 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from hw.component import EmitOnce
 from hw.config import ChipConfig
-from hw.core.host import AxiLite, HostPort
+from hw.control.controller import Progress
+from hw.core.axi_lite import AxiLite
+from hw.core.host import HostPort
 from hw.core.subcore import SubCore
 from hw.dma.arbiter import AxiReadArbiter, AxiWriteArbiter
 from hw.dma.axi import AxiBus
@@ -41,6 +43,8 @@ class Core(EmitOnce):
     -------
     host : In(AxiLite), irq : Out(1)
         Registers: :mod:`hw.core.map`.
+    running : Out(1), stopped : Out(1)
+        One of its programs runs; one was stopped by a fault.
     working : Out(12)
         The units that are at work, those of sub-core FP first: for a profiler, or for lamps.
     dram : Out(AxiBus)
@@ -58,6 +62,8 @@ class Core(EmitOnce):
             {
                 "host": In(AxiLite()),
                 "irq": Out(1),
+                "running": Out(1),
+                "stopped": Out(1),
                 "working": Out(sum(len(units) for units in UNITS.values())),
                 "dram": Out(AxiBus(data_bits=config.dram.bus_bits, id_bits=2)),
                 "x": In(COORDINATE_BITS),
@@ -114,6 +120,12 @@ class Core(EmitOnce):
                 if member.endswith("_out"):
                     connect(m, getattr(subcore, member), getattr(there, f"{member[:-4]}_in"))
             connect(m, subcore.network, flipped(self.network[number]))
+
+        progress = [subcore.status.progress for subcore in subcores.values()]
+        m.d.comb += [
+            self.running.eq(Cat(each == Progress.RUNNING for each in progress).any()),
+            self.stopped.eq(Cat(each == Progress.STOPPED for each in progress).any()),
+        ]
 
         bus_bits = self._config.dram.bus_bits
         m.submodules.reads = reads = AxiReadArbiter(

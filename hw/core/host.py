@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from amaranth import Cat, Module, Mux, Signal
-from amaranth.lib import data, wiring
+from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
 from hw.component import EmitOnce
+from hw.core.axi_lite import HOST_ADDRESS_BITS, OKAY, SLAVE_ERROR, WORD_BITS, AxiLite
 from hw.control.controller import TIMEOUT_BITS, Progress
 from hw.core.map import IDENTITY, REGISTERS, counter_addresses
 from hw.core.status import SubCoreStatus
@@ -19,39 +20,7 @@ from hw.isa import UNITS
 from hw.noc.flit import COORDINATE_BITS
 from hw.noc.table import ConnectionWrite, Extent
 
-__all__ = ["HOST_ADDRESS_BITS", "AxiLite", "HostPort"]
-
-HOST_ADDRESS_BITS = 12
-WORD_BITS = 32
-OKAY, SLAVE_ERROR = 0, 2
-
-
-class AxiLite(wiring.Signature):
-    """AXI4-Lite with words of 32 bits, as the master sees it; ``prot`` is left out."""
-
-    def __init__(self):
-        super().__init__(
-            {
-                "awaddr": Out(HOST_ADDRESS_BITS),
-                "awvalid": Out(1),
-                "awready": In(1),
-                "wdata": Out(WORD_BITS),
-                "wstrb": Out(WORD_BITS // 8),
-                "wvalid": Out(1),
-                "wready": In(1),
-                "bresp": In(2),
-                "bvalid": In(1),
-                "bready": Out(1),
-                "araddr": Out(HOST_ADDRESS_BITS),
-                "arvalid": Out(1),
-                "arready": In(1),
-                "rdata": In(WORD_BITS),
-                "rresp": In(2),
-                "rvalid": In(1),
-                "rready": Out(1),
-            }
-        )
-
+__all__ = ["HostPort"]
 
 class HostPort(EmitOnce):
     """The registers of :data:`hw.core.map.REGISTERS`, and the counters of all units.

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from hw.component import EmitOnce
 from hw.config import ChipConfig
 from hw.core.core import Core, counter_names
-from hw.core.host import AxiLite
+from hw.core.axi_lite import AxiLite
 from hw.core.map import REGISTERS, counter_addresses
 from hw.core.subcore import SubCore
 from hw.dma.axi import ADDRESS_BITS as DRAM_BITS

@@ -1,0 +1,1 @@
+"""A chip: cores on a mesh, in two clock domains, with one host."""
