@@ -7,21 +7,20 @@ from amaranth.sim import Simulator
 __all__ = ["simulate"]
 
 
-def simulate(component, *testbenches, limit: int = 20_000) -> None:
-    """Run all testbenches to their end; fails if that takes more than ``limit`` cycles."""
-    unfinished = len(testbenches)
+def simulate(component, *testbenches, background=(), limit: int = 20_000) -> None:
+    """Run all testbenches to their end; fails if that takes more than ``limit`` cycles.
 
-    def watched(testbench):
-        async def run(ctx):
-            nonlocal unfinished
-            await testbench(ctx)
-            unfinished -= 1
+    Those of ``background`` run beside them, and end with them.
+    """
 
-        return run
+    async def watch(ctx):
+        await ctx.delay(limit * 1e-6)
+        raise AssertionError(f"not done after {limit} cycles")
 
     simulator = Simulator(component)
     simulator.add_clock(1e-6)
     for testbench in testbenches:
-        simulator.add_testbench(watched(testbench))
-    simulator.run_until(limit * 1e-6)
-    assert not unfinished, f"not done after {limit} cycles"
+        simulator.add_testbench(testbench)
+    for testbench in (watch, *background):
+        simulator.add_testbench(testbench, background=True)
+    simulator.run()

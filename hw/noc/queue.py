@@ -1,0 +1,141 @@
+"""The queue behind an input of a router."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth import Cat, Module, Mux, Signal
+from amaranth.lib import stream
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
+
+from hw.component import EmitOnce
+from hw.limits import check_whole
+from hw.noc.flit import COORDINATE_BITS, DESTINATION_BITS, Destination, flit_layout
+from hw.noc.route import Port, choices
+
+__all__ = ["InputQueue", "check_depth"]
+
+
+def check_depth(depth: int) -> int:
+    """``depth``, or a ValueError if no queue has it."""
+    if check_whole("depth", depth, 2) & depth - 1:
+        raise ValueError(f"depth must be a power of two from 2, not {depth!r}")
+    return depth
+
+
+class InputQueue(EmitOnce):
+    """Keeps flits in order, and knows where the packet in front wants to go.
+
+    The route of a packet is worked out as its head comes in and kept beside it, so that ``wants``
+    comes from registers. A flit that comes to an empty queue is in front in the next cycle;
+    throughput is one flit a cycle, whether they are of one packet or of several.
+
+    Parameters
+    ----------
+    payload_bits : int
+    depth : int
+        Flits, a power of two from 2.
+    outputs : int
+        Bit mask of the ports of the router that packets may take, by their numbers. A packet that
+        would go elsewhere, which no mesh has, takes the first of them whose turn it is in
+        :func:`hw.noc.route.choices`, or the last.
+
+    Members
+    -------
+    x : In(4), y : In(4)
+        Coordinates of the router; constant.
+    i : In(stream of flits)
+        ``ready`` is a register.
+    flit : Out(flit), valid : Out(1)
+        The flit in front.
+    wants : Out(outputs)
+        One-hot: the output, among those in the mask, of the packet in front; from before its head
+        can go until its last flit has gone, also while none of its flits is there. 0 while there
+        is no packet.
+    last : Out(1)
+        Of ``flit``, from a register.
+    pop : In(1)
+        The flit in front goes; only while ``valid``.
+
+    Raises
+    ------
+    ValueError
+        If no destination fits in a flit, or the depth is none.
+    """
+
+    def __init__(self, *, payload_bits: int, depth: int, outputs: int):
+        layout = flit_layout(payload_bits)
+        self._layout = layout
+        self._depth = check_depth(depth)
+        self._outputs = [port for port in Port if outputs >> port & 1]
+        super().__init__(
+            {
+                "x": In(COORDINATE_BITS),
+                "y": In(COORDINATE_BITS),
+                "i": In(stream.Signature(layout)),
+                "flit": Out(layout),
+                "valid": Out(1),
+                "wants": Out(len(self._outputs)),
+                "last": Out(1),
+                "pop": In(1),
+            },
+            payload_bits=payload_bits,
+            depth=depth,
+            outputs=outputs,
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        bits = exact_log2(self._depth)
+        into, front, second = Signal(bits), Signal(bits), Signal(bits, init=1)
+        push, full = Signal(), Signal()
+        m.d.comb += [self.i.ready.eq(~full), push.eq(self.i.valid & self.i.ready)]
+
+        m.submodules.flits = flits = Memory(shape=self._layout, depth=self._depth, init=[])
+        # Of each flit whether it is the last, and, of heads, the route: read one flit ahead.
+        arriving = Cat(self.i.payload.last, self._route(m))
+        notes = Memory(shape=len(arriving), depth=self._depth, init=[])
+        m.submodules.notes = notes
+        for memory, word in ((flits, self.i.payload), (notes, arriving)):
+            port = memory.write_port()
+            m.d.comb += [port.en.eq(push), port.addr.eq(into), port.data.eq(word)]
+        shown, ahead = flits.read_port(domain="comb"), notes.read_port(domain="comb")
+        m.d.comb += [
+            shown.addr.eq(front),
+            self.flit.eq(shown.data),
+            ahead.addr.eq(second),
+        ]
+
+        more = Signal()  # there is a flit behind the one in front
+        note = Signal(len(arriving))  # of the flit that is in front next
+        m.d.comb += [
+            more.eq(self.valid & (second != into)),
+            note.eq(Mux(more, ahead.data, arriving)),
+        ]
+        with m.If(push):
+            m.d.sync += into.eq(into + 1)
+        with m.If(self.pop):
+            m.d.sync += [front.eq(second), second.eq(second + 1)]
+        m.d.sync += full.eq(~self.pop & (full | push & ((into + 1)[:bits] == front)))
+        with m.If(self.pop | ~self.valid):
+            m.d.sync += [self.valid.eq(more | push), self.last.eq(note[0])]
+            with m.If(self.last & self.pop | ~self.wants.any()):
+                m.d.sync += self.wants.eq(Mux(more | push, note[1:], 0))
+        return m
+
+    def _route(self, m: Module) -> Signal:
+        """One-hot, the output of a packet whose head is arriving."""
+        destination = Destination(self.i.payload.payload[:DESTINATION_BITS])
+        found = Signal(len(self._outputs))
+        allowed = [each for each in choices(self, destination) if each[1] in self._outputs]
+        for number, (holds, port) in enumerate(allowed):
+            # The last one takes what is left.
+            with (
+                m.If(holds)
+                if number == 0
+                else (m.Elif(holds) if number < len(allowed) - 1 else m.Else())
+            ):
+                m.d.comb += found.eq(1 << self._outputs.index(port))
+        return found
