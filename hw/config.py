@@ -241,6 +241,9 @@ class DramConfig(Section):
     outstanding: int = setting(
         4, PowerOfTwo(1, 16), "bursts", "bursts of an engine under way: hides the latency"
     )
+    shared: int = setting(
+        0, Whole(0, 1), "of 0 or 1", "whether all cores share a port, else each has its own"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -263,6 +266,9 @@ class NocConfig(Section):
     )
     connections: int = setting(
         16, PowerOfTwo(1, 256), "tags", "places of a sub-core in its table of connections"
+    )
+    link_credits: int = setting(
+        0, Whole(0, 1024), "flits", "room behind a link to another chip, 0 for a chip without links"
     )
 
 

@@ -61,6 +61,8 @@ class Controller(EmitOnce):
         in words from the beginning of the program.
     begins : Out(1)
         A start is accepted in this cycle.
+    forget : In(1)
+        Empty the message boxes. A start does not: others may have started before.
     signal : In(8), full : Out(8)
         Put a message in boxes, unless they are full.
     waiting : Out(8)
@@ -92,6 +94,7 @@ class Controller(EmitOnce):
                 "fault": Out(FAULT_BITS),
                 "position": Out(POSITION_BITS),
                 "begins": Out(1),
+                "forget": In(1),
                 "signal": In(BOXES),
                 "full": Out(BOXES),
                 "waiting": Out(BOXES),
@@ -163,8 +166,7 @@ class Controller(EmitOnce):
             level = Signal(range(BOX_MESSAGES + 1), name=f"box_{box}")
             takes = Cat(slot.takes[box] for slot in slots).any()
             m.d.comb += [messages[box].eq(level != 0), self.full[box].eq(level == BOX_MESSAGES)]
-            with m.If(self.begins):
-                # A sub-core that starts in the same cycle cannot have sent anything yet.
+            with m.If(self.forget):
                 m.d.sync += level.eq(0)
             with m.Else():
                 m.d.sync += level.eq(level + self.signal[box] - takes)

@@ -20,7 +20,10 @@ from hw.noc.flit import COORDINATE_BITS
 from hw.noc.packet import NetworkPort
 from hw.noc.table import Extent
 
-__all__ = ["Core", "counter_names"]
+__all__ = ["CORE_ID_BITS", "Core", "counter_names"]
+
+CORE_ID_BITS = 2
+"""Bits of id of a core's port to DRAM: its sub-cores, and the clients of each."""
 
 
 def counter_names(subcores: Iterable[SubCore]) -> dict[str, tuple[str, ...]]:
@@ -65,7 +68,7 @@ class Core(EmitOnce):
                 "running": Out(1),
                 "stopped": Out(1),
                 "working": Out(sum(len(units) for units in UNITS.values())),
-                "dram": Out(AxiBus(data_bits=config.dram.bus_bits, id_bits=2)),
+                "dram": Out(AxiBus(data_bits=config.dram.bus_bits, id_bits=CORE_ID_BITS)),
                 "x": In(COORDINATE_BITS),
                 "y": In(COORDINATE_BITS),
                 "extent": In(Extent),
@@ -101,6 +104,7 @@ class Core(EmitOnce):
                 subcore.program.eq(getattr(host, f"{name}_program")),
                 subcore.origin.eq(host.origin),
                 subcore.timeout.eq(host.timeout),
+                subcore.forget.eq(host.forget),
                 subcore.clear_counters.eq(host.clear_counters),
                 getattr(host, name).eq(subcore.status),
                 subcore.messages.eq(there.signals),

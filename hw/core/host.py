@@ -9,8 +9,8 @@ from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
 from hw.component import EmitOnce
-from hw.core.axi_lite import HOST_ADDRESS_BITS, OKAY, SLAVE_ERROR, WORD_BITS, AxiLite
 from hw.control.controller import TIMEOUT_BITS, Progress
+from hw.core.axi_lite import HOST_ADDRESS_BITS, OKAY, SLAVE_ERROR, WORD_BITS, AxiLite
 from hw.core.map import IDENTITY, REGISTERS, counter_addresses
 from hw.core.status import SubCoreStatus
 from hw.counters import COUNTER_BITS
@@ -21,6 +21,7 @@ from hw.noc.flit import COORDINATE_BITS
 from hw.noc.table import ConnectionWrite, Extent
 
 __all__ = ["HostPort"]
+
 
 class HostPort(EmitOnce):
     """The registers of :data:`hw.core.map.REGISTERS`, and the counters of all units.
@@ -37,7 +38,7 @@ class HostPort(EmitOnce):
     Members
     -------
     bus : In(AxiLite), irq : Out(1)
-    start : Out(2), clear_counters : Out(1)
+    start : Out(2), forget : Out(1), clear_counters : Out(1)
         High for one cycle.
     connect : Out(2), entry : Out(ConnectionWrite)
         To the table of connections of a sub-core.
@@ -55,6 +56,7 @@ class HostPort(EmitOnce):
                 "bus": In(AxiLite()),
                 "irq": Out(1),
                 "start": Out(2),
+                "forget": Out(1),
                 "clear_counters": Out(1),
                 "connect": Out(len(UNITS)),
                 "entry": Out(ConnectionWrite),
@@ -163,7 +165,12 @@ class HostPort(EmitOnce):
             "origin_high": [origin[WORD_BITS:].eq(word)],
             **{f"{name}_program": [signal.eq(word)] for name, signal in programs.items()},
         }
-        m.d.sync += [self.start.eq(0), self.clear_counters.eq(0), self.connect.eq(0)]
+        m.d.sync += [
+            self.start.eq(0),
+            self.forget.eq(0),
+            self.clear_counters.eq(0),
+            self.connect.eq(0),
+        ]
         cleared = Signal(len(pending))
         accepted = writes & whole & (place[:2] == 0)
         with m.Switch(place[2:]):
@@ -175,7 +182,11 @@ class HostPort(EmitOnce):
             with m.Case(address["start"] >> 2):
                 m.d.comb += written.eq(1)
                 with m.If(accepted):
-                    m.d.sync += [self.start.eq(word), self.clear_counters.eq(word[-1])]
+                    m.d.sync += [
+                        self.start.eq(word),
+                        self.forget.eq(word[-2]),
+                        self.clear_counters.eq(word[-1]),
+                    ]
             with m.Case(address["connect"] >> 2):
                 m.d.comb += written.eq(1)
                 with m.If(accepted):

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-__all__ = ["COUNTER_BASE", "IDENTITY", "REGISTERS", "HostRegister", "counter_addresses"]
+__all__ = [
+    "COUNTER_BASE",
+    "IDENTITY",
+    "REGISTERS",
+    "START_EMPTY",
+    "START_ZERO",
+    "HostRegister",
+    "counter_addresses",
+]
 
 IDENTITY = 0x4B505342
 """What the first register reads as: "BSPK" in its bytes, the first one lowest."""
@@ -49,9 +57,16 @@ def _of_subcore(subcore: str, base: int) -> tuple[HostRegister, ...]:
     )
 
 
+START_EMPTY, START_ZERO = 1 << 30, 1 << 31
+"""Bits of ``start``: empty the message boxes, and zero the counters."""
 REGISTERS = (
     HostRegister("identity", 0x00, "r", f"{IDENTITY:#x}"),
-    HostRegister("start", 0x04, "w", "bit 0: run the FP program; 1: that of BP; 31: zero counters"),
+    HostRegister(
+        "start",
+        0x04,
+        "w",
+        "bit 0: run the FP program; 1: that of BP; 30: empty the message boxes; 31: zero counters",
+    ),
     HostRegister("interrupt", 0x08, "r1", "bit 0: the FP program has ended; 1: that of BP"),
     HostRegister("enable", 0x0C, "rw", "bits of ``interrupt`` that raise the interrupt"),
     HostRegister("timeout", 0x10, "rw", "cycles without anything starting or ending, from 1"),

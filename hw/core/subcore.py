@@ -109,6 +109,8 @@ class SubCore(EmitOnce):
     status : Out(SubCoreStatus)
     working : Out(len(UNITS[subcore]))
         The units that are at work on an instruction, in their order; waiting messages apart.
+    forget : In(1)
+        Empty the message boxes.
     clear_counters : In(1), <unit> : Out(struct of 40-bit counters)
     signals : Out(8), full : In(8)
         Messages for boxes of the other sub-core, and which of those are full.
@@ -142,6 +144,7 @@ class SubCore(EmitOnce):
                 "timeout": In(TIMEOUT_BITS),
                 "status": Out(SubCoreStatus),
                 "working": Out(len(self._engines)),
+                "forget": In(1),
                 "clear_counters": In(1),
                 **{
                     unit: Out(engine.signature.members["counters"].shape)
@@ -195,6 +198,7 @@ class SubCore(EmitOnce):
             controller.start.eq(self.start),
             controller.program.eq(self.program),
             controller.timeout.eq(self.timeout),
+            controller.forget.eq(self.forget),
             self.messages_full.eq(controller.full),
             self.status.progress.eq(controller.progress),
             self.status.fault.eq(controller.fault),

@@ -16,9 +16,20 @@ from hw.noc.link import Link, LinkIn, LinkOut
 from hw.noc.route import LOCAL, STEPS, Port
 from hw.noc.router import Router
 
-__all__ = ["Network"]
+__all__ = ["Network", "edge_links"]
 
 MOST = 1 << COORDINATE_BITS
+
+
+def edge_links(*, rows: int, columns: int, payload_bits: int, credits: int) -> dict[str, Any]:
+    """The members by which a mesh is joined to others: see :class:`Network`."""
+    link = Link(payload_bits=payload_bits, credits=credits)
+    members = {}
+    for side in STEPS:
+        count = rows if side in (Port.EAST, Port.WEST) else columns
+        members[f"{side.name.lower()}_out"] = Out(link).array(count)
+        members[f"{side.name.lower()}_in"] = In(link).array(count)
+    return members
 
 
 class Network(EmitOnce):
@@ -66,11 +77,7 @@ class Network(EmitOnce):
             "o": Out(flits).array(rows, columns, len(LOCAL)),
         }
         if credits:
-            for side in STEPS:
-                count = rows if side in (Port.EAST, Port.WEST) else columns
-                link = Link(**self._link)
-                members[f"{side.name.lower()}_out"] = Out(link).array(count)
-                members[f"{side.name.lower()}_in"] = In(link).array(count)
+            members |= edge_links(rows=rows, columns=columns, **self._link)
         super().__init__(
             members,
             rows=rows,

@@ -16,24 +16,20 @@ from numpy.typing import NDArray
 
 from hw.component import EmitOnce
 from hw.config import ChipConfig
-from hw.core.core import Core, counter_names
 from hw.core.axi_lite import AxiLite
-from hw.core.map import REGISTERS, counter_addresses
-from hw.core.subcore import SubCore
+from hw.core.core import CORE_ID_BITS, Core
+from hw.core.map import START_EMPTY, START_ZERO
 from hw.dma.axi import ADDRESS_BITS as DRAM_BITS
-from hw.instruction import Fault
-from hw.isa import SRAMS, UNITS
+from hw.isa import UNITS
+from sim.harness.access import RECORDS, CoreMemories, CoreRegisters, activity
 from sim.harness.bench import STALL_BITS
 from sim.harness.dram import LATENCY_BITS, Dram
 from sim.harness.driver import PERIOD_NS, backdoor
-from sim.harness.recorder import TIME_BITS, Recorder
+from sim.harness.host import Host
+from sim.harness.recorder import Recorder
 from sim.model.machine.controller import Outcome
-from sim.model.machine.memories import Memories
 
 __all__ = ["CoreBench", "CoreDriver"]
-
-RECORDS = 1 << 17
-"""Changes of what is at work that a bench has room for."""
 
 
 class CoreBench(EmitOnce):
@@ -84,7 +80,7 @@ class CoreBench(EmitOnce):
         m.d.comb += [ClockSignal().eq(self.clk), ResetSignal().eq(reset)]
         m.submodules.core = core = Core.from_config(self.config)
         m.submodules.dram = dram = Dram(
-            words=self.dram_words, data_bits=self.config.dram.bus_bits, id_bits=2
+            words=self.dram_words, data_bits=self.config.dram.bus_bits, id_bits=CORE_ID_BITS
         )
         connect(m, flipped(self.host), core.host)
         connect(m, core.dram, dram.bus)
@@ -120,52 +116,16 @@ class CoreDriver:
     def __init__(self, dut: Any, bench: CoreBench):
         self._dut = dut
         self._ticks = False
-        self._config = bench.config
-        self._addresses = {register.name: register.address for register in REGISTERS}
-        subcores = [SubCore(config=bench.config, subcore=name) for name in UNITS]
-        self._counters = counter_addresses(counter_names(subcores))
+        self._host = Host(dut)
+        self._registers = CoreRegisters(bench.config, self._host)
+        self._memories = CoreMemories(bench.config, "bench.core")
         bus_bytes = bench.config.dram.bus_bits // 8
         self._records = backdoor("bench.recorder", RECORDS, 64).view(np.uint64)[:, 0]
         self.dram = backdoor("bench.dram", bench.dram_words, 8 * bus_bytes).reshape(-1)
-        self._banks = {
-            f"{subcore}.{name}": [
-                backdoor(
-                    f"bench.core.subcore_{subcore}.sram_{name}.bank_{bank}",
-                    size.bank_words,
-                    size.width,
-                )[:, : size.width // 8]
-                for bank in range(size.banks)
-            ]
-            for subcore in UNITS
-            for name in SRAMS[subcore]
-            for size in (bench.config.srams[f"{subcore}.{name}"],)
-        }
-
-    def load(self, memories: Memories) -> None:
-        """Makes the SRAMs hold what ``memories`` hold, and follows them with their maps of bits."""
-        for name, banks in self._banks.items():
-            for number, bank in enumerate(banks):
-                bank[:] = memories.raw[name][number * len(bank) :][: len(bank)]
-        self._load_nonzero(memories)
-
-    def _load_nonzero(self, memories: Memories) -> None:
-        config = self._config
-        codes = memories.words("bp.du_next")
-        magnitude = (1 << (config.format.width - 1)) - 1
-        bits = (codes & magnitude != 0).any(axis=1).reshape(-1, config.array.spike_pixels)
-        rows = backdoor(
-            "bench.core.subcore_bp.nonzero", max(2, len(bits)), config.array.spike_pixels
-        )
-        packed = np.packbits(bits, axis=1, bitorder="little")
-        rows[: len(bits), : packed.shape[1]] = packed
-
-    def memories(self) -> Memories:
-        """A copy of what the SRAMs hold."""
-        found = Memories(self._config)
-        for name, banks in self._banks.items():
-            for number, bank in enumerate(banks):
-                found.raw[name][number * len(bank) :][: len(bank)] = bank
-        return found
+        self.load = self._memories.load
+        self.memories = self._memories.read
+        self.write, self.read = self._registers.write, self._registers.read
+        self.counters = self._registers.counters
 
     async def reset(self, *, latency: int = 8, stall: int = 0, limit: int | None = None) -> None:
         """Resets the bench, and starts its clock if need be.
@@ -174,8 +134,7 @@ class CoreDriver:
         """
         dut = self._dut
         dut.record.value = 0
-        for name in ("awvalid", "wvalid", "bready", "arvalid", "rready"):
-            getattr(dut, f"host__{name}").value = 0
+        self._host.idle()
         dut.latency.value = latency
         dut.stall.value = stall
         dut.limit.value = len(self.dram) if limit is None else limit
@@ -187,51 +146,6 @@ class CoreDriver:
             await FallingEdge(dut.clk)
         dut.rst.value = 0
         await FallingEdge(dut.clk)
-
-    async def write(self, name: str, value: int) -> None:
-        """Writes a register of the host's map."""
-        dut = self._dut
-        dut.host__awaddr.value, dut.host__wdata.value = self._addresses[name], value
-        dut.host__wstrb.value = 0xF
-        dut.host__awvalid.value = dut.host__wvalid.value = dut.host__bready.value = 1
-        while True:
-            await FallingEdge(dut.clk)
-            # Both channels are idle in front of a write, so they take it in its first cycle.
-            dut.host__awvalid.value = dut.host__wvalid.value = 0
-            if int(dut.host__bvalid.value):
-                break
-        if int(dut.host__bresp.value):
-            raise RuntimeError(f"the core refuses to write {name}")
-        await FallingEdge(dut.clk)
-        dut.host__bready.value = 0
-
-    async def read(self, name: str) -> int:
-        """Reads a register of the host's map."""
-        return await self._read(self._addresses[name])
-
-    async def _read(self, address: int) -> int:
-        dut = self._dut
-        dut.host__araddr.value = address
-        dut.host__arvalid.value = dut.host__rready.value = 1
-        while True:
-            await FallingEdge(dut.clk)
-            dut.host__arvalid.value = 0
-            if int(dut.host__rvalid.value):
-                break
-        value, wrong = int(dut.host__rdata.value), int(dut.host__rresp.value)
-        await FallingEdge(dut.clk)
-        dut.host__rready.value = 0
-        if wrong:
-            raise RuntimeError(f"the core refuses to read {address:#x}")
-        return value
-
-    async def counters(self) -> dict[str, dict[str, int]]:
-        """All counters, by unit."""
-        found: dict[str, dict[str, int]] = {}
-        for (unit, name), address in self._counters.items():
-            low = await self._read(address)
-            found.setdefault(unit, {})[name] = low | await self._read(address + 4) << 32
-        return found
 
     async def run(
         self, programs: Mapping[str, int], *, timeout: int = 1 << 20, limit: int = 50_000_000
@@ -253,7 +167,7 @@ class CoreDriver:
         await self.write("enable", 0)
         await self.write("interrupt", 3)
         dut.record.value = 0
-        await self.write("start", sum(bits.values()) | 1 << 31)
+        await self.write("start", sum(bits.values()) | START_EMPTY | START_ZERO)
         dut.record.value = 1
         begin = cocotb.simtime.get_sim_time("ns")
         for bit in bits.values():
@@ -264,36 +178,8 @@ class CoreDriver:
                 raise TimeoutError(f"the core is not done after {limit} cycles")
             await FallingEdge(dut.clk)
         cycles = int((cocotb.simtime.get_sim_time("ns") - begin) / PERIOD_NS)
-        return {subcore: await self._outcome(subcore) for subcore in programs}, cycles
+        return {subcore: await self._registers.outcome(subcore) for subcore in programs}, cycles
 
     def activity(self) -> dict[str, NDArray[np.int64]]:
-        """When units were at work in the last :meth:`run`: rows of first cycle and one after last.
-
-        Raises
-        ------
-        RuntimeError
-            If there were more changes than a bench has room for.
-        """
-        count = int(self._dut.recorded.value)
-        if count >= RECORDS:
-            raise RuntimeError(f"a bench records {RECORDS} changes of what is at work, no more")
-        words = self._records[:count]
-        times = (words & np.uint64((1 << TIME_BITS) - 1)).astype(np.int64)
-        # What is still at work at the end, since its program was stopped, has no more cycles.
-        times = np.append(times, times.max(initial=-1) + 1)
-        found = {}
-        names = (f"{subcore}_{unit}" for subcore, units in UNITS.items() for unit in units)
-        for number, name in enumerate(names):
-            at_work = (words >> np.uint64(TIME_BITS + number)) & np.uint64(1)
-            edges = np.diff(at_work.astype(np.int8), prepend=0, append=0)
-            found[name] = np.stack([times[edges > 0], times[edges < 0]], axis=1)
-        return found
-
-    async def _outcome(self, subcore: str) -> Outcome:
-        status = await self.read(f"{subcore}_status")
-        return Outcome(
-            fault=Fault(status >> 4 & 0xF),
-            position=await self.read(f"{subcore}_position") // 4,
-            overflow=bool(status >> 8 & 1),
-            invalid=bool(status >> 9 & 1),
-        )
+        """When units were at work in the last :meth:`run`: :func:`sim.harness.access.activity`."""
+        return activity(self._records, int(self._dut.recorded.value))

@@ -73,8 +73,14 @@ class CoreModel:
     def begin(self, programs: Mapping[str, int]) -> None:
         """Is about to run them."""
         self.subcores = {
-            name: ControllerModel(name, address, self.dram, instruction_set(self._shape, name))
-            for name, address in programs.items()
+            name: ControllerModel(
+                name,
+                programs.get(name, 0),
+                self.dram,
+                instruction_set(self._shape, name),
+                running=name in programs,
+            )
+            for name in UNITS
         }
 
     def execute(
@@ -123,10 +129,10 @@ class CoreModel:
         """NOC_CTRL; false if it has to wait."""
         command = entry.command
         flow, box = Control(command["flow_type"]), command["msg_box"]
-        other = next((each for each in self.subcores.values() if each is not subcore), None)
-        found = subcore.found or (other is not None and other.found)
+        (other,) = (each for each in self.subcores.values() if each is not subcore)
+        found = subcore.found or other.found
         if flow is Control.SIGNAL:
-            return other is None or other.put_message(box)
+            return other.put_message(box)
         if flow is Control.CLEAR:
             subcore.status.clear()
             subcore.received = False
@@ -138,12 +144,10 @@ class CoreModel:
                 subcore.stop(Fault.CONNECTION, entry.position)
                 return True
             core, name = end
-            # A message for a program that is over is lost: the next start empties the boxes.
-            there = core.subcores.get(name)
-            if there is not None:
-                if not there.put_message(box):
-                    return False
-                there.received |= found and flow is Control.REMOTE_COLLECT
+            there = core.subcores[name]
+            if not there.put_message(box):
+                return False
+            there.received |= found and flow is Control.REMOTE_COLLECT
         return True
 
     def _copy(
@@ -201,7 +205,12 @@ def run_together(
     """Runs programs of all cores side by side; ``order`` is as of :class:`CoreModel`."""
     for place, core in cores.items():
         core.begin(programs.get(place, {}))
-    running = [(core, subcore) for core in cores.values() for subcore in core.subcores.values()]
+    running = [
+        (core, subcore)
+        for core in cores.values()
+        for subcore in core.subcores.values()
+        if subcore.running
+    ]
     while running:
         work = [
             (core, subcore, unit)
@@ -220,6 +229,6 @@ def run_together(
                     subcore.time_out(core.waiting_tags(subcore))
         running = [(core, subcore) for core, subcore in running if subcore.running]
     return {
-        place: {name: subcore.outcome for name, subcore in core.subcores.items()}
+        place: {name: core.subcores[name].outcome for name in programs.get(place, {})}
         for place, core in cores.items()
     }

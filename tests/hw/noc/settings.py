@@ -42,4 +42,6 @@ class BenchSettings:
 def bench_settings() -> BenchSettings:
     """The settings that the test which launched this simulation made."""
     fields = json.loads(os.environ[VARIABLE])
-    return BenchSettings(routes=tuple(Route(*each) for each in fields["routes"]), seed=fields["seed"])
+    return BenchSettings(
+        routes=tuple(Route(*each) for each in fields["routes"]), seed=fields["seed"]
+    )

@@ -1,0 +1,160 @@
+"""The chip: cores on two meshes, their ports to DRAM, and the host."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth import DomainRenamer, Module
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from hw.chip.crossing import Crossing
+from hw.chip.dram import SharedDram, joined_id_bits
+from hw.chip.host import ChipHost, host_address_bits
+from hw.component import EmitOnce
+from hw.config import ChipConfig
+from hw.core.axi_lite import AxiLite
+from hw.core.core import CORE_ID_BITS, Core
+from hw.dma.axi import AxiBus
+from hw.isa import UNITS
+from hw.noc.flit import COORDINATE_BITS
+from hw.noc.mesh import Network, edge_links
+from hw.noc.packet import Reply
+from hw.noc.table import Extent
+
+__all__ = ["Chip"]
+
+
+class Chip(EmitOnce):
+    """A mesh of cores.
+
+    Cores, host and DRAM are in the domain ``sync``, the networks in the domain ``noc``; both resets
+    are given together. What a core sends to another takes, from the one's clock to the other's, two
+    crossings and two cycles of ``noc`` for each router.
+
+    Parameters
+    ----------
+    config : ChipConfig
+
+    Members
+    -------
+    x0, y0 : In(4), extent : In(Extent)
+        Where the chip's north-western core is in the whole mesh, and how large that is, over all
+        chips; constant.
+    host : In(AxiLite), irq : Out(1)
+        :mod:`hw.chip.map`.
+    working : Out(12) x cores
+        As of :class:`hw.core.core.Core`.
+    dram : Out(AxiBus) x ports
+        One for each core, from west to east and north to south, or a single one.
+    requests_<side>_out, requests_<side>_in, replies_<side>_out, replies_<side>_in
+        Links at the edges, if there are credits: see :class:`hw.noc.mesh.Network`.
+    """
+
+    def __init__(self, *, config: ChipConfig):
+        self._config = config
+        mesh, noc, dram = config.mesh, config.noc, config.dram
+        self._payloads = {"requests": noc.flit_bits, "replies": Reply.as_shape().size}
+        self._size = {"rows": mesh.rows, "columns": mesh.columns}
+        self._links: dict[str, dict[str, Any]] = {name: {} for name in self._payloads}
+        if noc.link_credits:
+            for name, payload_bits in self._payloads.items():
+                self._links[name] = edge_links(
+                    **self._size, payload_bits=payload_bits, credits=noc.link_credits
+                )
+        id_bits = CORE_ID_BITS
+        if dram.shared:
+            id_bits = joined_id_bits(mesh.columns, mesh.rows, CORE_ID_BITS)
+        super().__init__(
+            {
+                "x0": In(COORDINATE_BITS),
+                "y0": In(COORDINATE_BITS),
+                "extent": In(Extent),
+                "host": In(AxiLite(address_bits=host_address_bits(mesh.cores))),
+                "irq": Out(1),
+                "working": Out(sum(len(units) for units in UNITS.values())).array(mesh.cores),
+                "dram": Out(AxiBus(data_bits=dram.bus_bits, id_bits=id_bits)).array(
+                    1 if dram.shared else mesh.cores
+                ),
+                **{
+                    f"{name}_{member}": link
+                    for name, links in self._links.items()
+                    for member, link in links.items()
+                },
+            },
+            config=config,
+        )
+
+    @classmethod
+    def from_config(cls, config: ChipConfig) -> Chip:
+        """The chip of a configuration."""
+        return cls(config=config)
+
+    @property
+    def module_name(self) -> str:
+        """There is one."""
+        return "chip"
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        mesh, noc = self._config.mesh, self._config.noc
+        networks = {
+            name: Network(
+                **self._size,
+                payload_bits=payload_bits,
+                depth=noc.buffer_flits,
+                credits=noc.link_credits,
+            )
+            for name, payload_bits in self._payloads.items()
+        }
+        for name, network in networks.items():
+            m.submodules[name] = DomainRenamer("noc")(network)
+            m.d.comb += [network.x0.eq(self.x0), network.y0.eq(self.y0)]
+            for member in self._links[name]:
+                ends = zip(getattr(network, member), getattr(self, f"{name}_{member}"), strict=True)
+                for here, there in ends:
+                    connect(m, here, flipped(there))
+        m.submodules.chip_host = host = ChipHost(columns=mesh.columns, rows=mesh.rows)
+        connect(m, flipped(self.host), host.bus)
+        m.d.comb += self.irq.eq(host.irq)
+        cores = []
+        for number in range(mesh.cores):
+            y, x = divmod(number, mesh.columns)
+            core = Core(config=self._config)
+            m.submodules[f"core_{x}_{y}"] = core
+            cores.append(core)
+            connect(m, host.cores[number], core.host)
+            m.d.comb += [
+                core.x.eq(self.x0 + x),
+                core.y.eq(self.y0 + y),
+                core.extent.eq(self.extent),
+                host.running[number].eq(core.running),
+                host.stopped[number].eq(core.stopped),
+                self.working[number].eq(core.working),
+            ]
+            for port, subcore in enumerate(UNITS):
+                crossing = Crossing(flit_bits=noc.flit_bits)
+                m.submodules[f"crossing_{x}_{y}_{subcore}"] = crossing
+                connect(m, core.network[port], crossing.core)
+                for name, network in networks.items():
+                    to_network = getattr(crossing.noc, f"{name}_o")
+                    from_network = getattr(crossing.noc, f"{name}_i")
+                    connect(m, to_network, network.i[y][x][port])
+                    connect(m, network.o[y][x][port], from_network)
+        self._drams(m, cores)
+        return m
+
+    def _drams(self, m: Module, cores: list[Core]) -> None:
+        dram = self._config.dram
+        if not dram.shared:
+            for core, bus in zip(cores, self.dram, strict=True):
+                connect(m, core.dram, flipped(bus))
+            return
+        m.submodules.shared_dram = shared = SharedDram(
+            columns=self._config.mesh.columns,
+            rows=self._config.mesh.rows,
+            data_bits=dram.bus_bits,
+            id_bits=CORE_ID_BITS,
+        )
+        for core, bus in zip(cores, shared.cores, strict=True):
+            connect(m, core.dram, bus)
+        connect(m, shared.bus, flipped(self.dram[0]))

@@ -1,0 +1,393 @@
+"""A top for testing chips, with DRAM, and what a cocotb testbench drives it with."""
+
+from __future__ import annotations
+
+import itertools
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+import cocotb
+import numpy as np
+from amaranth import ClockDomain, ClockSignal, DomainRenamer, Module, ResetSignal, Signal
+from amaranth.lib.wiring import In, Out, connect, flipped
+from amaranth.utils import ceil_log2
+from cocotb.clock import Clock
+from cocotb.triggers import FallingEdge, First, RisingEdge, Timer
+from numpy.typing import NDArray
+
+from hw.chip.chip import Chip
+from hw.chip.host import host_address_bits
+from hw.chip.map import ALL, CHIP_REGISTERS, core_window
+from hw.component import EmitOnce
+from hw.config import ChipConfig
+from hw.core.axi_lite import HOST_ADDRESS_BITS, AxiLite
+from hw.core.map import REGISTERS, START_EMPTY, START_ZERO
+from hw.dma.axi import ADDRESS_BITS as DRAM_BITS
+from hw.isa import UNITS
+from hw.noc.connection import Place
+from sim.harness.access import RECORDS, CoreMemories, CoreRegisters, activity
+from sim.harness.bench import STALL_BITS
+from sim.harness.delay import DELAY_BITS, Delay
+from sim.harness.dram import LATENCY_BITS, Dram
+from sim.harness.driver import backdoor
+from sim.harness.host import Host
+from sim.harness.recorder import Recorder
+from sim.model.machine.controller import Outcome
+from sim.model.machine.core import Connections
+
+__all__ = ["ChipBench", "ChipDriver"]
+
+SIDES = {"east": "west", "west": "east"}
+PERIOD_PS = 2000
+"""Of the clock of the cores."""
+CORE_ADDRESSES = {register.name: register.address for register in REGISTERS}
+CHIP_ADDRESSES = {register.name: register.address for register in CHIP_REGISTERS}
+
+
+class ChipBench(EmitOnce):
+    """Chips, joined from west to east, with their DRAMs; host and DRAM's latency are ports.
+
+    Parameters
+    ----------
+    config : ChipConfig
+        Of each chip; with links if there are several.
+    dram_bytes : int
+        Of each port to DRAM.
+    chips : int
+    """
+
+    def __init__(self, config: ChipConfig, *, dram_bytes: int, chips: int = 1):
+        if chips > 1 and not config.noc.link_credits:
+            raise ValueError("ChipBench chips must be 1 where noc.link_credits is 0")
+        self.config = config
+        self.chips = chips
+        self.dram_words = dram_bytes * 8 // config.dram.bus_bits
+        self._cores = config.mesh.cores * chips
+        super().__init__(
+            {
+                "clk": In(1),
+                "rst": In(1),
+                "noc_clk": In(1),
+                "host": In(AxiLite(address_bits=self.host_bits + ceil_log2(chips))),
+                "irq": Out(1).array(chips),
+                "latency": In(LATENCY_BITS),
+                "stall": In(STALL_BITS),
+                "limit": In(DRAM_BITS),
+                "delay": In(DELAY_BITS),
+                "delay_stall": In(STALL_BITS),
+                "record": In(1),
+                "recorded": Out(ceil_log2(RECORDS) + 1).array(self._cores),
+            },
+            config=config,
+            dram_words=self.dram_words,
+            chips=chips,
+        )
+
+    @property
+    def module_name(self) -> str:
+        """Always the same: a bench is only ever a top."""
+        return "bench"
+
+    @property
+    def title(self) -> str:
+        """Names the folder that the bench is built in."""
+        return f"Chip-{self.config.name}"
+
+    @property
+    def blocks(self) -> tuple[str, ...]:
+        """Modules that are Verilated once, however many there are."""
+        return ("core",)
+
+    @property
+    def host_bits(self) -> int:
+        """Bits of an address of the host of one chip."""
+        return host_address_bits(self.config.mesh.cores)
+
+    def places(self) -> list[tuple[int, Place]]:
+        """Chip and place in the whole mesh of every core, in the order of their numbers."""
+        mesh = self.config.mesh
+        return [
+            (chip, (chip * mesh.columns + x, y))
+            for chip in range(self.chips)
+            for y in range(mesh.rows)
+            for x in range(mesh.columns)
+        ]
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        mesh = self.config.mesh
+        reset = Signal(reset_less=True)
+        for name, clock in (("sync", self.clk), ("noc", self.noc_clk)):
+            m.domains += ClockDomain(name)
+            m.d.comb += [ClockSignal(name).eq(clock), ResetSignal(name).eq(reset)]
+        m.d.sync += reset.eq(self.rst)
+        chips = [Chip.from_config(self.config) for _ in range(self.chips)]
+        for number, chip in enumerate(chips):
+            m.submodules[f"chip_{number}"] = chip
+            m.d.comb += [
+                chip.x0.eq(number * mesh.columns),
+                chip.extent.columns.eq(mesh.columns * self.chips),
+                chip.extent.rows.eq(mesh.rows),
+                self.irq[number].eq(chip.irq),
+            ]
+            for port, bus in enumerate(chip.dram):
+                self._dram(m, f"dram_{number}_{port}", bus)
+            for core in range(mesh.cores):
+                at = number * mesh.cores + core
+                recorder = Recorder(width=len(chip.working[core]), depth=RECORDS)
+                m.submodules[f"recorder_{at}"] = recorder
+                m.d.comb += [
+                    recorder.watch.eq(chip.working[core]),
+                    recorder.run.eq(self.record),
+                    self.recorded[at].eq(recorder.count),
+                ]
+        for number, (west, east) in enumerate(itertools.pairwise(chips)):
+            self._link(m, f"eastward_{number}", west, "east", east)
+            self._link(m, f"westward_{number}", east, "west", west)
+        self._hosts(m, chips)
+        return m
+
+    def _dram(self, m: Module, name: str, bus: Any) -> None:
+        dram = Dram(
+            words=self.dram_words,
+            data_bits=self.config.dram.bus_bits,
+            id_bits=len(bus.arid),
+        )
+        m.submodules[name] = dram
+        connect(m, bus, dram.bus)
+        m.d.comb += [
+            dram.latency.eq(self.latency),
+            dram.stall.eq(self.stall),
+            dram.limit.eq(self.limit),
+            dram.run.eq(1),
+        ]
+
+    def _link(self, m: Module, name: str, here: Chip, side: str, there: Chip) -> None:
+        """What leaves a chip at one side comes to the next one later, and so do the credits."""
+        for network in ("requests", "replies"):
+            outs = getattr(here, f"{network}_{side}_out")
+            ins = getattr(there, f"{network}_{SIDES[side]}_in")
+            for row, (out, into) in enumerate(zip(outs, ins, strict=True)):
+                for kind, source, sink in (
+                    ("flit", out.flit, into.flit),
+                    ("credit", into.credit, out.credit),
+                ):
+                    what = f"{name}_{network}_{row}_{kind}"
+                    delay = Delay(source.signature.members["payload"].shape)
+                    m.submodules[what] = DomainRenamer("noc")(delay)
+                    m.d.comb += [
+                        delay.delay.eq(self.delay),
+                        delay.stall.eq(self.delay_stall),
+                        delay.seed.eq(zlib.crc32(what.encode()) % 65535 + 1),
+                    ]
+                    connect(m, source, delay.i)
+                    connect(m, delay.o, sink)
+
+    def _hosts(self, m: Module, chips: list[Chip]) -> None:
+        """The upper bits of an address are the chip."""
+        if self.chips == 1:
+            connect(m, flipped(self.host), chips[0].host)
+            return
+        for channel, address in (("w", self.host.awaddr), ("r", self.host.araddr)):
+            chosen = address[self.host_bits :]
+            for number, chip in enumerate(chips):
+                here = chosen == number
+                for name, member in AxiLite(address_bits=self.host_bits).members.items():
+                    read = name.startswith(("ar", "r"))
+                    if read != (channel == "r"):
+                        continue
+                    mine, theirs = getattr(self.host, name), getattr(chip.host, name)
+                    if member.flow == Out:
+                        valid = name.endswith("valid")
+                        m.d.comb += theirs.eq(mine & here if valid else mine)
+                    else:
+                        with m.If(here):
+                            m.d.comb += mine.eq(theirs)
+
+
+class ChipDriver:
+    """Fills and reads the memories of all cores behind their backs, and is their host.
+
+    Python runs only while registers are read and written: the clocks are in the simulator.
+
+    Parameters
+    ----------
+    dut
+        cocotb's handle of the bench.
+    bench : ChipBench
+        What it was made from.
+
+    Attributes
+    ----------
+    drams : mapping of place to uint8 array
+        The DRAM of each core; they may share it.
+    """
+
+    def __init__(self, dut: Any, bench: ChipBench):
+        self._dut = dut
+        self._ticks = False
+        self._bench = bench
+        self._host = Host(dut)
+        config, mesh = bench.config, bench.config.mesh
+        bus_bytes = config.dram.bus_bits // 8
+        self.drams: dict[Place, NDArray[np.uint8]] = {}
+        self._cores: dict[Place, CoreRegisters] = {}
+        self._memories: dict[Place, CoreMemories] = {}
+        self._records: dict[Place, NDArray[np.uint64]] = {}
+        for number, (chip, place) in enumerate(bench.places()):
+            core = number % mesh.cores
+            x, y = place[0] - chip * mesh.columns, place[1]
+            port = 0 if config.dram.shared else core
+            scope = f"bench.dram_{chip}_{port}"
+            self.drams[place] = backdoor(scope, bench.dram_words, 8 * bus_bytes).reshape(-1)
+            window = self._chip(chip) + core_window(core)
+            self._cores[place] = CoreRegisters(config, self._host, window)
+            self._memories[place] = CoreMemories(config, f"bench.chip_{chip}.core_{x}_{y}")
+            records = backdoor(f"bench.recorder_{number}", RECORDS, 64)
+            self._records[place] = records.view(np.uint64)[:, 0]
+
+    def _chip(self, number: int) -> int:
+        """Address of the first register of a chip."""
+        return number << self._bench.host_bits
+
+    def memories(self, place: Place) -> CoreMemories:
+        """The SRAMs of a core."""
+        return self._memories[place]
+
+    def registers(self, place: Place) -> CoreRegisters:
+        """The registers of a core."""
+        return self._cores[place]
+
+    async def reset(
+        self,
+        *,
+        latency: int = 8,
+        stall: int = 0,
+        limit: int | None = None,
+        delay: int = 2,
+        delay_stall: int = 0,
+        noc_period_ps: int = 1500,
+    ) -> None:
+        """Resets the bench, and starts its clocks if need be.
+
+        DRAM answers with errors from the address ``limit`` on; links between chips take ``delay``
+        cycles. The clock of the networks stays as it was started.
+        """
+        dut = self._dut
+        dut.record.value = 0
+        self._host.idle()
+        dut.latency.value, dut.stall.value = latency, stall
+        dram = next(iter(self.drams.values()))
+        dut.limit.value = len(dram) if limit is None else limit
+        dut.delay.value, dut.delay_stall.value = delay, delay_stall
+        dut.rst.value = 1
+        if not self._ticks:
+            Clock(dut.clk, PERIOD_PS, unit="ps", impl="gpi").start()
+            Clock(dut.noc_clk, noc_period_ps, unit="ps", impl="gpi").start()
+            self._ticks = True
+        # Several cycles of either clock.
+        await Timer(8 * max(PERIOD_PS, noc_period_ps), unit="ps")
+        await FallingEdge(dut.clk)
+        dut.rst.value = 0
+        for _ in range(2):
+            await FallingEdge(dut.clk)
+
+    async def connect(self, connections: Mapping[Place, Connections]) -> None:
+        """Gives the tags of all sub-cores their connections."""
+        for place, subcores in connections.items():
+            for own, tags in subcores.items():
+                for tag, connection in tags.items():
+                    await self._cores[place].write("connect", connection.word(tag, own))
+
+    async def _masks(self, chip: int, name: str, value: int | None = None) -> int:
+        """Reads a register with a bit for each core, or writes it first."""
+        first = self._chip(chip) + CHIP_ADDRESSES[name]
+        found = 0
+        for word in range(-(-self._bench.config.mesh.cores // 32)):
+            if value is not None:
+                await self._host.write(first + 4 * word, value >> 32 * word & 0xFFFF_FFFF)
+            found |= await self._host.read(first + 4 * word) << 32 * word
+        return found
+
+    async def run(
+        self,
+        programs: Mapping[Place, Mapping[str, int]],
+        *,
+        timeout: int = 1 << 20,
+        limit: int = 50_000_000,
+    ) -> tuple[dict[Place, dict[str, Outcome]], int]:
+        """Runs programs that lie at these addresses in the cores' DRAMs, to their ends.
+
+        All sub-cores of a chip start in the same cycle. Returns what has become of each program,
+        and the cycles that it took.
+
+        Raises
+        ------
+        TimeoutError
+            If they are not over after ``limit`` cycles.
+        """
+        dut, bench = self._dut, self._bench
+        for _, place in bench.places():
+            registers = self._cores[place]
+            for subcore, address in programs.get(place, {}).items():
+                await registers.write(f"{subcore}_program", address)
+            await registers.write("timeout", timeout)
+        for chip in range(bench.chips):
+            await self._host.write(self._chip(chip) + CHIP_ADDRESSES["enable"], 1)
+            await self._start(chip, (1 << bench.config.mesh.cores) - 1, START_EMPTY | START_ZERO)
+        # Cores that run the same sub-cores start together.
+        dut.record.value = 1
+        begin = cocotb.simtime.get_sim_time("ps")
+        for chip in range(bench.chips):
+            for bits in range(1, 1 << len(UNITS)):
+                cores = sum(
+                    1 << number % bench.config.mesh.cores
+                    for number, (its_chip, place) in enumerate(bench.places())
+                    if its_chip == chip and _start_bits(programs.get(place, {})) == bits
+                )
+                if cores:
+                    await self._start(chip, cores, bits)
+        for chip in range(bench.chips):
+            await self._end(chip, limit)
+        cycles = int((cocotb.simtime.get_sim_time("ps") - begin) / PERIOD_PS)
+        outcomes = {
+            place: {
+                subcore: await self._cores[place].outcome(subcore)
+                for subcore in programs.get(place, {})
+            }
+            for _, place in bench.places()
+        }
+        return outcomes, cycles
+
+    async def _start(self, chip: int, cores: int, word: int) -> None:
+        """Writes a word to ``start`` of all these cores, a bit each, at once."""
+        await self._masks(chip, "select", cores)
+        window = self._chip(chip) + (ALL << HOST_ADDRESS_BITS)
+        await self._host.write(window + CORE_ADDRESSES["start"], word)
+
+    async def _end(self, chip: int, limit: int) -> None:
+        """Waits until all programs of a chip have ended."""
+        irq = getattr(self._dut, f"irq__{chip}")
+        while True:
+            # In this order: what ends from here on raises the interrupt.
+            await self._host.write(self._chip(chip) + CHIP_ADDRESSES["interrupt"], 1)
+            if not await self._masks(chip, "running"):
+                return
+            if not int(irq.value):
+                await First(RisingEdge(irq), Timer(limit * PERIOD_PS, unit="ps"))
+            if not int(irq.value):
+                raise TimeoutError(f"the chip is not done after {limit} cycles")
+            await FallingEdge(self._dut.clk)
+
+    def activity(self) -> dict[Place, dict[str, NDArray[np.int64]]]:
+        """When units of each core were at work in the last :meth:`run`."""
+        return {
+            place: activity(self._records[place], int(self._dut.recorded[number].value))
+            for number, (_, place) in enumerate(self._bench.places())
+        }
+
+
+def _start_bits(programs: Mapping[str, int]) -> int:
+    """What starts these programs of a core."""
+    return sum(1 << list(UNITS).index(subcore) for subcore in programs)

@@ -1,0 +1,122 @@
+"""The chip under test and its model: both are given the same, and must leave the same behind."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from hw.config import ChipConfig
+from hw.isa import UNITS, IsaShape
+from hw.noc.connection import Connection, Place
+from hw.presets import load
+from sim.harness.chip import ChipBench, ChipDriver
+from sim.model.machine.chip import ChipModel
+from sim.model.machine.controller import Outcome
+from tests.hw.core.scene import PROGRAM_BYTES, finite
+from toolchain.program import Program
+
+__all__ = ["CHIPS", "DRAM_BYTES", "SEED", "Bench", "chip_bench"]
+
+DRAM_BYTES = 1 << 17
+"""Of each core."""
+SEED = 9173
+
+CHIPS: dict[str, tuple[tuple[str, ...], int]] = {
+    "pair": (("mesh.columns=2", "mesh.rows=1"), 1),
+    "square": (("mesh.columns=2", "mesh.rows=2"), 1),
+    "joined": (("mesh.columns=2", "mesh.rows=2", "noc.link_credits=16"), 2),
+    "shared": (("mesh.columns=2", "mesh.rows=2", "dram.shared=1"), 1),
+}
+"""Settings of each chip beside those of tiny, and how many are joined."""
+
+
+def chip_bench(name: str) -> ChipBench:
+    """The bench of one of :data:`CHIPS`."""
+    settings, chips = CHIPS[name]
+    config = load("tiny", [*settings, f"name={name}"])
+    cores = config.mesh.cores if config.dram.shared else 1
+    return ChipBench(config, dram_bytes=cores * DRAM_BYTES, chips=chips)
+
+
+class Bench:
+    """The chip under test, and all that its cores are given.
+
+    Parameters
+    ----------
+    dut
+        cocotb's handle.
+    number : int
+        Of the test: each has a seed of its own, which is printed.
+    """
+
+    def __init__(self, dut: Any, number: int):
+        print(f"seed {SEED + number}")
+        self.random = np.random.default_rng(SEED + number)
+        bench = chip_bench(os.environ["CHIP"])
+        self.config: ChipConfig = bench.config
+        self.places: list[Place] = [place for _, place in bench.places()]
+        self.driver = ChipDriver(dut, bench)
+        self.dut = dut
+        self.cycles = 0
+
+    @classmethod
+    async def started(cls, dut: Any, number: int, **reset: int) -> Bench:
+        """A bench out of reset."""
+        bench = cls(dut, number)
+        await bench.driver.reset(**reset)
+        return bench
+
+    def program(self, subcore: str) -> Program:
+        """An empty program."""
+        return Program(IsaShape.from_config(self.config), subcore)
+
+    @property
+    def subcores(self) -> list[tuple[Place, str]]:
+        """All of them."""
+        return [(place, name) for place in self.places for name in UNITS]
+
+    async def run(
+        self,
+        programs: Mapping[tuple[Place, str], Program],
+        connections: Mapping[tuple[Place, str], Mapping[int, Connection]],
+        what: object,
+        *,
+        timeout: int = 1 << 20,
+    ) -> dict[Place, dict[str, Outcome]]:
+        """Runs programs on memories full of numbers, and compares all that is left behind."""
+        addresses: dict[Place, dict[str, int]] = {place: {} for place in self.places}
+        drams, tables = {}, {}
+        for place in self.places:
+            drams[place] = self.random.integers(0, 256, DRAM_BYTES, dtype=np.uint8)
+            tables[place] = {name: connections.get((place, name), {}) for name in UNITS}
+        for (place, name), program in programs.items():
+            at = addresses[place][name] = list(UNITS).index(name) * PROGRAM_BYTES
+            raw = np.array(program.words, "<u4").view(np.uint8)
+            assert len(raw) <= PROGRAM_BYTES
+            drams[place][at : at + len(raw)] = raw
+        model = ChipModel(self.config, drams, connections=tables)
+        for place, core in model.cores.items():
+            for name, words in core.memories.raw.items():
+                words[:] = finite(self.random, self.config, name, words)
+            self.driver.memories(place).load(core.memories)
+            self._dram(place)[:] = drams[place]
+        outcomes = model.run(addresses)
+        await self.driver.connect(tables)
+        found, cycles = await self.driver.run(addresses, timeout=timeout)
+        self.cycles += cycles
+        assert found == outcomes, f"{what}: {found} instead of {outcomes}"
+        for place, core in model.cores.items():
+            wrong = self.driver.memories(place).read().differences(core.memories)
+            text = "\n".join(map(str, wrong[:8]))
+            assert not wrong, f"{what}, core {place}: {text}\n{len(wrong)} words"
+            differ = np.flatnonzero(self._dram(place) != core.dram)
+            assert not len(differ), f"{what}, DRAM of {place} differs at {differ[:8]}"
+        return found
+
+    def _dram(self, place: Place) -> np.ndarray:
+        """The DRAM of a core: its part of one that is shared."""
+        first = self.places.index(place) * DRAM_BYTES if self.config.dram.shared else 0
+        return self.driver.drams[place][first : first + DRAM_BYTES]

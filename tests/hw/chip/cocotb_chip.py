@@ -1,0 +1,249 @@
+"""The chip against its model: what cores send each other arrives, in full and nowhere else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cocotb
+
+from hw.instruction import Fault
+from hw.isa import BOX_MESSAGES, OWN_ROUTES, ROUTES, UNITS, Control
+from hw.noc.connection import Connection
+from hw.noc.instructions import Flow
+from tests.hw.chip.bench import Bench
+from toolchain.program import Program
+
+CONDITIONS = ((2, 0, 0), (30, 60, 90))
+"""Latency and stalls of DRAM, and stalls of links between chips."""
+
+
+class _Draw:
+    """Draws NOC_DATA of one sub-core; each writes to a part of SRAMs that is its own.
+
+    Parameters
+    ----------
+    number : int
+        Of the sub-core, among all of them.
+    """
+
+    def __init__(self, bench: Bench, subcore: str, number: int):
+        self._bench, self._subcore, self._number = bench, subcore, number
+        self._random, self._sizes = bench.random, bench.config.srams
+
+    def _whole(self, low: int, high: int) -> int:
+        return int(self._random.integers(low, high + 1))
+
+    def _part(self, sram: str) -> tuple[int, int]:
+        """First word and words of what this sub-core writes in an SRAM, of whatever core."""
+        # Psums are read in the lower half and written in the upper one.
+        low = self._sizes[sram].words // 2 if "conv" in sram else 0
+        size = (self._sizes[sram].words - low) // len(self._bench.subcores)
+        return low + size * self._number, size
+
+    def flow(self, flow: Flow, route: int, tag: int) -> dict[str, int]:
+        """Operands of rows as long as they can be, at random places and distances."""
+        here, there = ROUTES[self._subcore][route]
+        own = there
+        if flow is Flow.MULTICAST:
+            own = ROUTES[self._subcore][OWN_ROUTES[self._subcore][route]][1]
+        (first, room), (own_first, own_room) = self._part(there), self._part(own)
+        source_room = self._sizes[f"{self._subcore}.{here}"].words // (2 if "conv" in here else 1)
+        rows = self._whole(1, min(5, room, own_room))
+        words = self._whole(1, min(room, own_room, source_room) // rows)
+
+        def place(first: int, room: int) -> tuple[int, int]:
+            step = self._whole(words, (room - words) // (rows - 1)) if rows > 1 else 0
+            down = bool(self._random.integers(2))
+            base = first + self._whole(0, room - words - (rows - 1) * step)
+            return (base + (rows - 1) * step, -step) if down else (base, step)
+
+        operands = {
+            "flow_type": flow.value,
+            "data_type": route,
+            "tag_id": tag,
+            "words": words,
+            "rows": rows,
+        }
+        operands["source"], operands["source_row"] = place(0, source_room)
+        operands["destination"], operands["destination_row"] = place(first, room)
+        if flow is Flow.MULTICAST:
+            operands["own"], operands["own_row"] = place(own_first, own_room)
+        return operands
+
+
+@cocotb.test()
+async def words_arrive(dut: Any) -> None:
+    """Every route, as UNICAST and MULTICAST, from all sub-cores at once to any others."""
+    bench = await Bench.started(dut, 0)
+    for case, (latency, stall, link_stall) in enumerate(CONDITIONS * 3):
+        dut.latency.value, dut.stall.value = latency, stall
+        dut.delay.value, dut.delay_stall.value = 2 + latency, link_stall
+        programs, connections = {}, {}
+        for number, (place, subcore) in enumerate(bench.subcores):
+            draw = _Draw(bench, subcore, number)
+            program, tags = bench.program(subcore), {}
+            routes = ROUTES[subcore]
+            flows = [(Flow.UNICAST, route) for route in range(len(routes))]
+            flows += [(Flow.MULTICAST, route) for route in range(len(OWN_ROUTES[subcore]))]
+            bench.random.shuffle(flows)
+            for tag, (flow, route) in enumerate(flows):
+                target = bench.places[bench.random.integers(len(bench.places))]
+                end = routes[route][1].partition(".")[0]
+                tags[tag] = Connection(place=target, subcore=end)
+                program.add("NOC_DATA", draw.flow(flow, route, tag), reason=f"to {target}")
+            program.end()
+            programs[place, subcore] = program
+            connections[place, subcore] = tags
+        await bench.run(programs, connections, f"case {case}")
+    print(f"{bench.cycles} cycles")
+
+
+@cocotb.test()
+async def messages_follow_words(dut: Any) -> None:
+    """Psums go from core to core; each waits for a message that they are there."""
+    bench = await Bench.started(dut, 1)
+    words, laps = 40, 3
+    for case, (latency, stall, link_stall) in enumerate(CONDITIONS):
+        dut.latency.value, dut.stall.value = latency, stall
+        dut.delay.value, dut.delay_stall.value = 2 + latency, link_stall
+        programs, connections = {}, {}
+        for subcore in UNITS:
+            ring = list(bench.places)
+            bench.random.shuffle(ring)
+            route = len(ROUTES[subcore]) - 1
+            for at, place in enumerate(ring):
+                program = bench.program(subcore)
+                following = ring[(at + 1) % len(ring)]
+                connections[place, subcore] = {5: Connection(place=following, subcore=subcore)}
+                for lap in range(laps):
+                    step = lap * len(ring) + at
+                    if step:
+                        program.barrier("noc", boxes=[lap % 2], reason="psums have come")
+                    flow = {
+                        "flow_type": Flow.UNICAST.value,
+                        "data_type": route,
+                        "tag_id": 5,
+                        "source": step,
+                        "destination": step + 1,
+                        "words": words,
+                    }
+                    program.add("NOC_DATA", flow, reason="one word further")
+                    box = lap % 2 if at + 1 < len(ring) else (lap + 1) % 2
+                    message = {
+                        "flow_type": Control.REMOTE_SIGNAL.value,
+                        "tag_id": 5,
+                        "msg_box": box,
+                    }
+                    program.add("NOC_CTRL", message, reason="psums are there")
+                program.end()
+                programs[place, subcore] = program
+        await bench.run(programs, connections, f"case {case}")
+    print(f"{bench.cycles} cycles")
+
+
+def _signal(program: Program, tag: int, box: int, flow: Control = Control.REMOTE_SIGNAL) -> None:
+    message = {"flow_type": flow.value, "tag_id": tag, "msg_box": box}
+    program.add("NOC_CTRL", message, reason="")
+
+
+@cocotb.test()
+async def full_boxes_hold_messages_back(dut: Any) -> None:
+    """More messages than a box holds, from all others at once; none is lost."""
+    bench = await Bench.started(dut, 2)
+    target, receiver = bench.places[-1], "bp"
+    senders = [each for each in bench.subcores if each != (target, receiver)]
+    count = BOX_MESSAGES + 3
+    programs, connections = {}, {}
+    for place, subcore in senders:
+        program = bench.program(subcore)
+        for _ in range(count):
+            if place == target:
+                program.add("NOC_CTRL", {"msg_box": 3}, reason="within the core")
+            else:
+                _signal(program, 0, 3)
+        program.end()
+        programs[place, subcore] = program
+        connections[place, subcore] = {0: Connection(place=target, subcore=receiver)}
+    program = bench.program(receiver)
+    copy = {"words": 1, "rows": 1}
+    for number in range(count * len(senders)):
+        program.barrier("noc", boxes=[3], reason="one message")
+        operands = {**copy, "source": number % 7, "destination": 8 + number % 5}
+        program.add("NOC_DATA", operands, reason="takes time")
+    # All have been taken: there is none left.
+    program.barrier("noc", boxes=[3], reason="there is none")
+    program.add("NOC_DATA", copy, reason="never starts")
+    program.end()
+    programs[target, receiver] = program
+    outcomes = await bench.run(programs, connections, "full boxes", timeout=3000)
+    found = outcomes[target][receiver]
+    assert (found.fault, found.boxes, found.tag) == (Fault.TIMEOUT, 1 << 3, None)
+
+
+@cocotb.test()
+async def wrong_use_stops_the_sender(dut: Any) -> None:
+    """Nothing is written, and the status says what is wrong where."""
+    bench = await Bench.started(dut, 3)
+    here, there = bench.places[0], bench.places[-1]
+    columns = max(x for x, _ in bench.places) + 1
+    ends = {
+        0: Connection(place=there, subcore="fp"),
+        1: Connection(place=there, subcore="bp"),
+        2: Connection(place=(columns, 0), subcore="fp"),
+        3: Connection(place=(0, 15), subcore="fp"),
+    }
+    tags = bench.config.noc.connections
+    data = {"flow_type": Flow.UNICAST.value, "words": 3}
+    cases = {
+        "no connection": ("NOC_DATA", {**data, "tag_id": 9}, Fault.CONNECTION),
+        "no such tag": ("NOC_DATA", {**data, "tag_id": tags}, Fault.CONNECTION),
+        "the last tag": ("NOC_DATA", {**data, "tag_id": 255}, Fault.CONNECTION),
+        "the wrong sub-core": ("NOC_DATA", {**data, "tag_id": 1}, Fault.CONNECTION),
+        "east of the mesh": ("NOC_DATA", {**data, "tag_id": 2}, Fault.CONNECTION),
+        "south of the mesh": ("NOC_DATA", {**data, "tag_id": 3}, Fault.CONNECTION),
+        "a message to nobody": (
+            "NOC_CTRL",
+            {"flow_type": Control.REMOTE_SIGNAL.value, "tag_id": 9},
+            Fault.CONNECTION,
+        ),
+        "statuses to nobody": (
+            "NOC_CTRL",
+            {"flow_type": Control.REMOTE_COLLECT.value, "tag_id": 2},
+            Fault.CONNECTION,
+        ),
+        "a MULTICAST": (
+            "NOC_DATA",
+            {**data, "flow_type": Flow.MULTICAST.value, "tag_id": 2, "own": 5},
+            Fault.CONNECTION,
+        ),
+    }
+    for what, (mnemonic, operands, fault) in cases.items():
+        program = bench.program("fp")
+        program.add("NOC_DATA", {**data, "tag_id": 0, "destination": 9}, reason="goes well")
+        position = program.add(mnemonic, operands, reason=what)
+        program.add("NOC_DATA", {**data, "tag_id": 0, "destination": 40}, reason="does nothing")
+        program.end()
+        found = await bench.run({(here, "fp"): program}, {(here, "fp"): ends}, what)
+        assert (found[here]["fp"].fault, found[here]["fp"].position) == (fault, position), what
+
+
+@cocotb.test()
+async def time_out_names_the_tag(dut: Any) -> None:
+    """A message for a box that nobody empties."""
+    bench = await Bench.started(dut, 4)
+    here, there = bench.places[0], bench.places[-1]
+    program = bench.program("bp")
+    for _ in range(BOX_MESSAGES + 1):
+        _signal(program, 6, 2)
+    program.end()
+    connections = {(here, "bp"): {6: Connection(place=there, subcore="fp")}}
+    found = await bench.run({(here, "bp"): program}, connections, "time-out", timeout=2000)
+    assert (found[here]["bp"].fault, found[here]["bp"].tag) == (Fault.TIMEOUT, 6)
+    # What was given up does not disturb what comes next.
+    program = bench.program("bp")
+    _signal(program, 6, 1)
+    data = {"flow_type": Flow.UNICAST.value, "data_type": 1, "tag_id": 6, "words": 20}
+    program.add("NOC_DATA", data, reason="goes well")
+    program.end()
+    found = await bench.run({(here, "bp"): program}, connections, "behind it")
+    assert found[here]["bp"].fault is Fault.NONE

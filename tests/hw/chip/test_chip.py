@@ -1,0 +1,13 @@
+"""Without these, words and messages between cores could be lost, doubled, or come elsewhere."""
+
+from __future__ import annotations
+
+import pytest
+
+from sim.harness.cosim import run
+from tests.hw.chip.bench import chip_bench
+
+
+@pytest.mark.parametrize("chip", ["pair"])
+def test_chip(chip):
+    run(chip_bench(chip), "tests.hw.chip.cocotb_chip", environment={"CHIP": chip})
