@@ -280,15 +280,15 @@ def test_table_of_connections():
     [
         (
             lambda: Sender(routes=ROUTES, flit_bits=32, window=1),
-            "Sender flit_bits must be a whole number from 51, not 32",
+            "Sender flit_bits must be a whole number of at least 51, not 32",
         ),
         (
             lambda: Sender(routes=ROUTES, flit_bits=64, window=0),
-            "Sender window must be a whole number from 1, not 0",
+            "Sender window must be a whole number of at least 1, not 0",
         ),
         (
             lambda: Receiver(srams=SRAMS, flit_bits=32),
-            "Receiver flit_bits must be a whole number from 51, not 32",
+            "Receiver flit_bits must be a whole number of at least 51, not 32",
         ),
         (
             lambda: ConnectionTable(connections=12),
