@@ -104,6 +104,7 @@ LINT_OFF = {
     "CASEINCOMPLETE": "what a signal is in no case was assigned in front of the case statement",
     "DECLFILENAME": "the file also holds the submodules that belong to this module alone",
     "PROCASSINIT": "a register has a value at power-up besides the one that reset gives it",
+    "SYNCASYNCNET": "the reset of one side of an asynchronous FIFO is synchronised to the other's",
     "UNUSEDSIGNAL": "signals keep their names for waveforms, used or not",
     "WIDTHEXPAND": "Yosys leaves operands to Verilog's rules, which extend them as Amaranth does",
     "WIDTHTRUNC": "and results likewise, which those rules cut off",

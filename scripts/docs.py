@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
+from hw.chip.map import CHIP_REGISTERS
 from hw.config import settings
-from hw.core.map import REGISTERS
+from hw.core.map import REGISTERS, HostRegister
 from hw.instruction import Fault, Instruction
 from hw.isa import UNITS, IsaShape, instruction_set
 from hw.presets import PRESETS
@@ -60,26 +62,33 @@ def instruction_tables() -> str:
             "| operand | from | to | |",
             "| --- | ---: | ---: | --- |",
         ]
-        shared = [instruction_set(shape, subcore)[mnemonic].operands for subcore in subcores]
-        for operands in zip(*shared, strict=True):
+        tables = {
+            subcore: {
+                each.name: each for each in instruction_set(shape, subcore)[mnemonic].operands
+            }
+            for subcore in subcores
+        }
+        for name in max(tables.values(), key=len):
+            having = {sub: table[name] for sub, table in tables.items() if name in table}
+            operands = list(having.values())
             least, most = operands[0].low, max(each.high for each in operands)
             texts = {each.what for each in operands}
             what = operands[0].what
-            if len(texts) > 1:
+            if len(texts) > 1 or len(operands) < len(subcores):
                 what = "; ".join(
                     f"{subcore.upper()}: {each.what} (to {each.high})"
-                    for subcore, each in zip(subcores, operands, strict=True)
+                    for subcore, each in having.items()
                 )
             lines.append(f"| `{operands[0].name}` | {least} | {most} | {what} |")
     return "\n".join([*lines, "", ""])
 
 
-def register_table() -> str:
-    """The registers of a core."""
+def register_table(registers: Iterable[HostRegister]) -> str:
+    """Registers of a core, or of a chip."""
     lines = ["", "| address | register | access | |", "| --- | --- | --- | --- |"]
     lines += [
         f"| {each.address:#05x} | `{each.name}` | {each.access} | {each.what} |"
-        for each in REGISTERS
+        for each in registers
     ]
     return "\n".join([*lines, "", ""])
 
@@ -94,7 +103,8 @@ def fault_table() -> str:
 TABLES: list[tuple[Path, str, Callable[[], str]]] = [
     (DOCS / "configuration.md", "settings", settings_table),
     (DOCS / "instructions.md", "instructions", instruction_tables),
-    (DOCS / "programming.md", "registers", register_table),
+    (DOCS / "programming.md", "registers", partial(register_table, REGISTERS)),
+    (DOCS / "network.md", "chip registers", partial(register_table, CHIP_REGISTERS)),
     (DOCS / "programming.md", "faults", fault_table),
 ]
 """Page, name of the table, and what makes it."""

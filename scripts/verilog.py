@@ -11,8 +11,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from hw.chip.chip import Chip
 from hw.config import ChipConfig
-from hw.core.core import Core
 from hw.emit import emit
 from hw.presets import PRESETS, load
 from sim.harness.tools import verilator_environment
@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def write_verilog(config: ChipConfig, out: Path) -> Path:
     """Write ``<out>/<name of the configuration>/verilog``; returns that folder."""
-    emission = emit(Core.from_config(config))
+    emission = emit(Chip.from_config(config))
     return emission.write(
         out / config.name / "verilog",
         configuration=config.to_dict(),

@@ -12,6 +12,7 @@ from hw.config import ChipConfig
 from hw.control.controller import Progress
 from hw.core.axi_lite import AxiLite
 from hw.core.host import HostPort
+from hw.core.host_memory import HostMemory
 from hw.core.subcore import SubCore
 from hw.dma.arbiter import AxiReadArbiter, AxiWriteArbiter
 from hw.dma.axi import AxiBus
@@ -22,8 +23,8 @@ from hw.noc.table import Extent
 
 __all__ = ["CORE_ID_BITS", "Core", "counter_names"]
 
-CORE_ID_BITS = 2
-"""Bits of id of a core's port to DRAM: its sub-cores, and the clients of each."""
+CORE_ID_BITS = 3
+"""Bits of id of a core's port to DRAM: sub-cores and host, and the clients of each."""
 
 
 def counter_names(subcores: Iterable[SubCore]) -> dict[str, tuple[str, ...]]:
@@ -51,7 +52,7 @@ class Core(EmitOnce):
     working : Out(12)
         The units that are at work, those of sub-core FP first: for a profiler, or for lamps.
     dram : Out(AxiBus)
-        Ids tell the clients apart: programs and data of both sub-cores.
+        Ids tell the clients apart: programs and data of both sub-cores, and the host.
     x, y : In(4), extent : In(Extent)
         Where the core is in the whole mesh, and how large that is; constant. With an extent of 0
         nothing leaves the core.
@@ -132,13 +133,19 @@ class Core(EmitOnce):
         ]
 
         bus_bits = self._config.dram.bus_bits
+        m.submodules.host_memory = memory = HostMemory(bus_bits=bus_bits)
+        for name in ("write", "read", "address", "word"):
+            m.d.comb += getattr(memory, name).eq(getattr(host, f"memory_{name}"))
+        for name in ("written", "found", "value", "error"):
+            m.d.comb += getattr(host, f"memory_{name}").eq(getattr(memory, name))
+        masters = [*subcores.values(), memory]
         m.submodules.reads = reads = AxiReadArbiter(
-            clients=len(subcores), data_bits=bus_bits, id_bits=1
+            clients=len(masters), data_bits=bus_bits, id_bits=1
         )
-        m.submodules.writes = writes = AxiWriteArbiter(clients=len(subcores), data_bits=bus_bits)
-        for number, subcore in enumerate(subcores.values()):
-            connect(m, subcore.read_bus, reads.clients[number])
-            connect(m, subcore.write_bus, writes.clients[number])
+        m.submodules.writes = writes = AxiWriteArbiter(clients=len(masters), data_bits=bus_bits)
+        for number, master in enumerate(masters):
+            connect(m, master.read_bus, reads.clients[number])
+            connect(m, master.write_bus, writes.clients[number])
         for bus in (reads.bus, writes.bus):
             for name, member in bus.signature.members.items():
                 here, there = getattr(bus, name), getattr(self.dram, name)

@@ -44,6 +44,9 @@ class HostPort(EmitOnce):
         To the table of connections of a sub-core.
     x, y : In(4), extent : In(Extent)
         Where the core is; constant.
+    memory_write, memory_read, memory_address, memory_word
+    memory_written, memory_found, memory_value, memory_error
+        To DRAM, as the members without ``memory`` of :class:`hw.core.host_memory.HostMemory`.
     origin, fp_program, bp_program : Out(40), timeout : Out(32)
     fp, bp : In(SubCoreStatus)
     <unit> : In(struct of 40-bit counters)
@@ -63,6 +66,14 @@ class HostPort(EmitOnce):
                 "x": In(COORDINATE_BITS),
                 "y": In(COORDINATE_BITS),
                 "extent": In(Extent),
+                "memory_write": Out(1),
+                "memory_read": Out(1),
+                "memory_address": Out(DRAM_BITS),
+                "memory_word": Out(WORD_BITS),
+                "memory_written": In(1),
+                "memory_found": In(1),
+                "memory_value": In(WORD_BITS),
+                "memory_error": In(1),
                 "origin": Out(DRAM_BITS),
                 "fp_program": Out(DRAM_BITS),
                 "bp_program": Out(DRAM_BITS),
@@ -84,7 +95,7 @@ class HostPort(EmitOnce):
         access = {register.name: register.access for register in REGISTERS}
         enable, pending, ended = Signal(2), Signal(2), Signal(2)
         programs = {subcore: Signal(WORD_BITS, name=f"program_{subcore}") for subcore in UNITS}
-        origin = Signal(DRAM_BITS)
+        origin, pointer = Signal(DRAM_BITS), Signal(WORD_BITS)
         statuses = {subcore: getattr(self, subcore) for subcore in UNITS}
 
         readable = {
@@ -94,6 +105,8 @@ class HostPort(EmitOnce):
             "timeout": self.timeout,
             "origin_low": origin[:WORD_BITS],
             "origin_high": origin[WORD_BITS:],
+            "memory_address": pointer,
+            "memory_data": self.memory_value,
             "place": Cat(self.x, self.y, self.extent.columns, Signal(3), self.extent.rows),
         }
         for subcore, status in statuses.items():
@@ -131,9 +144,13 @@ class HostPort(EmitOnce):
                 with m.Case((place >> 2) + 1):
                     m.d.comb += [found.eq(upper), known.eq(1)]
         counter = tree.select(m, code, values)
-        valid_read = Signal()
-        m.d.comb += valid_read.eq(known & (wanted[:2] == 0))
-        with m.If(asked):
+        valid_read, of_memory = Signal(), Signal()
+        m.d.comb += [
+            valid_read.eq(known & (wanted[:2] == 0) & ~(of_memory & self.memory_error)),
+            of_memory.eq(wanted == address["memory_data"]),
+            self.memory_read.eq(asked & of_memory),
+        ]
+        with m.If(asked & (~of_memory | self.memory_found)):
             m.d.sync += [
                 asked.eq(0),
                 bus.rvalid.eq(1),
@@ -148,11 +165,14 @@ class HostPort(EmitOnce):
         # Write: address and word may come in any order.
         has_address, has_word = Signal(), Signal()
         place, word, whole = Signal(HOST_ADDRESS_BITS), Signal(WORD_BITS), Signal()
-        written, writes = Signal(), Signal()
+        written, writes, to_memory = Signal(), Signal(), Signal()
         m.d.comb += [
             bus.awready.eq(~has_address & ~bus.bvalid),
             bus.wready.eq(~has_word & ~bus.bvalid),
-            writes.eq(has_address & has_word),
+            to_memory.eq(has_address & (place == address["memory_data"])),
+            self.memory_write.eq(to_memory & has_word & whole),
+            self.memory_word.eq(word),
+            writes.eq(has_address & has_word & (~self.memory_write | self.memory_written)),
         ]
         with m.If(bus.awvalid & bus.awready):
             m.d.sync += [has_address.eq(1), place.eq(bus.awaddr)]
@@ -160,6 +180,7 @@ class HostPort(EmitOnce):
             m.d.sync += [has_word.eq(1), word.eq(bus.wdata), whole.eq(bus.wstrb.all())]
         writable = {
             "enable": [enable.eq(word)],
+            "memory_address": [pointer.eq(word)],
             "timeout": [self.timeout.eq(word)],
             "origin_low": [origin[:WORD_BITS].eq(word)],
             "origin_high": [origin[WORD_BITS:].eq(word)],
@@ -179,6 +200,8 @@ class HostPort(EmitOnce):
                     m.d.comb += written.eq(1)
                     with m.If(accepted):
                         m.d.sync += statements
+            with m.Case(address["memory_data"] >> 2):
+                m.d.comb += written.eq(~self.memory_error)
             with m.Case(address["start"] >> 2):
                 m.d.comb += written.eq(1)
                 with m.If(accepted):
@@ -205,6 +228,9 @@ class HostPort(EmitOnce):
         with m.Elif(bus.bready):
             m.d.sync += bus.bvalid.eq(0)
 
+        with m.If(self.memory_written | self.memory_found):
+            m.d.sync += pointer.eq(pointer + WORD_BITS // 8)
+
         # A program has ended when it was running before.
         for number, status in enumerate(statuses.values()):
             over = (status.progress == Progress.DONE) | (status.progress == Progress.STOPPED)
@@ -215,6 +241,7 @@ class HostPort(EmitOnce):
         m.d.comb += [
             self.irq.eq((pending & enable).any()),
             self.origin.eq(origin),
+            self.memory_address.eq(origin + pointer),
             *(
                 getattr(self, f"{name}_program").eq(origin + program)
                 for name, program in programs.items()

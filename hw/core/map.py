@@ -86,6 +86,15 @@ REGISTERS = (
         "r",
         "bits 0-3, 4-7: column and row of the core; 8-12, 16-20: columns and rows of the mesh",
     ),
+    HostRegister(
+        "memory_address", 0x28, "rw", "where the next word of DRAM is, from the origin, in bytes"
+    ),
+    HostRegister(
+        "memory_data",
+        0x2C,
+        "rw",
+        "the word of DRAM there; behind each read and write, ``memory_address`` grows by 4",
+    ),
     *_of_subcore("fp", 0x40),
     *_of_subcore("bp", 0x60),
 )

@@ -1,0 +1,94 @@
+"""DRAM for the host, word by word: how programs and data get there if nothing else leads to it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth import Cat, Const, Module, Mux, Signal
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
+
+from hw.component import EmitOnce
+from hw.core.axi_lite import WORD_BITS
+from hw.dma.axi import ADDRESS_BITS as DRAM_BITS
+from hw.dma.axi import INCREMENT, OKAY, AxiRead, AxiWrite
+
+__all__ = ["HostMemory"]
+
+
+class HostMemory(EmitOnce):
+    """Reads or writes one word of 32 bits at a time, as a burst of one beat.
+
+    Parameters
+    ----------
+    bus_bits : int
+        Bits of a beat, a power of two from 32.
+
+    Members
+    -------
+    write : In(1), read : In(1), address : In(40), word : In(32)
+        Held until it is done; a write goes first. The address is a multiple of 4.
+    written : Out(1), found : Out(1)
+        It is done in this cycle.
+    value : Out(32), error : Out(1)
+        What was read, in the cycle with ``found``; and that the bus answered with an error.
+    read_bus : Out(AxiRead), write_bus : Out(AxiWrite)
+    """
+
+    def __init__(self, *, bus_bits: int):
+        self._bus_bits = bus_bits
+        super().__init__(
+            {
+                "write": In(1),
+                "read": In(1),
+                "address": In(DRAM_BITS),
+                "word": In(WORD_BITS),
+                "written": Out(1),
+                "found": Out(1),
+                "value": Out(WORD_BITS),
+                "error": Out(1),
+                "read_bus": Out(AxiRead(data_bits=bus_bits, id_bits=1)),
+                "write_bus": Out(AxiWrite(data_bits=bus_bits)),
+            },
+            bus_bits=bus_bits,
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        size, words = exact_log2(self._bus_bits // 8), self._bus_bits // WORD_BITS
+        aligned = Cat(Const(0, size), self.address[size:])
+        part = self.address[2:size] if words > 1 else Const(0, 1)
+        read, write = self.read_bus, self.write_bus
+        # Address and word are there once each; then comes the answer.
+        asked, gave, busy = Signal(), Signal(), Signal()
+        goes = Signal()
+        m.d.comb += goes.eq(~busy & (self.write | self.read))
+        reading = Signal()
+        with m.If(goes):
+            m.d.sync += [busy.eq(1), asked.eq(0), gave.eq(0), reading.eq(~self.write)]
+        with m.Elif(self.written | self.found):
+            m.d.sync += busy.eq(0)
+        with m.If(busy & Mux(reading, read.arready, write.awready)):
+            m.d.sync += asked.eq(1)
+        with m.If(busy & write.wready):
+            m.d.sync += gave.eq(1)
+        for bus, channel, mine in ((read, "ar", reading), (write, "aw", ~reading)):
+            m.d.comb += [
+                getattr(bus, f"{channel}valid").eq(busy & mine & ~asked),
+                getattr(bus, f"{channel}addr").eq(aligned),
+                getattr(bus, f"{channel}size").eq(size),
+                getattr(bus, f"{channel}burst").eq(INCREMENT),
+            ]
+        m.d.comb += [
+            write.wvalid.eq(busy & ~reading & ~gave),
+            write.wdata.eq(self.word.replicate(words)),
+            write.wstrb.eq(Const(0xF, self._bus_bits // 8) << (part << 2)),
+            write.wlast.eq(1),
+            write.bready.eq(1),
+            read.rready.eq(1),
+            self.written.eq(busy & ~reading & write.bvalid),
+            self.found.eq(busy & reading & read.rvalid),
+            self.value.eq(read.rdata.word_select(part, WORD_BITS)),
+            self.error.eq(Mux(reading, read.rresp, write.bresp) != OKAY),
+        ]
+        return m
