@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import cocotb
@@ -310,6 +310,25 @@ class ChipDriver:
             found |= await self._host.read(first + 4 * word) << 32 * word
         return found
 
+    async def store(self, places: Iterable[Place], address: int, words: Iterable[int]) -> None:
+        """Writes words of 32 bits to DRAM of all these cores, each from its origin on, by the host.
+
+        What cores of a chip are given costs no more than what one of them is.
+        """
+        wanted = set(places)
+        words = list(words)
+        for chip in range(self._bench.chips):
+            cores = sum(
+                1 << number % self._bench.config.mesh.cores
+                for number, (its_chip, place) in enumerate(self._bench.places())
+                if its_chip == chip and place in wanted
+            )
+            if not cores:
+                continue
+            await self._write_all(chip, cores, "memory_address", address)
+            for word in words:
+                await self._write_all(chip, None, "memory_data", word)
+
     async def run(
         self,
         programs: Mapping[Place, Mapping[str, int]],
@@ -335,7 +354,8 @@ class ChipDriver:
             await registers.write("timeout", timeout)
         for chip in range(bench.chips):
             await self._host.write(self._chip(chip) + CHIP_ADDRESSES["enable"], 1)
-            await self._start(chip, (1 << bench.config.mesh.cores) - 1, START_EMPTY | START_ZERO)
+            every = (1 << bench.config.mesh.cores) - 1
+            await self._write_all(chip, every, "start", START_EMPTY | START_ZERO)
         # Cores that run the same sub-cores start together.
         dut.record.value = 1
         begin = cocotb.simtime.get_sim_time("ps")
@@ -347,7 +367,7 @@ class ChipDriver:
                     if its_chip == chip and _start_bits(programs.get(place, {})) == bits
                 )
                 if cores:
-                    await self._start(chip, cores, bits)
+                    await self._write_all(chip, cores, "start", bits)
         for chip in range(bench.chips):
             await self._end(chip, limit)
         cycles = int((cocotb.simtime.get_sim_time("ps") - begin) / PERIOD_PS)
@@ -360,11 +380,12 @@ class ChipDriver:
         }
         return outcomes, cycles
 
-    async def _start(self, chip: int, cores: int, word: int) -> None:
-        """Writes a word to ``start`` of all these cores, a bit each, at once."""
-        await self._masks(chip, "select", cores)
+    async def _write_all(self, chip: int, cores: int | None, name: str, word: int) -> None:
+        """Writes a word to all these cores, a bit each, or to those of before, at once."""
+        if cores is not None:
+            await self._masks(chip, "select", cores)
         window = self._chip(chip) + (ALL << HOST_ADDRESS_BITS)
-        await self._host.write(window + CORE_ADDRESSES["start"], word)
+        await self._host.write(window + CORE_ADDRESSES[name], word)
 
     async def _end(self, chip: int, limit: int) -> None:
         """Waits until all programs of a chip have ended."""

@@ -85,13 +85,21 @@ class Bench:
         what: object,
         *,
         timeout: int = 1 << 20,
+        by_host: bool = False,
     ) -> dict[Place, dict[str, Outcome]]:
-        """Runs programs on memories full of numbers, and compares all that is left behind."""
+        """Runs programs on memories full of numbers, and compares all that is left behind.
+
+        Programs come to DRAM by the back door, or ``by_host``: the same for several cores once.
+        """
         addresses: dict[Place, dict[str, int]] = {place: {} for place in self.places}
         drams, tables = {}, {}
         for place in self.places:
             drams[place] = self.random.integers(0, 256, DRAM_BYTES, dtype=np.uint8)
             tables[place] = {name: connections.get((place, name), {}) for name in UNITS}
+        if by_host:
+            for dram in drams.values():
+                dram[: len(UNITS) * PROGRAM_BYTES] = 0
+        before = {place: dram.copy() for place, dram in drams.items()}
         for (place, name), program in programs.items():
             at = addresses[place][name] = list(UNITS).index(name) * PROGRAM_BYTES
             raw = np.array(program.words, "<u4").view(np.uint8)
@@ -102,9 +110,13 @@ class Bench:
             for name, words in core.memories.raw.items():
                 words[:] = finite(self.random, self.config, name, words)
             self.driver.memories(place).load(core.memories)
-            self._dram(place)[:] = drams[place]
+            self._dram(place)[:] = before[place] if by_host else drams[place]
         outcomes = model.run(addresses)
+        for number, place in enumerate(self.places if self.config.dram.shared else ()):
+            await self.driver.registers(place).write("origin_low", number * DRAM_BYTES)
         await self.driver.connect(tables)
+        if by_host:
+            await self._store(programs)
         found, cycles = await self.driver.run(addresses, timeout=timeout)
         self.cycles += cycles
         assert found == outcomes, f"{what}: {found} instead of {outcomes}"
@@ -115,6 +127,16 @@ class Bench:
             differ = np.flatnonzero(self._dram(place) != core.dram)
             assert not len(differ), f"{what}, DRAM of {place} differs at {differ[:8]}"
         return found
+
+    async def _store(self, programs: Mapping[tuple[Place, str], Program]) -> None:
+        """Writes programs through the host's port."""
+        for at, subcore in enumerate(UNITS):
+            by_words: dict[tuple[int, ...], list[Place]] = {}
+            for (place, name), program in programs.items():
+                if name == subcore:
+                    by_words.setdefault(tuple(program.words), []).append(place)
+            for words, places in by_words.items():
+                await self.driver.store(places, at * PROGRAM_BYTES, words)
 
     def _dram(self, place: Place) -> np.ndarray:
         """The DRAM of a core: its part of one that is shared."""

@@ -6,8 +6,12 @@ from typing import Any
 
 import cocotb
 
+from hw.arith.format import FP16
 from hw.instruction import Fault
 from hw.isa import BOX_MESSAGES, OWN_ROUTES, ROUTES, UNITS, Control
+from hw.memory.place import Place
+from hw.neuron.command import Operation, Source
+from hw.neuron.lowering import Area, ElementOperands
 from hw.noc.connection import Connection
 from hw.noc.instructions import Flow
 from tests.hw.chip.bench import Bench
@@ -87,7 +91,9 @@ async def words_arrive(dut: Any) -> None:
             flows += [(Flow.MULTICAST, route) for route in range(len(OWN_ROUTES[subcore]))]
             bench.random.shuffle(flows)
             for tag, (flow, route) in enumerate(flows):
-                target = bench.places[bench.random.integers(len(bench.places))]
+                # Two ways to the same part of an SRAM would be a race.
+                targets = [each for each in bench.places if flow is Flow.UNICAST or each != place]
+                target = targets[bench.random.integers(len(targets))]
                 end = routes[route][1].partition(".")[0]
                 tags[tag] = Connection(place=target, subcore=end)
                 program.add("NOC_DATA", draw.flow(flow, route, tag), reason=f"to {target}")
@@ -247,3 +253,79 @@ async def time_out_names_the_tag(dut: Any) -> None:
     program.end()
     found = await bench.run({(here, "bp"): program}, connections, "behind it")
     assert found[here]["bp"].fault is Fault.NONE
+
+
+@cocotb.test()
+async def host_stores_programs(dut: Any) -> None:
+    """Equal programs are written once for all cores, which do the same with other connections."""
+    bench = await Bench.started(dut, 5)
+    programs, connections = {}, {}
+    for number, place in enumerate(bench.places):
+        for subcore in UNITS:
+            program = bench.program(subcore)
+            data = {"flow_type": Flow.UNICAST.value, "tag_id": 1, "words": 11, "destination": 3}
+            data["data_type"] = len(ROUTES[subcore]) - 1
+            program.add("NOC_DATA", data, reason="psums for the next core")
+            program.end()
+            programs[place, subcore] = program
+            following = bench.places[(number + 1) % len(bench.places)]
+            connections[place, subcore] = {1: Connection(place=following, subcore=subcore)}
+    await bench.run(programs, connections, "by the host", by_host=True)
+    registers = bench.driver.registers(bench.places[-1])
+    await registers.write("memory_address", 0)
+    words = programs[bench.places[-1], "fp"].words
+    assert [await registers.read("memory_data") for _ in words] == words
+
+
+@cocotb.test()
+async def statuses_reach_all_cores(dut: Any) -> None:
+    """An overflow in one core keeps WU of all others from doing anything; CLEAR lets it."""
+    bench = await Bench.started(dut, 6)
+    last = len(bench.places) - 1
+    for sums_of in (None, 0, last):
+        for clears in (False, True):
+            programs, connections = {}, {}
+            for number, place in enumerate(bench.places):
+                ends = {}
+                for tag, other in ((0, number - 1), (1, number + 1)):
+                    if 0 <= other <= last:
+                        ends[tag] = Connection(place=bench.places[other], subcore="bp")
+                connections[place, "bp"] = ends
+                program = bench.program("bp")
+                if number == sums_of:
+                    _overflow(bench, program)
+                # Statuses go down the row of cores, and up again.
+                units = UNITS["bp"]
+                program.barrier("noc", after=units, reason="all is done")
+                collect = Control.REMOTE_COLLECT
+                if number:
+                    program.barrier("noc", boxes=[0], reason="statuses of those in front")
+                if number < last:
+                    _signal(program, 1, 0, collect)
+                    program.barrier("noc", boxes=[1], reason="statuses of all")
+                if number:
+                    _signal(program, 0, 1, collect)
+                flows = [Control.CLEAR, Control.COLLECT] if clears else [Control.COLLECT]
+                for flow in flows:
+                    program.add("NOC_CTRL", {"flow_type": flow.value}, reason="")
+                program.barrier("wu", after="noc", reason="statuses are collected")
+                update = {"words": 4, "dw": 0, "w": 4, "v": 8, "stored": 0, "k": 0x3F800000}
+                program.add("WU", {**update, "lr": 0x3F000000}, reason="")
+                program.end()
+                programs[place, "bp"] = program
+            await bench.run(programs, connections, f"overflow in core {sums_of}, {clears=}")
+
+
+def _overflow(bench: Bench, program: Program) -> None:
+    """The largest number, twice."""
+    array = bench.config.array
+    elements = ElementOperands(lanes=array.lanes, pixels=array.spike_pixels, format=FP16)
+    operands = elements.grad_vector(
+        Area(h_size=1, w_size=1, m_size=1),
+        Operation.ADD,
+        x=Source.SCALAR,
+        y=Source.SCALAR,
+        scalar=0x7BFF,
+        write=Place(base=0),
+    )
+    program.add("BP_VECTOR", operands, reason="more than a number can be")
