@@ -85,6 +85,12 @@ class ChipBench(EmitOnce):
         )
 
     @property
+    def setting(self) -> dict[str, Any]:
+        """What another one like it is made with."""
+        dram_bytes = self.dram_words * self.config.dram.bus_bits // 8
+        return {"config": self.config, "dram_bytes": dram_bytes, "chips": self.chips}
+
+    @property
     def module_name(self) -> str:
         """Always the same: a bench is only ever a top."""
         return "bench"
@@ -217,11 +223,6 @@ class ChipDriver:
         cocotb's handle of the bench.
     bench : ChipBench
         What it was made from.
-
-    Attributes
-    ----------
-    drams : mapping of place to uint8 array
-        The DRAM of each core; they may share it.
     """
 
     def __init__(self, dut: Any, bench: ChipBench):
@@ -231,7 +232,8 @@ class ChipDriver:
         self._host = Host(dut)
         config, mesh = bench.config, bench.config.mesh
         bus_bytes = config.dram.bus_bits // 8
-        self.drams: dict[Place, NDArray[np.uint8]] = {}
+        self._drams: dict[Place, NDArray[np.uint8]] = {}
+        self._origins: dict[Place, tuple[int, int]] = {}
         self._cores: dict[Place, CoreRegisters] = {}
         self._memories: dict[Place, CoreMemories] = {}
         self._records: dict[Place, NDArray[np.uint64]] = {}
@@ -240,7 +242,11 @@ class ChipDriver:
             x, y = place[0] - chip * mesh.columns, place[1]
             port = 0 if config.dram.shared else core
             scope = f"bench.dram_{chip}_{port}"
-            self.drams[place] = backdoor(scope, bench.dram_words, 8 * bus_bytes).reshape(-1)
+            self._drams[place] = backdoor(scope, bench.dram_words, 8 * bus_bytes).reshape(-1)
+            size = bench.dram_words * bus_bytes // (mesh.cores if config.dram.shared else 1)
+            # A multiple of 4 KB, as the origin has to be.
+            size &= ~0xFFF
+            self._origins[place] = (core * size if config.dram.shared else 0), size
             window = self._chip(chip) + core_window(core)
             self._cores[place] = CoreRegisters(config, self._host, window)
             self._memories[place] = CoreMemories(config, f"bench.chip_{chip}.core_{x}_{y}")
@@ -250,6 +256,11 @@ class ChipDriver:
     def _chip(self, number: int) -> int:
         """Address of the first register of a chip."""
         return number << self._bench.host_bits
+
+    def dram(self, place: Place) -> NDArray[np.uint8]:
+        """The DRAM of a core from its origin on: its own part, if the cores of a chip share it."""
+        origin, size = self._origins[place]
+        return self._drams[place][origin : origin + size]
 
     def memories(self, place: Place) -> CoreMemories:
         """The SRAMs of a core."""
@@ -278,7 +289,7 @@ class ChipDriver:
         dut.record.value = 0
         self._host.idle()
         dut.latency.value, dut.stall.value = latency, stall
-        dram = next(iter(self.drams.values()))
+        dram = next(iter(self._drams.values()))
         dut.limit.value = len(dram) if limit is None else limit
         dut.delay.value, dut.delay_stall.value = delay, delay_stall
         dut.rst.value = 1
@@ -292,6 +303,9 @@ class ChipDriver:
         dut.rst.value = 0
         for _ in range(2):
             await FallingEdge(dut.clk)
+
+        for place, (origin, _) in self._origins.items():
+            await self._cores[place].write("origin_low", origin)
 
     async def connect(self, connections: Mapping[Place, Connections]) -> None:
         """Gives the tags of all sub-cores their connections."""

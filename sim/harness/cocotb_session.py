@@ -1,4 +1,4 @@
-"""The testbench of a core session: runs what it is asked for until nobody asks any more."""
+"""The testbench of a session: runs what it is asked for until nobody asks any more."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from typing import Any
 
 import cocotb
 
-from sim.harness.core import CoreBench, CoreDriver
-from sim.harness.session import SOCKET, CoreRequest, CoreRun
+from sim.harness.chip import ChipBench, ChipDriver
+from sim.harness.core import CoreDriver
+from sim.harness.session import SOCKET, ChipRequest, ChipRun, CoreRequest, CoreRun
 
 
 @cocotb.test()
@@ -20,25 +21,57 @@ async def session(dut: Any) -> None:
     client = socket.socket(socket.AF_UNIX)
     client.connect(os.environ[SOCKET])
     with Connection(client.detach()) as connection:
-        driver = CoreDriver(dut, CoreBench(**connection.recv()))
+        kind, setting = connection.recv()
+        bench = kind(**setting)
+        chip = ChipDriver(dut, bench) if isinstance(bench, ChipBench) else None
+        core = None if chip else CoreDriver(dut, bench)
         while True:
             try:
-                request: CoreRequest = connection.recv()
+                request = connection.recv()
             except EOFError:
                 return
-            size = len(request.dram)
-            await driver.reset(latency=request.latency, stall=request.stall)
-            driver.dram[:size] = request.dram
-            began = time.perf_counter()
-            outcomes, cycles = await driver.run(request.programs, timeout=request.timeout)
-            seconds = time.perf_counter() - began
-            connection.send(
-                CoreRun(
-                    dram=driver.dram[:size].copy(),
-                    outcomes=outcomes,
-                    cycles=cycles,
-                    seconds=seconds,
-                    counters=await driver.counters(),
-                    activity=driver.activity(),
-                )
-            )
+            if chip:
+                connection.send(await _run_chip(chip, request))
+            elif core:
+                connection.send(await _run_core(core, request))
+
+
+async def _run_core(driver: CoreDriver, request: CoreRequest) -> CoreRun:
+    size = len(request.dram)
+    await driver.reset(latency=request.latency, stall=request.stall)
+    driver.dram[:size] = request.dram
+    began = time.perf_counter()
+    outcomes, cycles = await driver.run(request.programs, timeout=request.timeout)
+    seconds = time.perf_counter() - began
+    return CoreRun(
+        dram=driver.dram[:size].copy(),
+        outcomes=outcomes,
+        cycles=cycles,
+        seconds=seconds,
+        counters=await driver.counters(),
+        activity=driver.activity(),
+    )
+
+
+async def _run_chip(driver: ChipDriver, request: ChipRequest) -> ChipRun:
+    await driver.reset(
+        latency=request.latency,
+        stall=request.stall,
+        delay=request.delay,
+        delay_stall=request.delay_stall,
+    )
+    drams = {place: driver.dram(place)[: len(dram)] for place, dram in request.drams.items()}
+    for place, dram in request.drams.items():
+        drams[place][:] = dram
+    await driver.connect(request.connections)
+    began = time.perf_counter()
+    outcomes, cycles = await driver.run(request.programs, timeout=request.timeout)
+    seconds = time.perf_counter() - began
+    return ChipRun(
+        drams={place: dram.copy() for place, dram in drams.items()},
+        outcomes=outcomes,
+        cycles=cycles,
+        seconds=seconds,
+        counters={place: await driver.registers(place).counters() for place in request.programs},
+        activity=driver.activity(),
+    )

@@ -62,6 +62,12 @@ class CoreBench(EmitOnce):
         )
 
     @property
+    def setting(self) -> dict[str, Any]:
+        """What another one like it is made with."""
+        dram_bytes = self.dram_words * self.config.dram.bus_bits // 8
+        return {"config": self.config, "dram_bytes": dram_bytes}
+
+    @property
     def module_name(self) -> str:
         """Always the same: a bench is only ever a top."""
         return "bench"

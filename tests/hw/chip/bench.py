@@ -110,10 +110,8 @@ class Bench:
             for name, words in core.memories.raw.items():
                 words[:] = finite(self.random, self.config, name, words)
             self.driver.memories(place).load(core.memories)
-            self._dram(place)[:] = before[place] if by_host else drams[place]
+            self.driver.dram(place)[:] = before[place] if by_host else drams[place]
         outcomes = model.run(addresses)
-        for number, place in enumerate(self.places if self.config.dram.shared else ()):
-            await self.driver.registers(place).write("origin_low", number * DRAM_BYTES)
         await self.driver.connect(tables)
         if by_host:
             await self._store(programs)
@@ -124,7 +122,7 @@ class Bench:
             wrong = self.driver.memories(place).read().differences(core.memories)
             text = "\n".join(map(str, wrong[:8]))
             assert not wrong, f"{what}, core {place}: {text}\n{len(wrong)} words"
-            differ = np.flatnonzero(self._dram(place) != core.dram)
+            differ = np.flatnonzero(self.driver.dram(place) != core.dram)
             assert not len(differ), f"{what}, DRAM of {place} differs at {differ[:8]}"
         return found
 
@@ -137,8 +135,3 @@ class Bench:
                     by_words.setdefault(tuple(program.words), []).append(place)
             for words, places in by_words.items():
                 await self.driver.store(places, at * PROGRAM_BYTES, words)
-
-    def _dram(self, place: Place) -> np.ndarray:
-        """The DRAM of a core: its part of one that is shared."""
-        first = self.places.index(place) * DRAM_BYTES if self.config.dram.shared else 0
-        return self.driver.drams[place][first : first + DRAM_BYTES]
