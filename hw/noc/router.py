@@ -89,7 +89,7 @@ class Router(EmitOnce):
         for port in Port:
             self._output(m, port, queues, pops)
         for port, queue in queues.items():
-            m.d.comb += queue.pop.eq(queue.valid & Cat(pops[port]).any())
+            m.d.comb += queue.pop.eq(Cat(pops[port]).any())
         return m
 
     def _output(
@@ -102,15 +102,15 @@ class Router(EmitOnce):
         grants = arbiter.grants
         flit = Signal(self._layout, name=f"{name}_flit", reset_less=True)
         out = self.o[port]
-        free, valid = Signal(name=f"{name}_free"), Signal(name=f"{name}_valid")
+        free, valid, last = (Signal(name=f"{name}_{what}") for what in ("free", "valid", "last"))
         m.d.comb += [
             arbiter.requests.eq(
                 Cat(queue.wants[TURNS[entered].index(port)] for entered, queue in inputs.items())
             ),
             free.eq(~out.valid | out.ready),
             valid.eq((grants & Cat(queue.valid for queue in inputs.values())).any()),
-            arbiter.moves.eq(free & valid),
-            arbiter.ends.eq((grants & Cat(queue.last for queue in inputs.values())).any()),
+            last.eq((grants & Cat(queue.last for queue in inputs.values())).any()),
+            arbiter.ends.eq(free & last),
             out.payload.eq(flit),
         ]
         with m.If(free):
