@@ -48,8 +48,8 @@ class InputQueue(EmitOnce):
         Coordinates of the router; constant.
     i : In(stream of flits)
         ``ready`` is a register.
-    flit : Out(flit), valid : Out(1)
-        The flit in front.
+    payload : Out(payload_bits), valid : Out(1)
+        Of the flit in front.
     wants : Out(outputs)
         One-hot, in the next cycle: the output, among those in the mask, of the packet in front,
         until its last flit has gone, also while none of its flits is there. 0 if there is none.
@@ -66,7 +66,7 @@ class InputQueue(EmitOnce):
 
     def __init__(self, *, payload_bits: int, depth: int, outputs: int):
         layout = flit_layout(payload_bits)
-        self._layout = layout
+        self._payload_bits = payload_bits
         self._depth = check_depth(depth)
         self._outputs = [port for port in Port if outputs >> port & 1]
         super().__init__(
@@ -74,7 +74,7 @@ class InputQueue(EmitOnce):
                 "x": In(COORDINATE_BITS),
                 "y": In(COORDINATE_BITS),
                 "i": In(stream.Signature(layout)),
-                "flit": Out(layout),
+                "payload": Out(payload_bits),
                 "valid": Out(1),
                 "wants": Out(len(self._outputs)),
                 "last": Out(1),
@@ -96,18 +96,20 @@ class InputQueue(EmitOnce):
             pop.eq(self.valid & self.pop),
         ]
 
-        m.submodules.flits = flits = Memory(shape=self._layout, depth=self._depth, init=[])
+        m.submodules.payloads = payloads = Memory(
+            shape=self._payload_bits, depth=self._depth, init=[]
+        )
         # Of each flit whether it is the last, and, of heads, the route: read one flit ahead.
         arriving = Cat(self.i.payload.last, self._route(m))
         notes = Memory(shape=len(arriving), depth=self._depth, init=[])
         m.submodules.notes = notes
-        for memory, word in ((flits, self.i.payload), (notes, arriving)):
+        for memory, word in ((payloads, self.i.payload.payload), (notes, arriving)):
             port = memory.write_port()
             m.d.comb += [port.en.eq(push), port.addr.eq(into), port.data.eq(word)]
-        shown, ahead = flits.read_port(domain="comb"), notes.read_port(domain="comb")
+        shown, ahead = payloads.read_port(domain="comb"), notes.read_port(domain="comb")
         m.d.comb += [
             shown.addr.eq(front),
-            self.flit.eq(shown.data),
+            self.payload.eq(shown.data),
             ahead.addr.eq(second),
         ]
 

@@ -54,8 +54,7 @@ class Router(EmitOnce):
     def __init__(self, *, payload_bits: int, depth: int):
         self._payload_bits = payload_bits
         self._depth = check_depth(depth)
-        self._layout = flit_layout(payload_bits)
-        flits = stream.Signature(self._layout)
+        flits = stream.Signature(flit_layout(payload_bits))
         super().__init__(
             {
                 "x": In(COORDINATE_BITS),
@@ -100,7 +99,7 @@ class Router(EmitOnce):
         inputs = {entered: queues[entered] for entered in Port if port in TURNS[entered]}
         m.submodules[f"arbiter_{name}"] = arbiter = PacketArbiter(inputs=len(inputs))
         grants = arbiter.grants
-        flit = Signal(self._layout, name=f"{name}_flit", reset_less=True)
+        payload = Signal(self._payload_bits, name=f"{name}_payload", reset_less=True)
         out = self.o[port]
         free, valid, last = (Signal(name=f"{name}_{what}") for what in ("free", "valid", "last"))
         m.d.comb += [
@@ -111,12 +110,13 @@ class Router(EmitOnce):
             valid.eq((grants & Cat(queue.valid for queue in inputs.values())).any()),
             last.eq((grants & Cat(queue.last for queue in inputs.values())).any()),
             arbiter.ends.eq(free & last),
-            out.payload.eq(flit),
+            out.payload.payload.eq(payload),
         ]
         with m.If(free):
             m.d.sync += [
                 out.valid.eq(valid),
-                flit.eq(_granted(m, grants, [queue.flit.as_value() for queue in inputs.values()])),
+                out.payload.last.eq(last),
+                payload.eq(_granted(m, grants, [queue.payload for queue in inputs.values()])),
             ]
         for entered, grant in zip(inputs, grants, strict=True):
             pops[entered].append(grant & free)
