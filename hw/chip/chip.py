@@ -122,7 +122,7 @@ class Chip(EmitOnce):
         cores = []
         for number in range(mesh.cores):
             y, x = divmod(number, mesh.columns)
-            core = Core(config=self._config)
+            core = Core.from_config(self._config)
             m.submodules[f"core_{x}_{y}"] = core
             cores.append(core)
             connect(m, host.cores[number], core.host)

@@ -80,8 +80,8 @@ class Core(EmitOnce):
 
     @classmethod
     def from_config(cls, config: ChipConfig) -> Core:
-        """The core of a chip."""
-        return cls(config=config)
+        """The core of a chip: the same for all chips that have such cores."""
+        return cls(config=config.core)
 
     @property
     def module_name(self) -> str:
