@@ -398,6 +398,7 @@ class ChipConfig:
     @property
     def core(self) -> ChipConfig:
         """What a core depends on: chips that differ in the rest have the same cores."""
+        network = {"buffer_flits": NocConfig().buffer_flits, "link_credits": 0}
         return dataclasses.replace(
             self,
             name="core",
