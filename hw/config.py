@@ -405,9 +405,7 @@ class ChipConfig:
             mesh=MeshConfig(columns=1, rows=1),
             clocks=Clocks(),
             dram=dataclasses.replace(self.dram, shared=0),
-            noc=dataclasses.replace(
-                self.noc, buffer_flits=NocConfig().buffer_flits, link_credits=0
-            ),
+            noc=dataclasses.replace(self.noc, **network),
         )
 
     def to_dict(self) -> dict[str, Any]:
