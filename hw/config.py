@@ -358,6 +358,11 @@ class ChipConfig:
         """Bytes of all SRAMs of a core."""
         return sum(size.words * size.width // 8 for size in self.srams.values())
 
+    @property
+    def core(self) -> ChipConfig:
+        """What is the same for all chips of such cores: they are emitted, and built, once."""
+        return dataclasses.replace(self, name="core", mesh=MeshConfig(), clocks=Clocks())
+
     def to_dict(self) -> dict[str, Any]:
         """The settings as nested plain values, as a TOML file would hold them."""
         return dataclasses.asdict(self)
