@@ -61,7 +61,8 @@ class Core(EmitOnce):
     """
 
     def __init__(self, *, config: ChipConfig):
-        self._config = config
+        # How many cores there are, and how fast, is nothing that a core knows.
+        self._config = config = config.core
         super().__init__(
             {
                 "host": In(AxiLite()),

@@ -15,7 +15,7 @@ void backspike_block(const std::string& path, const std::string& inner);  // in 
 
 namespace {
 
-constexpr uint32_t LOAD = 1U << 30, LOAD_RESETS = 1U << 31;  // clocks are the bits below
+constexpr uint32_t LOAD = 1U << 30, LOAD_RESETS = 1U << 31;  // bits below these are clocks
 
 template <class T>
 void put(T& port, const svBitVecVal* words) {
@@ -61,19 +61,23 @@ public:
     }
 
     void update(const svBitVecVal* operands, svBitVecVal* results) {
-        if (!loaded_ || std::memcmp(operands_, operands, sizeof operands_)) {
-            // Resets come behind all others.
-            const bool resets = !loaded_ || std::memcmp(operands_ + FIRST_RESET, operands + FIRST_RESET,
-                                            sizeof operands_ - sizeof(svBitVecVal) * FIRST_RESET);
+        const bool resets = !loaded_ || differ(operands, FIRST_RESET, OPERANDS);
+        if (resets || differ(operands, 0, FIRST_RESET)) {
             loaded_ = true;
             std::memcpy(operands_, operands, sizeof operands_);
-            each_operand(model_, [&](auto& port, std::size_t first) { put(port, operands + first); });
+            each_operand(model_, [&](auto& port, std::size_t first) {
+                put(port, operands + first);
+            });
             fire(resets ? LOAD | LOAD_RESETS : LOAD);
         }
         each_result(model_, [&](auto& port, std::size_t first) { get(port, results + first); });
     }
 
 private:
+    bool differ(const svBitVecVal* operands, std::size_t first, std::size_t end) const {
+        return std::memcmp(operands_ + first, operands + first, sizeof *operands * (end - first));
+    }
+
     // Evaluates the model with edges of these signals; they are low otherwise.
     void fire(uint32_t signals) {
         if (signals & seen_high_) model_.eval();

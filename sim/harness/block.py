@@ -4,8 +4,8 @@ Verilator makes C++ of every instance of a module, so that a chip takes as many 
 build as it has cores, and runs through as much code in each cycle. A block is a model of its own
 (``block.cpp``); in the simulation of the chip its module is replaced by a stub, which hands inputs
 to a model and takes outputs from it. Nothing is delayed by that, and nothing else changes, but for
-these: a block does nothing at falling edges of its clocks, and its signals are not to be had by
-cocotb (its memories are, by :func:`sim.harness.driver.backdoor`).
+these: a block does nothing at falling edges of its clocks, which in waves stay low within it, and
+its signals are not to be had by cocotb (memories are, by :func:`sim.harness.driver.backdoor`).
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from hw.emit import Emission, Port
 from sim.harness.tools import (
     BUILD_ROOT,
     MAKE_FLAGS,
+    TIMESCALE,
     VERILATOR_FLAGS,
     build_lock,
     digest_of,
@@ -28,16 +29,16 @@ from sim.harness.tools import (
     verilator_environment,
 )
 
-__all__ = ["BACKDOOR", "TIMESCALE", "Block", "control_file", "modules_of"]
+__all__ = ["Block", "control_file", "modules_of"]
 
 HERE = Path(__file__).parent
 GLUE = HERE / "block.cpp"
-BACKDOOR = ("sram_", "nonzero_map_", "dram_", "recorder_")
+WITH_MEMORIES = ("sram_", "nonzero_map_", "dram_", "recorder_")
 """How the names of modules begin whose memories a testbench may fill and read."""
-TIMESCALE = ("1ns", "1ps")
 WORD_BITS = 32
 """Ports begin at multiples of it in what goes between stub and model."""
 MOST_CLOCKS = 30
+"""``block.cpp`` has a word for them and two signals of its own."""
 
 
 def modules_of(emission: Emission, top: str, *, without: Iterable[str] = ()) -> tuple[str, ...]:
@@ -56,7 +57,7 @@ def control_file(modules: Iterable[str], *lines: str) -> str:
     memories = [
         f'public_flat_rw -module "{name}" -var "words"'
         for name in modules
-        if name.startswith(BACKDOOR)
+        if name.startswith(WITH_MEMORIES)
     ]
     return "\n".join(("`verilator_config", *lines, *memories, ""))
 
@@ -114,7 +115,7 @@ class Block:
     Raises
     ------
     ValueError
-        If there is no such module, or if it has no clock, no output, or too many clocks.
+        If there is no such module, or it has no clock, too many, no other input or no output.
     """
 
     def __init__(self, emission: Emission, name: str, *, waves: bool):

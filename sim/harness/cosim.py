@@ -16,10 +16,11 @@ from cocotb_tools.runner import Verilator
 
 from hw.emit import emit
 from sim.harness.bench import EngineBench
-from sim.harness.block import TIMESCALE, Block, control_file, modules_of
+from sim.harness.block import Block, control_file, modules_of
 from sim.harness.tools import (
     BUILD_ROOT,
     MAKE_FLAGS,
+    TIMESCALE,
     VERILATOR_FLAGS,
     build_lock,
     digest_of,

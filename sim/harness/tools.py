@@ -18,6 +18,7 @@ from pathlib import Path
 __all__ = [
     "BUILD_ROOT",
     "MAKE_FLAGS",
+    "TIMESCALE",
     "VERILATOR_FLAGS",
     "build_lock",
     "digest_of",
@@ -28,6 +29,8 @@ __all__ = [
 
 BUILD_ROOT = Path("build")
 """Everything made from the sources lies below it, in the folder that a command is run in."""
+TIMESCALE = ("1ns", "1ps")
+"""Unit of time, and what it is rounded to."""
 VERILATOR_FLAGS = (
     "-O3",
     "--x-assign",

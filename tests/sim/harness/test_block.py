@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import pickle
 import re
+from functools import cache
 
 import pytest
 
@@ -22,8 +23,13 @@ def bench(cells, *, factor=FACTOR, blocks=("cell_module",)):
     return CellBench(cells=cells, factor=factor, blocks=blocks)
 
 
-def block_of(top, name="cell_module"):
-    return Block(emit(top), name, waves=False)
+@cache
+def emission(*, factor=FACTOR, cells=2):
+    return emit(bench(cells, factor=factor))
+
+
+def block_of(emission, *, waves=False):
+    return Block(emission, "cell_module", waves=waves)
 
 
 def trace(top, path, **settings):
@@ -51,16 +57,15 @@ def test_a_block_is_built_once_for_all_tops(monkeypatch, tmp_path):
 
 
 def test_a_block_is_built_anew_when_its_contents_change():
-    assert block_of(bench(2)).folder == block_of(bench(5)).folder
-    assert block_of(bench(2)).folder != block_of(bench(2, factor=7)).folder
-    assert block_of(bench(2)).folder != Block(emit(bench(2)), "cell_module", waves=True).folder
+    assert block_of(emission()).folder == block_of(emission(cells=5)).folder
+    assert block_of(emission()).folder != block_of(emission(factor=7)).folder
+    assert block_of(emission()).folder != block_of(emission(), waves=True).folder
 
 
 def test_the_top_is_left_without_what_is_in_blocks():
-    emission = emit(bench(2))
-    assert modules_of(emission, "bench", without=["cell_module"]) == ("bench",)
-    assert set(modules_of(emission, "bench")) == set(emission.modules)
-    assert "bench" not in modules_of(emission, "cell_module")
+    assert modules_of(emission(), "bench", without=["cell_module"]) == ("bench",)
+    assert set(modules_of(emission(), "bench")) == set(emission().modules)
+    assert "bench" not in modules_of(emission(), "cell_module")
 
 
 def test_waves_have_the_insides_of_blocks(capsys, tmp_path):
@@ -78,31 +83,31 @@ def test_a_block_must_be_in_the_bench():
     assert str(error.value) == "a block must be a module of bench, not 'core'"
 
 
-def broken(**changes):
-    emission = emit(bench(2))
-    module = dataclasses.replace(emission.modules["cell_module"], **changes)
-    return dataclasses.replace(emission, modules={**emission.modules, "cell_module": module})
+def broken(**fields):
+    modules = emission().modules
+    module = dataclasses.replace(modules["cell_module"], **fields)
+    return dataclasses.replace(emission(), modules={**modules, "cell_module": module})
 
 
 def test_a_block_must_have_a_clock():
     with pytest.raises(ValueError) as error:
-        Block(broken(ports=()), "cell_module", waves=False)
+        block_of(broken(ports=()))
     assert str(error.value) == "a block must have 1 to 30 clocks, but cell_module has 0"
 
 
 def test_a_block_must_have_an_input_and_an_output():
-    ports = emit(bench(2)).modules["cell_module"].ports
+    ports = emission().modules["cell_module"].ports
     for left_out in ("input", "output"):
         few = [port for port in ports if port.direction != left_out or "clk" in port.name]
         with pytest.raises(ValueError) as error:
-            Block(broken(ports=few), "cell_module", waves=False)
+            block_of(broken(ports=few))
         assert str(error.value) == (
             "a block must have an input and an output, but cell_module has not"
         )
 
 
 def test_a_block_that_cannot_be_built_names_its_log():
-    block = Block(broken(text="nonsense\n"), "cell_module", waves=False)
+    block = block_of(broken(text="nonsense\n"))
     for _ in range(2):
         with pytest.raises(RuntimeError) as error:
             block.build()
