@@ -300,7 +300,10 @@ class ChipDriver:
             self._noc_clock.stop()
             self._noc_clock = None
         if self._noc_clock is None:
-            self._noc_clock = Clock(dut.noc_clk, noc_period_ps, unit="ps", impl="gpi")
+            high = noc_period_ps // 2  # of a period that may be odd
+            self._noc_clock = Clock(
+                dut.noc_clk, noc_period_ps, period_high=high, unit="ps", impl="gpi"
+            )
             self._noc_clock.start()
             self._noc_period_ps = noc_period_ps
         # Several cycles of either clock.
