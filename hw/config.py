@@ -395,6 +395,19 @@ class ChipConfig:
         """Bytes of all SRAMs of a core."""
         return sum(size.words * size.width // 8 for size in self.srams.values())
 
+    @property
+    def core(self) -> ChipConfig:
+        """What a core depends on: chips that differ in the rest have the same cores."""
+        network = {"buffer_flits": NocConfig().buffer_flits, "link_credits": 0}
+        return dataclasses.replace(
+            self,
+            name="core",
+            mesh=MeshConfig(columns=1, rows=1),
+            clocks=Clocks(),
+            dram=dataclasses.replace(self.dram, shared=0),
+            noc=dataclasses.replace(self.noc, **network),
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """The settings as nested plain values, as a TOML file would hold them."""
         return dataclasses.asdict(self)

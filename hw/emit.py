@@ -29,7 +29,7 @@ YOSYS_JOBS = 2
 """Yosys processes side by side, while Python elaborates the next component."""
 
 DOMAIN_PORTS = {"clk": ClockSignal, "rst": ResetSignal}
-"""Ports that a module has only if something in it is clocked: ``noc_clk`` is that of domain noc."""
+"""Ports that a module has only if something in it is clocked: ``clk``, or ``<domain>_clk``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,7 +150,7 @@ class Emitter:
         values = {port: value for port, _, value in _members(component)}
         for port in self._modules[name].ports:
             prefix = "i" if port.direction == "input" else "o"
-            value = values[port.name] if port.name in values else _domain_signal(port.name)
+            value = values[port.name] if port.name in values else _of_domain(port.name)
             connections[f"{prefix}_{port.name}"] = value
         return Instance(name, **connections)
 
@@ -199,12 +199,6 @@ class Emitter:
                 )
 
 
-def _domain_signal(port: str) -> Value:
-    """What a port of a clock domain is connected to."""
-    domain, _, kind = port.rpartition("_")
-    return DOMAIN_PORTS[kind](domain or "sync")
-
-
 def _kind(component: EmitOnce) -> str:
     return f"{type(component).__module__}.{type(component).__qualname__}"
 
@@ -217,6 +211,12 @@ def _members(component: EmitOnce) -> Iterator[tuple[str, str, Signal]]:
         if len(signal):
             direction = "input" if member.flow is wiring.In else "output"
             yield "__".join(map(str, path)), direction, signal
+
+
+def _of_domain(port: str) -> Value:
+    """The clock or reset that a port which is no member stands for."""
+    domain, _, kind = port.rpartition("_")
+    return DOMAIN_PORTS[kind](domain or "sync")
 
 
 def _shape(component: EmitOnce) -> list[tuple[str, str, int]]:

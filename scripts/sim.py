@@ -20,6 +20,7 @@ BENCHES = {
     "core": "tests/hw/core/test_core.py",
     "step": "tests/hw/core/test_step.py",
     "train": "tests/scripts/test_train.py",
+    "block": "tests/sim/harness/test_block.py",
     "waves": "tests/sim/harness/test_waves.py",
 }
 """The files whose tests run a cocotb bench, by what they exercise."""

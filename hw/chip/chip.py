@@ -7,7 +7,6 @@ from typing import Any
 from amaranth import DomainRenamer, Module
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from hw.chip.crossing import Crossing
 from hw.chip.dram import SharedDram, joined_id_bits
 from hw.chip.host import ChipHost, host_address_bits
 from hw.component import EmitOnce
@@ -16,12 +15,16 @@ from hw.core.axi_lite import AxiLite
 from hw.core.core import CORE_ID_BITS, Core
 from hw.dma.axi import AxiBus
 from hw.isa import UNITS
+from hw.noc.crossing import Crossing
 from hw.noc.flit import COORDINATE_BITS
 from hw.noc.mesh import Network, edge_links
 from hw.noc.packet import Reply
 from hw.noc.table import Extent
 
 __all__ = ["Chip"]
+
+CROSSING_FLITS = 8
+"""Flits between two clocks: as few as let one go in each cycle."""
 
 
 class Chip(EmitOnce):
@@ -119,7 +122,7 @@ class Chip(EmitOnce):
         cores = []
         for number in range(mesh.cores):
             y, x = divmod(number, mesh.columns)
-            core = Core(config=self._config)
+            core = Core.from_config(self._config)
             m.submodules[f"core_{x}_{y}"] = core
             cores.append(core)
             connect(m, host.cores[number], core.host)
@@ -132,16 +135,32 @@ class Chip(EmitOnce):
                 self.working[number].eq(core.working),
             ]
             for port, subcore in enumerate(UNITS):
-                crossing = Crossing(flit_bits=noc.flit_bits)
-                m.submodules[f"crossing_{x}_{y}_{subcore}"] = crossing
-                connect(m, core.network[port], crossing.core)
                 for name, network in networks.items():
-                    to_network = getattr(crossing.noc, f"{name}_o")
-                    from_network = getattr(crossing.noc, f"{name}_i")
-                    connect(m, to_network, network.i[y][x][port])
-                    connect(m, network.o[y][x][port], from_network)
+                    here, there = core.network[port], f"{name}_{x}_{y}_{subcore}"
+                    self._cross(
+                        m,
+                        f"to_{there}",
+                        getattr(here, f"{name}_o"),
+                        network.i[y][x][port],
+                        {"write": "sync", "read": "noc"},
+                    )
+                    self._cross(
+                        m,
+                        f"from_{there}",
+                        network.o[y][x][port],
+                        getattr(here, f"{name}_i"),
+                        {"write": "noc", "read": "sync"},
+                    )
         self._drams(m, cores)
         return m
+
+    def _cross(self, m: Module, name: str, source: Any, sink: Any, domains: dict[str, str]) -> None:
+        """From one clock to the other."""
+        payload_bits = len(source.payload.payload)
+        crossing = Crossing(payload_bits=payload_bits, depth=CROSSING_FLITS)
+        m.submodules[name] = DomainRenamer(domains)(crossing)
+        connect(m, source, crossing.i)
+        connect(m, crossing.o, sink)
 
     def _drams(self, m: Module, cores: list[Core]) -> None:
         dram = self._config.dram

@@ -61,7 +61,8 @@ class Core(EmitOnce):
     """
 
     def __init__(self, *, config: ChipConfig):
-        self._config = config
+        # How many cores there are, and how fast, is nothing that a core knows.
+        self._config = config = config.core
         super().__init__(
             {
                 "host": In(AxiLite()),
@@ -80,8 +81,8 @@ class Core(EmitOnce):
 
     @classmethod
     def from_config(cls, config: ChipConfig) -> Core:
-        """The core of a chip."""
-        return cls(config=config)
+        """The core of a chip: the same for all chips that have such cores."""
+        return cls(config=config.core)
 
     @property
     def module_name(self) -> str:

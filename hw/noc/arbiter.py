@@ -15,11 +15,11 @@ __all__ = ["PacketArbiter"]
 
 
 class PacketArbiter(EmitOnce):
-    """Grants one request at a time, until the packet behind it has gone: least recently served.
+    """Grants one request at a time, until the packet behind it has gone: least recently granted.
 
-    Combinational from requests to grants. A packet of which a flit has gone comes before all
-    others, so it is granted until its last flit, and then after all others: whoever requests is
-    granted after at most ``inputs`` - 1 packets of others.
+    Grants are registers, so that what they move is not in one path with how they are decided:
+    they follow from requests a cycle ahead. Whoever requests is granted after at most
+    ``inputs`` - 1 packets of others.
 
     Parameters
     ----------
@@ -29,12 +29,11 @@ class PacketArbiter(EmitOnce):
     Members
     -------
     requests : In(inputs)
-        Held from before a packet's first flit until its last one has gone, also while none of its
-        flits is there.
+        As they are in the next cycle. Held until granted; of no matter for the one that is.
+    ends : In(1)
+        The last flit of the granted packet goes.
     grants : Out(inputs)
         One of the requests, if there is any.
-    moves : In(1), ends : In(1)
-        A flit of the granted packet goes; if so, it is the last one.
 
     Raises
     ------
@@ -45,27 +44,25 @@ class PacketArbiter(EmitOnce):
     def __init__(self, *, inputs: int):
         self._inputs = check_whole("inputs", inputs, 2)
         super().__init__(
-            {"requests": In(inputs), "grants": Out(inputs), "moves": In(1), "ends": In(1)},
+            {"requests": In(inputs), "ends": In(1), "grants": Out(inputs)},
             inputs=inputs,
         )
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         inputs = range(self._inputs)
-        # Of each two, whether the first comes before the second.
-        order = {
-            pair: Signal(init=1, name=f"before_{pair[0]}_{pair[1]}")
-            for pair in combinations(inputs, 2)
-        }
-        for one in inputs:
-            others = [
-                self.requests[other] & (order[other, one] if other < one else ~order[one, other])
-                for other in inputs
-                if other != one
-            ]
-            m.d.comb += self.grants[one].eq(self.requests[one] & ~Cat(others).any())
-        with m.If(self.moves):
-            for (first, second), before in order.items():
-                with m.If(self.grants[first] | self.grants[second]):
-                    m.d.sync += before.eq(self.grants[first] ^ self.ends)
+        # Of each two, whether the first comes before the second; who is granted comes last.
+        first = {}
+        for one, other in combinations(inputs, 2):
+            before = Signal(init=1, name=f"before_{one}_{other}")
+            after = Signal(name=f"before_{one}_{other}_next")
+            m.d.comb += after.eq((before | self.grants[other]) & ~self.grants[one])
+            m.d.sync += before.eq(after)
+            first[one, other], first[other, one] = after, ~after
+        with m.If(self.ends | ~self.grants.any()):
+            for one in inputs:
+                rivals = (
+                    self.requests[other] & first[other, one] for other in inputs if other != one
+                )
+                m.d.sync += self.grants[one].eq(self.requests[one] & ~Cat(rivals).any())
         return m

@@ -48,16 +48,15 @@ class InputQueue(EmitOnce):
         Coordinates of the router; constant.
     i : In(stream of flits)
         ``ready`` is a register.
-    flit : Out(flit), valid : Out(1)
-        The flit in front.
+    payload : Out(payload_bits), valid : Out(1)
+        Of the flit in front.
     wants : Out(outputs)
-        One-hot: the output, among those in the mask, of the packet in front; from before its head
-        can go until its last flit has gone, also while none of its flits is there. 0 while there
-        is no packet.
+        One-hot, in the next cycle: the output, among those in the mask, of the packet in front,
+        until its last flit has gone, also while none of its flits is there. 0 if there is none.
     last : Out(1)
-        Of ``flit``, from a register.
+        There is one in front, and it ends its packet; from a register, as is ``valid``.
     pop : In(1)
-        The flit in front goes; only while ``valid``.
+        The flit in front goes, if there is one.
 
     Raises
     ------
@@ -67,7 +66,7 @@ class InputQueue(EmitOnce):
 
     def __init__(self, *, payload_bits: int, depth: int, outputs: int):
         layout = flit_layout(payload_bits)
-        self._layout = layout
+        self._payload_bits = payload_bits
         self._depth = check_depth(depth)
         self._outputs = [port for port in Port if outputs >> port & 1]
         super().__init__(
@@ -75,7 +74,7 @@ class InputQueue(EmitOnce):
                 "x": In(COORDINATE_BITS),
                 "y": In(COORDINATE_BITS),
                 "i": In(stream.Signature(layout)),
-                "flit": Out(layout),
+                "payload": Out(payload_bits),
                 "valid": Out(1),
                 "wants": Out(len(self._outputs)),
                 "last": Out(1),
@@ -90,39 +89,50 @@ class InputQueue(EmitOnce):
         m = Module()
         bits = exact_log2(self._depth)
         into, front, second = Signal(bits), Signal(bits), Signal(bits, init=1)
-        push, full = Signal(), Signal()
-        m.d.comb += [self.i.ready.eq(~full), push.eq(self.i.valid & self.i.ready)]
+        push, pop, full = Signal(), Signal(), Signal()
+        m.d.comb += [
+            self.i.ready.eq(~full),
+            push.eq(self.i.valid & self.i.ready),
+            pop.eq(self.valid & self.pop),
+        ]
 
-        m.submodules.flits = flits = Memory(shape=self._layout, depth=self._depth, init=[])
+        m.submodules.payloads = payloads = Memory(
+            shape=self._payload_bits, depth=self._depth, init=[]
+        )
         # Of each flit whether it is the last, and, of heads, the route: read one flit ahead.
         arriving = Cat(self.i.payload.last, self._route(m))
         notes = Memory(shape=len(arriving), depth=self._depth, init=[])
         m.submodules.notes = notes
-        for memory, word in ((flits, self.i.payload), (notes, arriving)):
+        for memory, word in ((payloads, self.i.payload.payload), (notes, arriving)):
             port = memory.write_port()
             m.d.comb += [port.en.eq(push), port.addr.eq(into), port.data.eq(word)]
-        shown, ahead = flits.read_port(domain="comb"), notes.read_port(domain="comb")
+        shown, ahead = payloads.read_port(domain="comb"), notes.read_port(domain="comb")
         m.d.comb += [
             shown.addr.eq(front),
-            self.flit.eq(shown.data),
+            self.payload.eq(shown.data),
             ahead.addr.eq(second),
         ]
 
-        more = Signal()  # there is a flit behind the one in front
+        more, next_valid = Signal(), Signal()  # there is a flit behind the one in front, or comes
         note = Signal(len(arriving))  # of the flit that is in front next
         m.d.comb += [
             more.eq(self.valid & (second != into)),
+            next_valid.eq(more | push),
             note.eq(Mux(more, ahead.data, arriving)),
         ]
         with m.If(push):
             m.d.sync += into.eq(into + 1)
-        with m.If(self.pop):
+        with m.If(pop):
             m.d.sync += [front.eq(second), second.eq(second + 1)]
-        m.d.sync += full.eq(~self.pop & (full | push & ((into + 1)[:bits] == front)))
+        m.d.sync += full.eq(~pop & (full | push & ((into + 1)[:bits] == front)))
         with m.If(self.pop | ~self.valid):
-            m.d.sync += [self.valid.eq(more | push), self.last.eq(note[0])]
-            with m.If(self.last & self.pop | ~self.wants.any()):
-                m.d.sync += self.wants.eq(Mux(more | push, note[1:], 0))
+            m.d.sync += [self.valid.eq(next_valid), self.last.eq(next_valid & note[0])]
+        wanted = Signal.like(self.wants)
+        m.d.sync += wanted.eq(self.wants)
+        with m.If(self.pop & self.last | ~wanted.any()):
+            m.d.comb += self.wants.eq(Mux(next_valid, note[1:], 0))
+        with m.Else():
+            m.d.comb += self.wants.eq(wanted)
         return m
 
     def _route(self, m: Module) -> Signal:

@@ -54,8 +54,7 @@ class Router(EmitOnce):
     def __init__(self, *, payload_bits: int, depth: int):
         self._payload_bits = payload_bits
         self._depth = check_depth(depth)
-        self._layout = flit_layout(payload_bits)
-        flits = stream.Signature(self._layout)
+        flits = stream.Signature(flit_layout(payload_bits))
         super().__init__(
             {
                 "x": In(COORDINATE_BITS),
@@ -89,7 +88,7 @@ class Router(EmitOnce):
         for port in Port:
             self._output(m, port, queues, pops)
         for port, queue in queues.items():
-            m.d.comb += queue.pop.eq(queue.valid & Cat(pops[port]).any())
+            m.d.comb += queue.pop.eq(Cat(pops[port]).any())
         return m
 
     def _output(
@@ -100,23 +99,24 @@ class Router(EmitOnce):
         inputs = {entered: queues[entered] for entered in Port if port in TURNS[entered]}
         m.submodules[f"arbiter_{name}"] = arbiter = PacketArbiter(inputs=len(inputs))
         grants = arbiter.grants
-        flit = Signal(self._layout, name=f"{name}_flit", reset_less=True)
+        payload = Signal(self._payload_bits, name=f"{name}_payload", reset_less=True)
         out = self.o[port]
-        free, valid = Signal(name=f"{name}_free"), Signal(name=f"{name}_valid")
+        free, valid, last = (Signal(name=f"{name}_{what}") for what in ("free", "valid", "last"))
         m.d.comb += [
             arbiter.requests.eq(
                 Cat(queue.wants[TURNS[entered].index(port)] for entered, queue in inputs.items())
             ),
             free.eq(~out.valid | out.ready),
             valid.eq((grants & Cat(queue.valid for queue in inputs.values())).any()),
-            arbiter.moves.eq(free & valid),
-            arbiter.ends.eq((grants & Cat(queue.last for queue in inputs.values())).any()),
-            out.payload.eq(flit),
+            last.eq((grants & Cat(queue.last for queue in inputs.values())).any()),
+            arbiter.ends.eq(free & last),
+            out.payload.payload.eq(payload),
         ]
         with m.If(free):
             m.d.sync += [
                 out.valid.eq(valid),
-                flit.eq(_granted(m, grants, [queue.flit.as_value() for queue in inputs.values()])),
+                out.payload.last.eq(last),
+                payload.eq(_granted(m, grants, [queue.payload for queue in inputs.values()])),
             ]
         for entered, grant in zip(inputs, grants, strict=True):
             pops[entered].append(grant & free)

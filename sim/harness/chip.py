@@ -227,7 +227,7 @@ class ChipDriver:
 
     def __init__(self, dut: Any, bench: ChipBench):
         self._dut = dut
-        self._ticks = False
+        self._noc_clock: Clock | None = None
         self._bench = bench
         self._host = Host(dut)
         config, mesh = bench.config, bench.config.mesh
@@ -283,7 +283,7 @@ class ChipDriver:
         """Resets the bench, and starts its clocks if need be.
 
         DRAM answers with errors from the address ``limit`` on; links between chips take ``delay``
-        cycles. The clock of the networks stays as it was started.
+        cycles; ``noc_period_ps`` is that of the networks' clock, where a core's takes 2000.
         """
         dut = self._dut
         dut.record.value = 0
@@ -293,10 +293,13 @@ class ChipDriver:
         dut.limit.value = len(dram) if limit is None else limit
         dut.delay.value, dut.delay_stall.value = delay, delay_stall
         dut.rst.value = 1
-        if not self._ticks:
+        if self._noc_clock is None:
             Clock(dut.clk, PERIOD_PS, unit="ps", impl="gpi").start()
-            Clock(dut.noc_clk, noc_period_ps, unit="ps", impl="gpi").start()
-            self._ticks = True
+        if self._noc_clock is None or self._noc_clock.period != noc_period_ps:
+            if self._noc_clock is not None:
+                self._noc_clock.stop()
+            self._noc_clock = Clock(dut.noc_clk, noc_period_ps, unit="ps", impl="gpi")
+            self._noc_clock.start()
         # Several cycles of either clock.
         await Timer(8 * max(PERIOD_PS, noc_period_ps), unit="ps")
         await FallingEdge(dut.clk)

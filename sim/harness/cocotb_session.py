@@ -59,6 +59,7 @@ async def _run_chip(driver: ChipDriver, request: ChipRequest) -> ChipRun:
         stall=request.stall,
         delay=request.delay,
         delay_stall=request.delay_stall,
+        noc_period_ps=request.noc_period_ps,
     )
     drams = {place: driver.dram(place)[: len(dram)] for place, dram in request.drams.items()}
     for place, dram in request.drams.items():

@@ -3,43 +3,37 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import shutil
 import sys
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Sequence
 from pathlib import Path
 from unittest import mock
 
+from cocotb_tools import config as cocotb_config
 from cocotb_tools.runner import Verilator
 
 from hw.emit import emit
 from sim.harness.bench import EngineBench
+from sim.harness.block import Block, control_file, modules_of
 from sim.harness.tools import (
     BUILD_ROOT,
+    MAKE_FLAGS,
+    TIMESCALE,
+    VERILATOR_FLAGS,
     build_lock,
+    digest_of,
     trace_arguments,
     verilator_environment,
-    verilator_version,
 )
 
 __all__ = ["build", "run"]
 
 HERE = Path(__file__).parent
-VERILATOR_FLAGS = (
-    "-O3",
-    "--x-assign",
-    "fast",
-    "--x-initial",
-    "fast",
-    "--noassert",
-    "-Wno-fatal",
-    "-Wno-lint",
-    "-LDFLAGS",
-    "-rdynamic",
-)
-MAKE_FLAGS = ("OPT_FAST=-O2", "OPT_GLOBAL=-O2", "OPT_SLOW=-O0")
-"""What runs once, to set all up, is half of the code, and not worth the time of optimising it."""
+BACKDOOR = HERE / "backdoor.cpp"
+MAIN = HERE / "main.cpp"
+COCOTB_MAIN = Path(cocotb_config.share_dir) / "lib" / "verilator" / "verilator.cpp"
 
 
 class _Runner(Verilator):
@@ -48,68 +42,81 @@ class _Runner(Verilator):
     Its own ``--public-flat-rw`` opens every signal, which keeps Verilator from optimising any.
     """
 
+    def __init__(self, blocks: Sequence[Block]):
+        super().__init__()
+        self._blocks = blocks
+
     def _build_command(self) -> list[list[str]]:
         commands = super()._build_command()
         verilate, make = commands
         verilate.remove("--public-flat-rw")
+        verilate += ["-LDFLAGS", "-rdynamic"]
+        if self._blocks:
+            verilate[verilate.index(str(COCOTB_MAIN))] = str(MAIN)
+            verilate += ["-CFLAGS", f"-DCOCOTB_MAIN='\"{COCOTB_MAIN}\"'"]
+            verilate += [
+                word for block in self._blocks for path in block.objects
+                for word in ("-LDFLAGS", str(path))
+            ]  # fmt: skip
         return [verilate, [*make, *MAKE_FLAGS]]
 
 
 def build(top: EngineBench, *, waves: bool = False) -> tuple[_Runner, str, Path]:
     """Emits and Verilates ``top``; a second build of the same Verilog costs little.
 
+    Modules that ``top`` names in its attribute ``blocks``, if it has one, are Verilated on their
+    own, once for all their instances; other tops have use of these builds, too. See
+    :class:`sim.harness.block.Block`.
+
     Returns the runner, the name of the top module, and the folder it was built in.
     """
     emission = emit(top, cache=BUILD_ROOT.resolve() / "verilog")
+    os.environ.update(verilator_environment())
+    blocks = [Block(emission, name, waves=waves) for name in getattr(top, "blocks", ())]
+    for block in blocks:
+        block.build()
     # Nothing but ports: whatever depends on a signal that may be written from outside is evaluated
     # anew at every change of the clock, which took half of the time.
-    public = [
+    ports = [
         f"public_flat_{'rw' if port.direction == 'input' else 'rd'} "
         f'-module "{emission.top}" -var "{port.name}"'
         for port in emission.modules[emission.top].ports
     ]
-    public += [
-        f'public_flat_rw -module "{name}" -var "words"'
-        for name in emission.texts
-        if name.startswith(("sram_", "nonzero_map_", "dram_", "recorder_"))
-    ]
-    control = "`verilator_config\n" + "\n".join(public) + "\n"
-    digest = hashlib.sha256()
-    for text in (
-        *emission.texts.values(),
-        control,
-        *VERILATOR_FLAGS,
-        *MAKE_FLAGS,
-        verilator_version(),
+    names = [block.name for block in blocks]
+    modules = modules_of(emission, emission.top, without=names)
+    texts = {
+        "public.vlt": control_file(modules, *ports),
+        **{f"{block.name}.sv": block.stub for block in blocks},
+        **{f"{name}.v": emission.texts[name] for name in modules},
+    }
+    digest = digest_of(
+        *texts.values(),
+        *(block.folder.name for block in blocks),
         str(waves),
-    ):
-        digest.update(text.encode())
-    digest.update((HERE / "backdoor.cpp").read_bytes())
-    folder = BUILD_ROOT.resolve() / "sim" / f"{top.title}-{digest.hexdigest()[:16]}"
-    environment = verilator_environment()
-    os.environ.update(environment)
+        BACKDOOR.read_text(),
+        MAIN.read_text(),
+    )
+    folder = BUILD_ROOT.resolve() / "sim" / f"{top.title}-{digest}"
     with build_lock(folder):
-        runner = _Runner()
+        runner = _Runner(blocks)
         done = folder / "built"
         sources = folder / "src"
-        files = [sources / f"{name}.v" for name in emission.texts]
         if not done.exists():
             shutil.rmtree(folder, ignore_errors=True)
             sources.mkdir(parents=True)
-            for file, text in zip(files, emission.texts.values(), strict=True):
-                file.write_text(text)
-            (sources / "public.vlt").write_text(control)
+            for name, text in texts.items():
+                (sources / name).write_text(text)
             runner.build(
-                sources=[sources / "public.vlt", *files],
+                sources=[sources / name for name in texts],
                 hdl_toplevel=emission.top,
                 build_dir=folder,
                 build_args=[
                     *VERILATOR_FLAGS,
                     *(trace_arguments() if waves else ()),
-                    str(HERE / "backdoor.cpp"),
+                    str(BACKDOOR),
                 ],
                 waves=waves,
-                timescale=("1ns", "1ps"),
+                timescale=TIMESCALE,
                 log_file=folder / "build.log",
             )
             done.touch()
@@ -169,7 +176,7 @@ def run(
             log_file=log,
             test_filter=tests,
             test_args=["--trace-file", str(wave_file)] if waves else [],
-            timescale=("1ns", "1ps"),
+            timescale=TIMESCALE,
         )
     if waves:
         print(f"waves: {wave_file}")

@@ -99,6 +99,8 @@ class ChipRequest(_Conditions):
     """Cycles of a link between chips."""
     delay_stall: int = 0
     """How often, of 256 times, it waits."""
+    noc_period_ps: int = 1500
+    """Of the networks' clock: that of the cores takes 2000."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import importlib.util
 import os
 import re
@@ -16,7 +17,11 @@ from pathlib import Path
 
 __all__ = [
     "BUILD_ROOT",
+    "MAKE_FLAGS",
+    "TIMESCALE",
+    "VERILATOR_FLAGS",
     "build_lock",
+    "digest_of",
     "trace_arguments",
     "verilator_environment",
     "verilator_version",
@@ -24,6 +29,20 @@ __all__ = [
 
 BUILD_ROOT = Path("build")
 """Everything made from the sources lies below it, in the folder that a command is run in."""
+TIMESCALE = ("1ns", "1ps")
+"""Unit of time, and what it is rounded to."""
+VERILATOR_FLAGS = (
+    "-O3",
+    "--x-assign",
+    "fast",
+    "--x-initial",
+    "fast",
+    "--noassert",
+    "-Wno-fatal",
+    "-Wno-lint",
+)
+MAKE_FLAGS = ("OPT_FAST=-O2", "OPT_GLOBAL=-O2", "OPT_SLOW=-O0")
+"""What runs once, to set all up, is half of the code, and not worth the time of optimising it."""
 OLDEST_VERILATOR = (5, 36)
 """The oldest Verilator that cocotb 2.1 works with."""
 
@@ -99,6 +118,14 @@ def _version(verilator: str) -> tuple[int, ...]:
     text = subprocess.run([verilator, "--version"], capture_output=True, text=True).stdout
     found = re.search(r"Verilator (\d+)\.(\d+)", text)
     return tuple(int(part) for part in found.groups()) if found else (0,)
+
+
+def digest_of(*texts: str) -> str:
+    """Tells what is built from these texts, by this Verilator, from what is built from others."""
+    digest = hashlib.sha256()
+    for text in (*texts, *VERILATOR_FLAGS, *MAKE_FLAGS, verilator_version()):
+        digest.update(text.encode() + b"\0")
+    return digest.hexdigest()[:16]
 
 
 @contextmanager

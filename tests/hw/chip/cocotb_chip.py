@@ -263,7 +263,7 @@ async def host_stores_programs(dut: Any) -> None:
     for number, place in enumerate(bench.places):
         for subcore in UNITS:
             program = bench.program(subcore)
-            data = {"flow_type": Flow.UNICAST.value, "tag_id": 1, "words": 11, "destination": 3}
+            data = {"flow_type": Flow.UNICAST.value, "tag_id": 1, "words": 11, "destination": 99}
             data["data_type"] = len(ROUTES[subcore]) - 1
             program.add("NOC_DATA", data, reason="psums for the next core")
             program.end()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from hw.core.core import Core
+from hw.presets import load
 from sim.harness.core import CoreBench
 from sim.harness.cosim import run
 from sim.harness.session import LEAST_DRAM
@@ -13,6 +15,15 @@ from tests.hw.core.chips import CHIPS, OTHERS
 def _run(chip, testbench, **environment):
     bench = CoreBench(CHIPS[chip], dram_bytes=LEAST_DRAM)
     run(bench, testbench, environment={"CORE_CHIP": chip, **environment})
+
+
+def test_a_core_is_the_same_in_all_chips():
+    """It is emitted once, and built once for simulations of all of them."""
+    one, many = load("tiny"), load("tiny", ["mesh.columns=8", "mesh.rows=4", "clocks.noc_mhz=200"])
+    assert one != many
+    assert Core.from_config(one).parameters == Core.from_config(many).parameters
+    other = load("tiny", ["dram.bus_bits=128"])
+    assert Core.from_config(one).parameters != Core.from_config(other).parameters
 
 
 @pytest.mark.parametrize("chip", ["tiny", *OTHERS])

@@ -57,6 +57,7 @@ def test_hardware_routes_as_the_function_says(entered):
     async def testbench(ctx):
         nonlocal tried
         ctx.set(queue.i.valid, 1)
+        ctx.set(queue.pop, 1)
         for here in (Place(0, 0, 0), Place(15, 15, 0), Place(0, 9, 0), Place(6, 8, 0)):
             ctx.set(queue.x, here.x)
             ctx.set(queue.y, here.y)
@@ -66,9 +67,8 @@ def test_hardware_routes_as_the_function_says(entered):
                 if wanted not in turns:
                     continue
                 ctx.set(queue.i.payload, {"payload": head(there) | 7 << 9, "last": 1})
-                ctx.set(queue.pop, ctx.get(queue.valid))
-                await ctx.tick()
                 assert ctx.get(queue.wants) == 1 << turns.index(wanted), (here, there)
+                await ctx.tick()
                 tried += 1
 
     simulate(queue, testbench)

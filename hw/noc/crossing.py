@@ -1,0 +1,65 @@
+"""Flits from one clock to another."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth import Module
+from amaranth.lib import stream
+from amaranth.lib.fifo import AsyncFIFO
+from amaranth.lib.wiring import In, Out
+
+from hw.component import EmitOnce
+from hw.noc.flit import flit_layout
+from hw.noc.queue import check_depth
+
+__all__ = ["Crossing"]
+
+
+class Crossing(EmitOnce):
+    """A queue whose ends have clocks of their own: the domains ``write`` and ``read``.
+
+    A ``DomainRenamer`` gives them those of the parent. Both are reset together. A flit can leave
+    two to three cycles of ``read`` after the cycle of ``write`` in which it came. Throughput is a
+    flit a cycle of the slower clock with a depth of 8 or more.
+
+    Parameters
+    ----------
+    payload_bits : int
+        Of a flit.
+    depth : int
+        Flits, a power of two from 2.
+
+    Members
+    -------
+    i : In(stream of flits)
+        In ``write``.
+    o : Out(stream of flits)
+        In ``read``.
+
+    Raises
+    ------
+    ValueError
+        If no destination fits in a flit, or the depth is none.
+    """
+
+    def __init__(self, *, payload_bits: int, depth: int):
+        self._layout = flit_layout(payload_bits)
+        self._depth = check_depth(depth)
+        flits = stream.Signature(self._layout)
+        super().__init__({"i": In(flits), "o": Out(flits)}, payload_bits=payload_bits, depth=depth)
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        m.submodules.queue = queue = AsyncFIFO(
+            width=self._layout.size, depth=self._depth, w_domain="write", r_domain="read"
+        )
+        m.d.comb += [
+            queue.w_data.eq(self.i.payload),
+            queue.w_en.eq(self.i.valid),
+            self.i.ready.eq(queue.w_rdy),
+            self.o.payload.eq(queue.r_data),
+            self.o.valid.eq(queue.r_rdy),
+            queue.r_en.eq(self.o.ready),
+        ]
+        return m

@@ -1,0 +1,146 @@
+"""Takes packets in hardware, and checks them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth import Cat, Module, Mux, Signal
+from amaranth.lib import stream
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
+
+from hw.component import EmitOnce
+from hw.noc.flit import Destination, flit_layout
+from sim.harness.bench import STALL_BITS, Staller
+from sim.harness.traffic.packet import (
+    LENGTH_BITS,
+    PAYLOAD_BITS,
+    RESULTS,
+    SEQUENCE_BITS,
+    SETTINGS,
+    TAG_BITS,
+    TIME_BITS,
+    Fault,
+    Head,
+    check_of,
+    following,
+    length_of,
+)
+
+__all__ = ["TrafficSink"]
+
+
+class TrafficSink(EmitOnce):
+    """Takes packets, and finds all that is lost, doubled, out of order, corrupted or misplaced.
+
+    Parameters
+    ----------
+    columns, rows : int
+        Cores of the mesh, powers of two.
+
+    Members
+    -------
+    here : In(Destination)
+        Where it is; constant.
+    stall : In(8)
+        The probability, of 256, that it takes nothing in a cycle.
+    fault : In(2)
+        A :class:`Fault`.
+    run, now, least, spread
+        See ``SETTINGS``.
+    count : In(1)
+        See ``RESULTS``.
+    i : In(stream of flits)
+    results : Out(RESULTS)
+    """
+
+    def __init__(self, *, columns: int, rows: int):
+        self._bits = (exact_log2(columns), exact_log2(rows))
+        super().__init__(
+            {
+                **SETTINGS,
+                "here": In(Destination),
+                "stall": In(STALL_BITS),
+                "fault": In(2),
+                "count": In(1),
+                "i": In(stream.Signature(flit_layout(PAYLOAD_BITS))),
+                "results": Out(RESULTS),
+            },
+            columns=columns,
+            rows=rows,
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        results = self.results
+        m.submodules.staller = staller = Staller()
+        m.d.comb += [
+            staller.run.eq(self.run),
+            staller.seed.eq((self.here.as_value() << 4 | 13) * 40503),
+            staller.stall.eq(self.stall),
+            self.i.ready.eq(staller.ready),
+        ]
+        comes = Signal()
+        flit = Signal.like(self.i.payload)
+        m.d.comb += [
+            comes.eq(self.i.valid & self.i.ready & (self.fault != Fault.DROP)),
+            flit.payload.eq(self.i.payload.payload ^ (self.fault == Fault.CORRUPT) << 20),
+            flit.last.eq(self.i.payload.last ^ (self.fault == Fault.CUT)),
+        ]
+        head = Head(flit.payload)
+        columns, rows = self._bits
+        m.submodules.sequences = sequences = Memory(
+            shape=SEQUENCE_BITS, depth=1 << columns + rows + 1 + TAG_BITS, init=[]
+        )
+        read, write = sequences.read_port(domain="comb"), sequences.write_port()
+        inside = Signal()  # a packet
+        left = Signal(LENGTH_BITS + 1)  # flits of it to come
+        chain = Signal(PAYLOAD_BITS)  # what the last one should have been
+        made = Signal(TIME_BITS)
+        after_head, after = Signal(PAYLOAD_BITS), Signal(PAYLOAD_BITS)
+        more = Signal(LENGTH_BITS + 1)
+        source = head.source
+        m.d.comb += [
+            after_head.eq(following(flit.payload)),
+            after.eq(following(chain)),
+            read.addr.eq(Cat(source.x[:columns], source.y[:rows], source.port, head.tag)),
+            write.addr.eq(read.addr),
+            write.data.eq(head.sequence + 1),
+            write.en.eq(comes & ~inside),
+            more.eq(Mux(inside, left - 1, length_of(after_head, self.least, self.spread))),
+        ]
+        with m.If(comes):
+            m.d.sync += [
+                inside.eq(~flit.last),
+                left.eq(more),
+                chain.eq(Mux(inside, after, head)),
+                results.flits.eq(results.flits + 1),
+            ]
+            with m.If(flit.last != (more == 0)):
+                m.d.sync += results.of_wrong_length.eq(1)
+            with m.If(inside):
+                with m.If(flit.payload != after):
+                    m.d.sync += results.corrupted.eq(1)
+            with m.Else():
+                m.d.sync += [made.eq(head.time), results.packets.eq(results.packets + 1)]
+                with m.If(head.check != check_of(head)):
+                    m.d.sync += results.corrupted.eq(1)
+                with m.If(head.destination.as_value() != self.here.as_value()):
+                    m.d.sync += results.misrouted.eq(1)
+                with m.If(head.sequence != read.data):
+                    m.d.sync += results.out_of_order.eq(1)
+        latency = Signal(TIME_BITS)
+        m.d.comb += latency.eq(self.now - Mux(inside, made, head.time))
+        with m.If(~self.count):
+            m.d.sync += results.least_latency.eq(~0)
+        with m.Elif(comes):
+            m.d.sync += results.counted_flits.eq(results.counted_flits + 1)
+            with m.If(flit.last):
+                m.d.sync += [
+                    results.counted_packets.eq(results.counted_packets + 1),
+                    results.latency.eq(results.latency + latency),
+                ]
+                with m.If(latency < results.least_latency):
+                    m.d.sync += results.least_latency.eq(latency)
+        return m

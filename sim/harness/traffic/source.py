@@ -1,0 +1,217 @@
+"""Makes packets in hardware."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth import Cat, Module, Mux, Signal
+from amaranth.lib import stream
+from amaranth.lib.fifo import SyncFIFO
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
+
+from hw.component import EmitOnce
+from hw.noc.flit import Destination, flit_layout
+from sim.harness.bench import STALL_BITS, Staller
+from sim.harness.traffic.packet import (
+    COUNT_BITS,
+    LENGTH_BITS,
+    PAYLOAD_BITS,
+    SEQUENCE_BITS,
+    SETTINGS,
+    TAG_BITS,
+    TIME_BITS,
+    Head,
+    Pattern,
+    check_of,
+    following,
+    length_of,
+)
+
+__all__ = ["TrafficSource"]
+
+BACKLOG = 64
+"""Packets that may wait at a source before it makes no more."""
+RANDOM_BITS = 20
+
+
+class _Random(EmitOnce):
+    """Random bits in each cycle, from a seed that it has while ``run`` is low."""
+
+    def __init__(self):
+        super().__init__({"seed": In(16), "run": In(1), "o": Out(RANDOM_BITS)})
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        state = Signal(32)  # of a linear congruential generator, whose upper bits are random
+        m.d.sync += state.eq(Mux(self.run, state * 1664525 + 1013904223, Cat(self.seed, self.seed)))
+        m.d.comb += self.o.eq(state[-RANDOM_BITS:])
+        return m
+
+
+class TrafficSource(EmitOnce):
+    """Makes packets at random times and sends them as soon as it can.
+
+    Parameters
+    ----------
+    columns, rows : int
+        Cores of the mesh, powers of two.
+
+    Members
+    -------
+    here : In(Destination)
+        Where it is; constant.
+    pattern : In(3), rate : In(16), idle : In(8)
+        Whom it sends to (:class:`Pattern`), the probability, of 65536, that it makes a packet in a
+        cycle, and that, of 256, that it waits a cycle in front of a flit.
+    run, now, least, spread
+        See ``SETTINGS``.
+    active : In(1)
+        It makes packets.
+    o : Out(stream of flits)
+    packets : Out(32), flits : Out(32)
+        Sent.
+    busy : Out(1)
+        Some of what was made is not sent yet.
+    """
+
+    def __init__(self, *, columns: int, rows: int):
+        self._sizes = (columns, rows)
+        super().__init__(
+            {
+                **SETTINGS,
+                "here": In(Destination),
+                "pattern": In(3),
+                "rate": In(16),
+                "idle": In(STALL_BITS),
+                "active": In(1),
+                "o": Out(stream.Signature(flit_layout(PAYLOAD_BITS))),
+                "packets": Out(COUNT_BITS),
+                "flits": Out(COUNT_BITS),
+                "busy": Out(1),
+            },
+            columns=columns,
+            rows=rows,
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        here = self.here.as_value()
+        m.submodules.random = random = _Random()
+        m.submodules.choice = choice = _Random()
+        m.submodules.staller = staller = Staller()
+        for number, unit in enumerate((random, choice, staller)):
+            m.d.comb += [unit.run.eq(self.run), unit.seed.eq((here << 4 | number << 2 | 1) * 40503)]
+        m.d.comb += staller.stall.eq(self.idle)
+
+        m.submodules.backlog = backlog = SyncFIFO(width=TIME_BITS, depth=BACKLOG)
+        m.d.comb += [
+            backlog.w_en.eq(self.active & (random.o[:16] < self.rate)),
+            backlog.w_data.eq(self.now),
+        ]
+        head = Signal(Head)
+        possible = self._destination(m, head.destination, choice.o)
+        columns, rows = map(exact_log2, self._sizes)
+        m.submodules.sequences = sequences = Memory(
+            shape=SEQUENCE_BITS, depth=1 << columns + rows + 1 + TAG_BITS, init=[]
+        )
+        read, write = sequences.read_port(domain="comb"), sequences.write_port()
+        there = head.destination
+        m.d.comb += [
+            read.addr.eq(Cat(there.x[:columns], there.y[:rows], there.port, head.tag)),
+            write.addr.eq(read.addr),
+            write.data.eq(read.data + 1),
+            head.source.eq(self.here),
+            head.tag.eq(choice.o[-TAG_BITS:]),
+            head.sequence.eq(read.data),
+            head.time.eq(backlog.r_data),
+            head.check.eq(check_of(head)),
+        ]
+
+        left = Signal(LENGTH_BITS + 1)  # flits of the packet that are not at the output yet
+        payload, last = self.o.payload.payload, self.o.payload.last
+        after_head, after = Signal(PAYLOAD_BITS), Signal(PAYLOAD_BITS)
+        begins, free = Signal(), Signal()
+        more = Signal(LENGTH_BITS + 1)
+        m.d.comb += [
+            after_head.eq(following(head.as_value())),
+            after.eq(following(payload)),
+            free.eq((~self.o.valid | self.o.ready) & staller.ready),
+            begins.eq(free & (left == 0) & backlog.r_rdy & possible),
+            backlog.r_en.eq(begins),
+            write.en.eq(begins),
+            more.eq(length_of(after_head, self.least, self.spread)),
+            self.busy.eq(backlog.r_rdy | self.o.valid | (left != 0)),
+        ]
+        with m.If(begins):
+            m.d.sync += [
+                self.o.valid.eq(1),
+                payload.eq(head),
+                last.eq(more == 0),
+                left.eq(more),
+                self.packets.eq(self.packets + 1),
+            ]
+        with m.Elif(free & (left != 0)):
+            m.d.sync += [
+                self.o.valid.eq(1),
+                payload.eq(after),
+                last.eq(left == 1),
+                left.eq(left - 1),
+            ]
+        with m.Elif(self.o.ready):
+            m.d.sync += self.o.valid.eq(0)
+        with m.If(self.o.valid & self.o.ready):
+            m.d.sync += self.flits.eq(self.flits + 1)
+        return m
+
+    def _destination(self, m: Module, there, random):
+        """Sets ``there`` by the pattern; returns whether it is one to send to."""
+        here = self.here
+        columns, rows = self._sizes
+        x_bits, y_bits = map(exact_log2, self._sizes)
+        possible = Signal(init=1)
+        m.d.comb += there.port.eq(here.port)
+        uniform = Signal(Destination)
+        m.d.comb += [
+            uniform.x.eq(random[:x_bits]),
+            uniform.y.eq(random[4 : 4 + y_bits]),
+            uniform.port.eq(random[8]),
+        ]
+        other = (uniform.x != here.x) | (uniform.y != here.y)
+        with m.Switch(self.pattern):
+            with m.Case(Pattern.UNIFORM):
+                m.d.comb += [there.eq(uniform), possible.eq(other)]
+            with m.Case(Pattern.TRANSPOSE):
+                number = Cat(here.y[:y_bits], here.x[:x_bits])
+                m.d.comb += [there.x.eq(number[:x_bits]), there.y.eq(number[x_bits:])]
+            with m.Case(Pattern.COMPLEMENT):
+                m.d.comb += [there.x.eq(columns - 1 - here.x), there.y.eq(rows - 1 - here.y)]
+            with m.Case(Pattern.HOTSPOT):
+                m.d.comb += [there.eq(uniform), possible.eq(other)]
+                with m.If(random[9:11] == 0):
+                    m.d.comb += [there.eq(0), possible.eq(1)]
+            with m.Case(Pattern.NEIGHBOUR):
+                m.d.comb += [there.x.eq(here.x ^ 1), there.y.eq(here.y)]
+            with m.Case(Pattern.PIPELINE):
+                self._pipeline(m, there, random[8])
+        return possible
+
+    def _pipeline(self, m: Module, there, aside):
+        """The core before or behind this one along the rows, to and fro."""
+        here = self.here
+        columns, rows = self._sizes
+        onward = Signal()  # to higher x
+        at_end = Signal()  # of its row
+        final = Signal()
+        m.d.comb += [
+            onward.eq(~(here.y[0] ^ here.port)),
+            at_end.eq(here.x == Mux(onward, columns - 1, 0)),
+            final.eq(at_end & (here.y == Mux(here.port, 0, rows - 1))),
+        ]
+        with m.If(final | aside & ~here.port):
+            m.d.comb += [there.eq(here), there.port.eq(~here.port)]
+        with m.Elif(at_end):
+            m.d.comb += [there.x.eq(here.x), there.y.eq(Mux(here.port, here.y - 1, here.y + 1))]
+        with m.Else():
+            m.d.comb += [there.x.eq(Mux(onward, here.x + 1, here.x - 1)), there.y.eq(here.y)]

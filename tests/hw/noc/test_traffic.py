@@ -1,0 +1,44 @@
+"""Without these, the network could lose, double or misplace flits under traffic of many kinds."""
+
+from __future__ import annotations
+
+import pytest
+
+from sim.harness.traffic.bench import TrafficBench
+from tests.hw.noc.traffic import run_traffic
+
+RATIOS = {
+    "667:500": (2000, 1499),
+    "200:150": (4000, 3000),
+    "1:1": (2000, 2000),
+    # The golden ratio, as near as a millionth.
+    "irrational": (1618034, 1000000),
+}
+"""Periods of cores and network: their clock rates, the network's first."""
+
+
+@pytest.mark.parametrize("ratio", RATIOS)
+def test_small_mesh(ratio):
+    bench = TrafficBench(columns=2, rows=2, depth=4, crossing=8)
+    run_traffic("nothing_is_lost", bench, periods=RATIOS[ratio], cycles=500, flits=20_000)
+
+
+@pytest.mark.parametrize(
+    ("fault", "expected"),
+    [("CORRUPT", "corrupted"), ("CUT", "of_wrong_length"), ("DROP", "out_of_order")],
+)
+def test_what_goes_wrong_is_found(fault, expected):
+    bench = TrafficBench(columns=2, rows=2, depth=4, crossing=8)
+    run_traffic(
+        "what_goes_wrong_is_found", bench, periods=(1000, 1000), fault=fault, expected=expected
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("columns", "rows", "ratio"),
+    [(4, 4, "200:150"), (4, 4, "irrational"), *((8, 4, ratio) for ratio in RATIOS)],
+)
+def test_large_meshes(columns, rows, ratio):
+    bench = TrafficBench(columns=columns, rows=rows, depth=16, crossing=8)
+    run_traffic("nothing_is_lost", bench, periods=RATIOS[ratio], cycles=3000, flits=300_000)
