@@ -47,7 +47,7 @@ class MeshPlan:
 
     Attributes
     ----------
-    places, connections
+    layers, places, connections
     images : mapping of place to CoreImage
         Programs, where they lie, and how large the DRAM is.
     """
@@ -60,7 +60,7 @@ class MeshPlan:
         connections: Mapping[Place, Mapping[str, Mapping[int, Connection]]],
     ):
         self.places, self.connections = places, connections
-        self._layers = layers
+        self.layers = layers
         self.images = {place: _image(core) for place, core in cores.items()}
 
     @property
@@ -97,7 +97,7 @@ class MeshPlan:
     def read(self, drams: Mapping[Place, Bytes]) -> StepResult:
         """What the step has left."""
         where = [(self.images[place].layout, drams[place]) for place in self.places]
-        return read_step(self._layers, forward=where[1:], gradients=where[:-1])
+        return read_step(self.layers, forward=where[1:], gradients=where[:-1])
 
 
 def _image(core: Core) -> CoreImage:
