@@ -11,7 +11,9 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from toolchain.hazards import OUTSTANDING, Entry, OrderedProgram, Touch, join
+from toolchain.barriers import OUTSTANDING, join
+from toolchain.entry import Entry, Touch
+from toolchain.hazards import OrderedProgram
 from toolchain.order import AHEAD, ARRAYS, START, Moment
 
 __all__ = ["arrange"]
@@ -20,7 +22,7 @@ DECODE = 10
 """Cycles of an instruction beside those of its words and checks."""
 BARRIER = 20
 """Cycles of a barrier in front of it."""
-MARGIN = 400
+MARGIN = 200
 """Cycles that an instruction of an array is decoded before it can start.
 
 Were it decoded as soon as there is room, what waits for the one at work would wait for it, too.

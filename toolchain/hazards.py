@@ -8,88 +8,26 @@ need not be thought of anywhere else.
 from __future__ import annotations
 
 import contextlib
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, TypedDict, Unpack
+from typing import Unpack
 
 from hw.config import ChipConfig
 from hw.isa import ROUTES, SRAMS, UNITS, Control, IsaShape, instruction_set
 from hw.noc.instructions import Flow
+from toolchain.barriers import placed
 from toolchain.cycles import DENSITY, estimate
 from toolchain.dram import DRAM_BYTES
+from toolchain.entry import Entry, Touch, Waits
 from toolchain.order import START, Moment, Timeline
 from toolchain.program import At, Program
 
-__all__ = ["OUTSTANDING", "Entry", "OrderedProgram", "Touch", "Waits", "join"]
+__all__ = ["OrderedProgram"]
 
-OUTSTANDING = 2
-"""Instructions of a unit that are issued and not done, at most: the controller waits for more."""
 ROWS_APART = 4
 """Rows of a DMA instruction that are told apart from what lies between them, at most."""
 COMPUTES = ("fp", "soma", "bp", "wg", "grad", "wu")
 """Units that set statuses."""
-
-
-class Touch(NamedTuple):
-    """Words of an SRAM, or bytes of DRAM, that an instruction reads or writes."""
-
-    space: str
-    first: int
-    last: int
-    writes: bool
-
-    def conflicts(self, other: Touch) -> bool:
-        """Whether the two may not change places."""
-        return (
-            self.space == other.space
-            and (self.writes or other.writes)
-            and self.first <= other.last
-            and other.first <= self.last
-        )
-
-
-class Waits(TypedDict, total=False):
-    """What an instruction has to do with other programs: arguments of :meth:`OrderedProgram.add`.
-
-    boxes : tuple of int
-        Message boxes that it takes a message out of before it starts.
-    comes : Moment
-        Of what sends the last of the messages.
-    exchanged : iterable of Touch
-        What others do to SRAMs of this sub-core, behind the message that this instruction is, or in
-        front of those that it waits for.
-    """
-
-    boxes: tuple[int, ...]
-    comes: Moment
-    exchanged: Iterable[Touch]
-
-
-@dataclass(eq=False)
-class Entry:
-    """An instruction, before it is known where it stands."""
-
-    mnemonic: str
-    unit: str
-    operands: Mapping[str, int | At]
-    reason: str
-    touches: Sequence[Touch]
-    words: int
-    """Of the program, and of what checks it."""
-    cycles: int
-    start: int
-    """About when it starts."""
-    stream: int
-    moment: Moment
-    comes: Moment
-    boxes: tuple[int, ...]
-    scalars: Mapping[str, str]
-
-    @property
-    def end(self) -> int:
-        """About when it is done."""
-        return self.start + self.cycles
 
 
 @dataclass
@@ -110,14 +48,6 @@ class _Segment:
         places = {number: place for place, number in enumerate(order)}
         self.entries = [self.entries[number] for number in order]
         self.phases = {places.get(number, number): name for number, name in self.phases.items()}
-
-
-class _Barrier(NamedTuple):
-    """Units that wait for each other in turn, all of them for the others that are named."""
-
-    among: frozenset[str]
-    """Who waits, and what for: a unit waits for itself in any case."""
-    boxes: tuple[int, ...] = ()
 
 
 class OrderedProgram:
@@ -309,7 +239,7 @@ class OrderedProgram:
         units = UNITS[self.subcore]
         if fence:
             program.barrier(units, after=units, reason="all is done first")
-        barriers = _placed(segment.entries, units)
+        barriers = placed(segment.entries, units)
         for index in range(-1, len(segment.entries)):
             if index >= 0:
                 self._emit_one(program, segment.entries[index], registers)
@@ -335,80 +265,3 @@ class OrderedProgram:
 def _leaves(values: Mapping[str, int]) -> bool:
     """Whether a copy goes to another core: its destination is no SRAM of this one."""
     return values["flow_type"] != Flow.CORE.value
-
-
-def _placed(entries: Sequence[Entry], units: Sequence[str]) -> dict[int, dict[_Barrier, list[str]]]:
-    """The barriers behind each entry, by its index (-1: in front of all), with who waits there."""
-    issued: dict[str, list[int]] = {unit: [] for unit in units}
-    done: list[dict[str, int]] = []
-    """Of each entry: how many instructions of each unit are done when it is."""
-    found: dict[int, dict[_Barrier, list[str]]] = defaultdict(dict)
-    for index, entry in enumerate(entries):
-        own = issued[entry.unit]
-        known = dict.fromkeys(units, 0)
-        for unit, there in issued.items():
-            # The controller has seen these done, or the unit itself has.
-            count = len(there) if unit == entry.unit else len(there) - OUTSTANDING
-            if count > 0:
-                join(known, done[there[count - 1]])
-        needs = []
-        for other, number, unit in _outstanding(issued, entry.unit):
-            if number < known[unit] or not _conflict(entry, entries[other]):
-                continue
-            # Between these two, a barrier makes it wait for this one, and for none behind it that
-            # may still be at work when it starts. The later the better: who waits must have room.
-            there = issued[unit]
-            low = max(other, own[-1]) if own else other
-            last = number
-            while last + 1 < len(there) and (
-                there[last + 1] <= low or entries[there[last + 1]].end <= entry.start
-            ):
-                last += 1
-            high = there[last + 1] if last + 1 < len(there) else index
-            join(known, done[there[last]])
-            needs.append((high - 1, low, unit))
-        for gap, after in _gathered(needs):
-            _note(found[gap], _Barrier(after | {entry.unit}), entry.unit)
-        if entry.boxes:
-            barrier = _Barrier(frozenset({entry.unit}), entry.boxes)
-            _note(found[index - 1], barrier, entry.unit)
-        known[entry.unit] = len(own) + 1
-        done.append(known)
-        own.append(index)
-    return found
-
-
-def _outstanding(issued: Mapping[str, Sequence[int]], unit: str) -> list[tuple[int, int, str]]:
-    """What other units may have at work, last first: index, number within its unit, and unit."""
-    found = [
-        (there[number], number, other)
-        for other, there in issued.items()
-        if other != unit
-        for number in range(max(0, len(there) - OUTSTANDING), len(there))
-    ]
-    return sorted(found, reverse=True)
-
-
-def join(known: dict[str, int], other: Mapping[str, int]) -> None:
-    """Adds to how many instructions of each unit are ``known`` to be done."""
-    for unit, count in other.items():
-        known[unit] = max(known[unit], count)
-
-
-def _conflict(entry: Entry, other: Entry) -> bool:
-    return any(mine.conflicts(theirs) for mine in entry.touches for theirs in other.touches)
-
-
-def _gathered(needs: list[tuple[int, int, str]]) -> Iterator[tuple[int, frozenset[str]]]:
-    """As few places as serve all needs (last place, first place, unit), and the units of each."""
-    left = sorted(needs)
-    while left:
-        gap = left[0][0]
-        yield gap, frozenset(unit for _, low, unit in left if low <= gap)
-        left = [need for need in left if need[1] > gap]
-
-
-def _note(at: dict[_Barrier, list[str]], barrier: _Barrier, unit: str) -> None:
-    waiting = at.setdefault(barrier, [])
-    if unit not in waiting:
-        waiting.append(unit)

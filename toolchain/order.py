@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from toolchain.hazards import Touch
+    from toolchain.entry import Touch
 
 __all__ = ["AHEAD", "ARRAYS", "START", "Moment", "Timeline"]
 

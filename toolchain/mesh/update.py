@@ -8,7 +8,7 @@ from typing import Unpack
 
 from hw.isa import Control
 from toolchain.dram import transfers
-from toolchain.hazards import Waits
+from toolchain.entry import Waits
 from toolchain.mesh.core import Core
 from toolchain.mesh.wiring import End, Wiring, signal
 from toolchain.order import Moment

@@ -11,7 +11,7 @@ from hw.config import ChipConfig
 from hw.isa import BOXES, ROUTES, Control
 from hw.noc.connection import Connection, Place
 from hw.noc.instructions import Flow
-from toolchain.hazards import Touch, Waits
+from toolchain.entry import Touch, Waits
 from toolchain.order import START, Moment
 from toolchain.step.setting import FORWARD_DONE, Builder
 

@@ -8,7 +8,7 @@ from hw.conv.lowering import ConvLayer, bp_operands, fp_operands
 from hw.memory.place import Place
 from hw.neuron.command import Operation, Source
 from hw.neuron.lowering import Area
-from toolchain.hazards import Waits
+from toolchain.entry import Waits
 from toolchain.order import START, Moment
 from toolchain.step.layers import Lowered
 from toolchain.step.setting import Builder

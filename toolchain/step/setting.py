@@ -13,7 +13,8 @@ from hw.neuron.lowering import ElementOperands
 from sim.model import encode
 from sim.model.network import Network
 from toolchain.cycles import DENSITY
-from toolchain.hazards import OrderedProgram, Touch, Waits
+from toolchain.entry import Touch, Waits
+from toolchain.hazards import OrderedProgram
 from toolchain.order import START, Moment
 from toolchain.program import At
 from toolchain.step.layers import Lowered
