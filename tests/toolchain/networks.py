@@ -160,6 +160,8 @@ def check_mesh(case, plan, orders=(None,)):
         drams = {place: dram.copy() for place, dram in before.items()}
         chip = ChipModel(case.config, drams, connections=plan.connections, order=order)
         expect_mesh(plan, drams, chip.run(plan.addresses), record)
+        for core in chip.cores.values():
+            assert not any(any(subcore.boxes) for subcore in core.subcores.values())
     return record
 
 
