@@ -5,17 +5,34 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from hw.config import ChipConfig
+from hw.noc.instructions import Flow
 
 __all__ = ["estimate"]
 
 OVERHEAD = 40
 """Cycles from one instruction of a unit to the next, and the latency of DRAM."""
+GROUP = 90
+"""Cycles of a group of tiles in FP and BP beside those of its products: filling and draining."""
 DENSITY = {"FP_CONV": 0.45, "BP_CONV": 0.7, "WG_CONV": 0.25}
 """Share of the dense cycles that arrays need."""
 
 
-def estimate(config: ChipConfig, mnemonic: str, values: Mapping[str, int], width: int = 0) -> int:
-    """Cycles of an instruction with all its operands; ``width`` is bytes of an SRAM word of DMA."""
+def estimate(
+    config: ChipConfig,
+    mnemonic: str,
+    values: Mapping[str, int],
+    width: int = 0,
+    density: Mapping[str, float] = DENSITY,
+) -> int:
+    """Cycles of an instruction with all its operands.
+
+    Parameters
+    ----------
+    width : int
+        Bytes of an SRAM word that DMA or a copy moves.
+    density : mapping of mnemonic to float
+        Share of the dense cycles that arrays need.
+    """
     array = config.array
     cycles = 0.0
     if mnemonic in ("FP_CONV", "BP_CONV"):
@@ -23,11 +40,14 @@ def estimate(config: ChipConfig, mnemonic: str, values: Mapping[str, int], width
         rows = (values["row_groups"] - 1) * values["group_rows"] + values["last_rows"]
         taps = values["out_tiles"] * tiles * rows * values["kernel_w"]
         pixels = values["samples"] * values["steps"] * values["out_h"] * values["out_w"]
-        cycles = taps * (pixels * DENSITY[mnemonic] + array.lanes // array.weight_words)
+        groups = values["out_tiles"] * values["in_groups"] * values["row_groups"]
+        # The next tile of weights is loaded meanwhile.
+        cycles = taps * max(pixels * density[mnemonic], array.lanes // array.weight_words)
+        cycles += groups * GROUP
     elif mnemonic == "WG_CONV":
         taps = values["kernel_h"] * values["kernel_w"] * values["out_tiles"] * values["in_tiles"]
         pixels = values["samples"] * values["steps"] * values["out_h"] * values["out_w"]
-        cycles = taps * pixels * DENSITY[mnemonic]
+        cycles = taps * pixels * density[mnemonic]
     elif "window_rows" in values:
         side = values.get("pooling", 1)
         windows = values["window_rows"] * values["window_columns"] * side * side
@@ -36,6 +56,12 @@ def estimate(config: ChipConfig, mnemonic: str, values: Mapping[str, int], width
         cycles = values["samples"] * values["tiles"] * windows * pixel
     elif mnemonic == "WU":
         cycles = values["words"] * array.lanes
+    elif mnemonic == "NOC_DATA":
+        words = values["rows"] * values["words"]
+        if values["flow_type"] == Flow.CORE.value:
+            cycles = words
+        else:
+            cycles = words * -(-width * 8 // config.noc.flit_bits) / config.clocks.ratio
     elif width:
         cycles = values["rows"] * -(-values["words"] * width * 8 // config.dram.bus_bits)
     return int(cycles) + OVERHEAD

@@ -8,77 +8,46 @@ need not be thought of anywhere else.
 from __future__ import annotations
 
 import contextlib
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Unpack
 
 from hw.config import ChipConfig
-from hw.isa import SRAMS, UNITS, Control, IsaShape, instruction_set
-from toolchain.cycles import estimate
+from hw.isa import ROUTES, SRAMS, UNITS, Control, IsaShape, instruction_set
+from hw.noc.instructions import Flow
+from toolchain.barriers import placed
+from toolchain.cycles import DENSITY, estimate
 from toolchain.dram import DRAM_BYTES
-from toolchain.order import Timeline
+from toolchain.entry import Entry, Touch, Waits
+from toolchain.order import START, Moment, Timeline
 from toolchain.program import At, Program
 
-__all__ = ["OUTSTANDING", "OrderedProgram", "Touch"]
+__all__ = ["OrderedProgram"]
 
-OUTSTANDING = 2
-"""Instructions of a unit that are issued and not done, at most: the controller waits for more."""
 ROWS_APART = 4
 """Rows of a DMA instruction that are told apart from what lies between them, at most."""
 COMPUTES = ("fp", "soma", "bp", "wg", "grad", "wu")
 """Units that set statuses."""
 
 
-class Touch(NamedTuple):
-    """Words of an SRAM, or bytes of DRAM, that an instruction reads or writes."""
-
-    space: str
-    first: int
-    last: int
-    writes: bool
-
-    def conflicts(self, other: Touch) -> bool:
-        """Whether the two may not change places."""
-        return (
-            self.space == other.space
-            and (self.writes or other.writes)
-            and self.first <= other.last
-            and other.first <= self.last
-        )
-
-
-@dataclass(eq=False)
-class _Entry:
-    """An instruction, before it is known where it stands."""
-
-    mnemonic: str
-    unit: str
-    operands: Mapping[str, int | At]
-    reason: str
-    touches: Sequence[Touch]
-    decoded: int
-    """When it is best decoded."""
-    boxes: tuple[int, ...]
-    scalars: Mapping[str, str]
-
-
 @dataclass
 class _Segment:
     """Instructions one after the other; the body of a loop is one of its own."""
 
-    entries: list[_Entry] = field(default_factory=list)
+    entries: list[Entry] = field(default_factory=list)
     phases: dict[int, str] = field(default_factory=dict)
     loop: tuple[int, tuple[int, ...], str] | None = None
     """Count, steps and reason."""
 
+    def reorder(self, order: Sequence[int]) -> None:
+        """Puts its instructions in another order.
 
-class _Barrier(NamedTuple):
-    """Units that wait for each other in turn, all of them for the others that are named."""
-
-    among: frozenset[str]
-    """Who waits, and what for: a unit waits for itself in any case."""
-    boxes: tuple[int, ...] = ()
+        A phase still begins with the same instruction; those that were moved across that belong to
+        another one now.
+        """
+        places = {number: place for place, number in enumerate(order)}
+        self.entries = [self.entries[number] for number in order]
+        self.phases = {places.get(number, number): name for number, name in self.phases.items()}
 
 
 class OrderedProgram:
@@ -89,20 +58,25 @@ class OrderedProgram:
     instruction wait for what it needs and, if there is such a place, for nothing behind that.
     Between the sub-cores there are messages only: one is sent when DRAM holds what is stored in
     front of it, and so when all that this was made from is read. Where one sub-core writes SRAMs
-    of the other, that one has to be told in ``exchanged``.
+    of another, that one has to be told in ``exchanged``. A message that leaves the core waits for
+    what is in front of it in its own unit, and for ``exchanged``.
 
     Parameters
     ----------
     config : ChipConfig
     subcore : str
         ``fp`` or ``bp``.
+    density : mapping of mnemonic to float
+        Share of the dense cycles that arrays need, about.
     """
 
-    def __init__(self, config: ChipConfig, subcore: str):
+    def __init__(self, config: ChipConfig, subcore: str, density: Mapping[str, float] = DENSITY):
         self.subcore = subcore
         self.timeline = Timeline()
         """Of what was added."""
-        self._config = config
+        self.stream = 0
+        """What is added now; those of a unit and stream stay in order when they are arranged."""
+        self._config, self._density = config, density
         self._shape = IsaShape.from_config(config)
         self._instructions = instruction_set(self._shape, subcore)
         self._word_bytes = [config.srams[f"{subcore}.{sram}"].width // 8 for sram in SRAMS[subcore]]
@@ -119,24 +93,21 @@ class OrderedProgram:
         operands: Mapping[str, int | At],
         *,
         reason: str,
-        boxes: tuple[int, ...] = (),
-        comes: int = 0,
         scalars: Mapping[str, str] | None = None,
-        exchanged: Iterable[Touch] = (),
-    ) -> None:
+        **waits: Unpack[Waits],
+    ) -> Moment:
         """Adds an instruction; operands left out are 0, or the least allowed.
 
         Parameters
         ----------
-        boxes : tuple of int
-            Message boxes that it takes a message out of before it starts.
-        comes : int
-            About when the messages come, in cycles from the beginning.
         scalars : mapping of operand to name
             Operands that change from step to step: :attr:`Program.scalars` tells where they are.
-        exchanged : iterable of Touch
-            What the other sub-core does to SRAMs of this one, behind the message that this
-            instruction is, or in front of those that it waits for.
+        waits : Waits
+
+        Returns
+        -------
+        Moment
+            When it is decoded and done, about; DMA and messages have a latency besides.
 
         Raises
         ------
@@ -147,7 +118,11 @@ class OrderedProgram:
         values = instruction.fill(
             {name: v.value if isinstance(v, At) else v for name, v in operands.items()}
         )
-        touches = [Touch(*each) for each in instruction.accesses(values)]
+        touches = [
+            Touch(each.sram, *reach, each.writes)
+            for each, reach in instruction.reaches(values)
+            if not (mnemonic == "NOC_DATA" and _leaves(values) and each.base == "destination")
+        ]
         if mnemonic == "WU":
             touches = [self._in_words(each) for each in touches]
         if instruction.unit in ("read", "write"):
@@ -157,16 +132,38 @@ class OrderedProgram:
         elif mnemonic == "NOC_CTRL":
             if values["flow_type"] == Control.SIGNAL.value:
                 touches.append(Touch("dram", 0, DRAM_BYTES - 1, False))
-            else:
+            elif values["flow_type"] != Control.REMOTE_SIGNAL.value:
                 touches.append(Touch("status", 0, 0, True))
-        touches += exchanged
-        width = self._word_bytes[values["sram"]] if "sram" in values else 0
-        cycles = estimate(self._config, mnemonic, values, width)
+        touches += waits.get("exchanged", ())
+        cycles = estimate(self._config, mnemonic, values, self._width(values), self._density)
         unit = instruction.unit
-        decoded = self.timeline.add(unit, cycles, touches, comes)
+        comes = waits.get("comes", START)
+        moment = self.timeline.add(unit, cycles, touches, comes)
         self._segments[-1].entries.append(
-            _Entry(mnemonic, unit, operands, reason, touches, decoded, boxes, scalars or {})
+            Entry(
+                mnemonic=mnemonic,
+                unit=unit,
+                operands=operands,
+                reason=reason,
+                touches=touches,
+                words=instruction.words + 2 * len(instruction.steps),
+                cycles=cycles,
+                start=moment.done - cycles,
+                stream=self.stream,
+                moment=moment,
+                comes=comes,
+                boxes=waits.get("boxes", ()),
+                scalars=scalars or {},
+            )
         )
+        return moment
+
+    def _width(self, values: Mapping[str, int]) -> int:
+        """Bytes of the words that DMA and copies move."""
+        if "data_type" in values:
+            sram, _ = ROUTES[self.subcore][values["data_type"]]
+            return self._word_bytes[SRAMS[self.subcore].index(sram)]
+        return self._word_bytes[values["sram"]] if "sram" in values else 0
 
     def _in_words(self, touch: Touch) -> Touch:
         """WU counts rows of tiles in bp.w, of which a word holds several."""
@@ -191,28 +188,37 @@ class OrderedProgram:
         """Repeats what is added inside of the context, each time when all before it is done.
 
         Yields, for each of ``steps``, an :class:`At` 0 that grows by so much each time. Loops are
-        not put into each other, and only addresses in DRAM may be stepped.
+        not put into each other, and only addresses in DRAM, or in another core, may be stepped.
         """
         self._segments.append(_Segment(loop=(count, steps, reason)))
         self.timeline.fence()
         yield tuple(At(0, number, (count - 1) * step) for number, step in enumerate(steps))
+        self.fence()
+
+    def fence(self) -> None:
+        """What is added from here on starts when all in front of it is done."""
         self._segments.append(_Segment())
         self.timeline.fence()
 
-    def rearrange(self) -> None:
+    @property
+    def entries(self) -> Sequence[Entry]:
+        """What was added in front of the first loop or fence."""
+        return self._segments[0].entries
+
+    def reorder(self, order: Sequence[int]) -> None:
+        """Puts :attr:`entries` in another order, in which those that touch the same stay."""
+        self._segments[0].reorder(order)
+
+    def rearrange(self, *, after_fence: bool = False) -> None:
         """Puts what was added in the order in which it should be decoded.
 
-        What it does stays the same. A phase still begins with the same instruction; those that
-        were moved across that belong to another one now.
+        What it does stays the same. With ``after_fence``, :attr:`entries` stay where they are.
         """
-        for segment in self._segments:
+        for segment in self._segments[int(after_fence) :]:
             entries = segment.entries
-            order = sorted(range(len(entries)), key=lambda number: entries[number].decoded)
-            places = {number: place for place, number in enumerate(order)}
-            segment.entries = [entries[number] for number in order]
-            segment.phases = {
-                places.get(number, number): name for number, name in segment.phases.items()
-            }
+            segment.reorder(
+                sorted(range(len(entries)), key=lambda number: entries[number].moment.decoded)
+            )
 
     def finish(self) -> Program:
         """The program."""
@@ -232,8 +238,8 @@ class OrderedProgram:
     ) -> None:
         units = UNITS[self.subcore]
         if fence:
-            program.barrier(units, after=units, reason="a loop begins or ends: all is done first")
-        barriers = _placed(segment.entries, units)
+            program.barrier(units, after=units, reason="all is done first")
+        barriers = placed(segment.entries, units)
         for index in range(-1, len(segment.entries)):
             if index >= 0:
                 self._emit_one(program, segment.entries[index], registers)
@@ -246,7 +252,7 @@ class OrderedProgram:
                     reason = f"{waiting[0]} waits for a message"
                 program.barrier(waiting, after=after, boxes=barrier.boxes, reason=reason)
 
-    def _emit_one(self, program: Program, entry: _Entry, registers: Sequence[At]) -> None:
+    def _emit_one(self, program: Program, entry: Entry, registers: Sequence[At]) -> None:
         operands = {
             name: registers[value.register] + value.value if isinstance(value, At) else value
             for name, value in entry.operands.items()
@@ -256,76 +262,6 @@ class OrderedProgram:
             program.scalars.setdefault(name, []).append(program.word_of(position, operand))
 
 
-def _placed(
-    entries: Sequence[_Entry], units: Sequence[str]
-) -> dict[int, dict[_Barrier, list[str]]]:
-    """The barriers behind each entry, by its index (-1: in front of all), with who waits there."""
-    issued: dict[str, list[int]] = {unit: [] for unit in units}
-    done: list[dict[str, int]] = []
-    """Of each entry: how many instructions of each unit are done when it is."""
-    found: dict[int, dict[_Barrier, list[str]]] = defaultdict(dict)
-    for index, entry in enumerate(entries):
-        own = issued[entry.unit]
-        known = dict.fromkeys(units, 0)
-        for unit, there in issued.items():
-            # The controller has seen these done, or the unit itself has.
-            count = len(there) if unit == entry.unit else len(there) - OUTSTANDING
-            if count > 0:
-                _join(known, done[there[count - 1]])
-        needs = []
-        for other, number, unit in _outstanding(issued, entry.unit):
-            if number < known[unit] or not _conflict(entry, entries[other]):
-                continue
-            # Between these two, a barrier makes it wait for this one and none behind it.
-            there = issued[unit]
-            low = max(other, own[-1]) if own else other
-            last = number
-            while last + 1 < len(there) and there[last + 1] <= low:
-                last += 1
-            high = there[last + 1] if last + 1 < len(there) else index
-            _join(known, done[there[last]])
-            needs.append((high - 1, low, unit))
-        for gap, after in _gathered(needs):
-            _note(found[gap], _Barrier(after | {entry.unit}), entry.unit)
-        if entry.boxes:
-            barrier = _Barrier(frozenset({entry.unit}), entry.boxes)
-            _note(found[index - 1], barrier, entry.unit)
-        known[entry.unit] = len(own) + 1
-        done.append(known)
-        own.append(index)
-    return found
-
-
-def _outstanding(issued: Mapping[str, Sequence[int]], unit: str) -> list[tuple[int, int, str]]:
-    """What other units may have at work, last first: index, number within its unit, and unit."""
-    found = [
-        (there[number], number, other)
-        for other, there in issued.items()
-        if other != unit
-        for number in range(max(0, len(there) - OUTSTANDING), len(there))
-    ]
-    return sorted(found, reverse=True)
-
-
-def _join(known: dict[str, int], other: Mapping[str, int]) -> None:
-    for unit, count in other.items():
-        known[unit] = max(known[unit], count)
-
-
-def _conflict(entry: _Entry, other: _Entry) -> bool:
-    return any(mine.conflicts(theirs) for mine in entry.touches for theirs in other.touches)
-
-
-def _gathered(needs: list[tuple[int, int, str]]) -> Iterator[tuple[int, frozenset[str]]]:
-    """As few places as serve all needs (last place, first place, unit), and the units of each."""
-    left = sorted(needs)
-    while left:
-        gap = left[0][0]
-        yield gap, frozenset(unit for _, low, unit in left if low <= gap)
-        left = [need for need in left if need[1] > gap]
-
-
-def _note(at: dict[_Barrier, list[str]], barrier: _Barrier, unit: str) -> None:
-    waiting = at.setdefault(barrier, [])
-    if unit not in waiting:
-        waiting.append(unit)
+def _leaves(values: Mapping[str, int]) -> bool:
+    """Whether a copy goes to another core: its destination is no SRAM of this one."""
+    return values["flow_type"] != Flow.CORE.value

@@ -8,17 +8,30 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from toolchain.hazards import Touch
+    from toolchain.entry import Touch
 
-__all__ = ["Timeline"]
+__all__ = ["AHEAD", "ARRAYS", "START", "Moment", "Timeline"]
 
 ARRAYS = ("fp", "bp", "wg")
 """Units that the others work for."""
 AHEAD = 100
 """So many instructions back is the one that none may start before."""
+
+
+@dataclass(frozen=True, eq=False)
+class Moment:
+    """Of an instruction, about: when it is best decoded, and when it is done."""
+
+    decoded: int
+    done: int
+
+
+START = Moment(0, 0)
+"""The beginning of all programs."""
 
 
 class _Use(NamedTuple):
@@ -78,30 +91,32 @@ class Timeline:
         self.free, self._last = (defaultdict(lambda: end) for _ in range(2))
         self._spaces.clear()
 
-    def add(self, unit: str, cycles: int, touches: Sequence[Touch], comes: int) -> int:
-        """Adds an instruction, and gives the cycle in which it is best decoded.
+    def add(self, unit: str, cycles: int, touches: Sequence[Touch], comes: Moment) -> Moment:
+        """Adds an instruction.
 
-        That is when it starts; for an array, already when the one before it does: so it is there in
-        time even if something between the two takes longer than was estimated. Sorted by these
-        cycles, those of a unit stay in order, and so do those that touch the same.
+        It is best decoded when it starts; for an array, already when the one before it does: so it
+        is there in time even if something between the two takes longer than was estimated. Sorted
+        by these cycles, those of a unit stay in order, and so do those that touch the same. And
+        whoever takes a message is behind who sends it: so no two programs wait for each other.
 
         Parameters
         ----------
         cycles : int
             About how long it works.
-        comes : int
-            About when a message comes that it waits for.
+        comes : Moment
+            Of the instruction that sends a message that it waits for.
         """
         met = [use for each in touches for use in self._spaces[each.space].met(each)]
         if len(self._starts) == AHEAD:
             self._floor = max(self._floor, self._starts[0])
-        start = max([self.free[unit], comes, self._floor, *(use.end for use in met)])
+        start = max([self.free[unit], comes.done, self._floor, *(use.end for use in met)])
         decoded = start
         if unit in ARRAYS:
-            decoded = max([self._last[unit], self._floor, *(use.decoded for use in met)])
+            before = (use.decoded for use in met)
+            decoded = max([self._last[unit], comes.decoded, self._floor, *before])
         end = start + cycles
         for each in touches:
             self._spaces[each.space].add(_Use(each, end, decoded), self._floor)
         self._starts.append(start)
         self.free[unit], self._last[unit] = end, start
-        return decoded
+        return Moment(decoded, end)

@@ -30,6 +30,13 @@ def test_example_of_programming_runs(capsys):
     assert "nothing is wrong\n[4. 4. 4. 4.]\nnothing is wrong " in text
 
 
+def test_example_of_mapping_runs(capsys):
+    page = (ROOT / "docs" / "mapping.md").read_text()
+    for block in re.findall(r"^```python\n(.*?)^```", page, re.M | re.S):
+        exec(block, {})
+    assert capsys.readouterr().out.splitlines()[1:] == ["True", "(16, 1, 3, 3)"]
+
+
 def test_every_setting_is_in_the_table():
     listed = re.findall(r"^\| `(\w+)` \|", settings_table(), re.M)
     assert listed == [

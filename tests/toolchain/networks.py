@@ -11,6 +11,7 @@ import numpy as np
 from hw.instruction import Fault
 from scripts.train import CLASSES, Training, TrainingSettings, load_digits
 from sim.model import UpdateRule, round_values
+from sim.model.machine.chip import ChipModel
 from sim.model.machine.core import CoreModel
 from sim.model.network import Layer, Network, Weights
 from toolchain.step import plan_step, samples_for
@@ -149,6 +150,33 @@ class Case:
             core = CoreModel(self.config, dram, order=order)
             expect(plan, dram, core.run(plan.addresses), record)
         return record
+
+
+def check_mesh(case, plan, orders=(None,)):
+    """As :meth:`Case.check`, for the programs of many cores."""
+    record = case.step()
+    before = plan.drams(case.weights, case.x, case.targets, case.rule, case.loss_scale)
+    for order in orders:
+        drams = {place: dram.copy() for place, dram in before.items()}
+        chip = ChipModel(case.config, drams, connections=plan.connections, order=order)
+        expect_mesh(plan, drams, chip.run(plan.addresses), record)
+        for core in chip.cores.values():
+            assert not any(any(subcore.boxes) for subcore in core.subcores.values())
+    return record
+
+
+def expect_mesh(plan, drams, outcomes, record):
+    """As :func:`expect`; besides, both cores that have weights of a layer must have the same."""
+    by_name = {
+        (place, subcore): each
+        for place, outcome in outcomes.items()
+        for subcore, each in outcome.items()
+    }
+    expect(plan, drams, by_name, record)
+    for index, wanted in enumerate(record.layers):
+        for place in plan.places[index : index + 2]:
+            stored = plan.images[place].layout.stored_weights(drams[place], index)
+            np.testing.assert_array_equal(stored, wanted.w_stored_new, f"layer {index}, {place}")
 
 
 def digits_case(config, batch):

@@ -9,9 +9,12 @@ import pytest
 
 from hw.instruction import ProgramError
 from hw.isa import SRAMS, UNITS, Control
+from hw.noc.instructions import Flow
 from hw.presets import load
+from toolchain.barriers import OUTSTANDING
 from toolchain.encode import decode
-from toolchain.hazards import OUTSTANDING, OrderedProgram
+from toolchain.entry import Touch
+from toolchain.hazards import OrderedProgram
 
 TINY = load("tiny")
 WORD = TINY.srams["fp.u"].width // 8
@@ -169,6 +172,44 @@ def test_control_and_messages():
         "NOC_CTRL", "soma after noc", "FP_VECTOR", "DMA_WR", "noc after write",
         "noc after box 4", "NOC_CTRL", "DMA_RD", "END",
     ]  # fmt: skip
+
+
+def test_what_goes_to_another_core_meets_nothing_of_the_own():
+    """Its words there are no words here; a message behind it waits for its own unit only."""
+    program = OrderedProgram(TINY, "fp")
+    sram = SRAMS["fp"].index("s_in")
+    program.add("DMA_RD", {"sram": sram, "words": 4, "dram": FAR}, reason="spikes")
+    copy = {"flow_type": Flow.UNICAST.value, "words": 4}
+    program.add("NOC_DATA", copy, reason="spikes for another core")
+    operands = {"flow_type": Control.REMOTE_SIGNAL.value}
+    program.add("NOC_CTRL", operands, reason="they are there")
+    slot = Touch("fp.s_in", 2, 3, True)
+    program.add("NOC_CTRL", operands, reason="others may come", exchanged=[slot])
+    program.add("NOC_DATA", {**copy, "flow_type": Flow.CORE.value}, reason="to the own")
+    made = program.finish()
+    found = [_text(each) for each in decode(made.words, made.instructions.values())]
+    assert found == [
+        "DMA_RD", "NOC_DATA", "NOC_CTRL", "noc after read", "NOC_CTRL", "NOC_DATA", "END",
+    ]  # fmt: skip
+
+
+def test_statuses_for_other_cores_wait_for_all_that_sets_them():
+    listed = Listed()
+    listed.double(0, 10)
+    listed.control(Control.REMOTE_COLLECT)
+    listed.double(20, 30)
+    assert listed.listing() == [
+        "FP_VECTOR", "noc after soma", "NOC_CTRL", "soma after noc", "FP_VECTOR", "END",
+    ]  # fmt: skip
+
+
+def test_a_fence():
+    listed = Listed()
+    listed.read(0)
+    listed.program.fence()
+    listed.read(20)
+    everything = "+".join(UNITS["fp"])
+    assert listed.listing() == ["DMA_RD", f"{everything} after {everything}", "DMA_RD", "END"]
 
 
 def test_loops_begin_and_end_with_everything_done():

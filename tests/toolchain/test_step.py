@@ -88,7 +88,7 @@ def test_strips_tiles_and_weights_that_do_not_fit():
     cuts = [*plan.setting.forward, *plan.setting.backward]
     for name in ("tiles", "strips", "samples"):
         assert max(len(getattr(cut, name)) for cut in cuts) > 1, name
-    assert any(each.s_out.padded for each in plan.setting.layout.layers)
+    assert any(each.padded for each in plan.setting.layout.s_out.values())
     assert not plan.setting.forward_weights.resident
     assert not plan.setting.backward_weights.resident
     record = case.check(plan, all_orders(rng))

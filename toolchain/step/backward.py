@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from hw.conv.lowering import ConvLayer, bp_operands
-from hw.memory.place import Place
-from hw.neuron.command import Operation, Source
+from hw.conv.lowering import ConvLayer
 from toolchain.step.layers import Lowered
 from toolchain.step.layout import spikes_of
 from toolchain.step.loss import BackwardRings, loss
+from toolchain.step.operations import convolve_back, find_fire, find_grad
 from toolchain.step.parts import PART_CYCLES, Cut, Room, WeightRoom, choose, span
-from toolchain.step.setting import Builder
+from toolchain.step.setting import Builder, CoreSetting
 from toolchain.step.weights import WeightLoader
 
 __all__ = ["Backward", "cut_backward", "first_rows"]
@@ -131,13 +130,13 @@ class Backward:
     in between, so that those of WG can be put there; :meth:`ready` says which.
     """
 
-    def __init__(self, builder: Builder):
-        self._builder, self._setting = builder, builder.setting
+    def __init__(self, builder: Builder, setting: CoreSetting):
+        self._builder, self._setting = builder, setting
         self._rings = BackwardRings.of(builder)
-        self._weights = WeightLoader(builder, builder.setting.backward_weights)
+        self._du_next = builder.quarters("du_next", 0)  # WG has the rest
+        self._weights = WeightLoader(builder, setting.backward_weights)
         self._parts_left = [
-            dict.fromkeys(cut.samples, len(cut.tiles) * len(cut.strips))
-            for cut in builder.setting.backward
+            dict.fromkeys(cut.samples, len(cut.tiles) * len(cut.strips)) for cut in setting.backward
         ]
 
     def ready(self, layer: Lowered, samples: int) -> bool:
@@ -145,13 +144,6 @@ class Backward:
         return not any(
             left and part.start < samples for part, left in self._parts_left[layer.index].items()
         )
-
-    def begin(self, comes: int) -> None:
-        """What is added next needs a message of the forward pass, which comes at about this time.
-
-        It is the loss, from which all else follows.
-        """
-        self._rings.message = comes
 
     def layer(self, layer: Lowered, among: range) -> Iterator[None]:
         """du of a layer and samples, from du of the layer behind it, or from the loss."""
@@ -188,7 +180,15 @@ class Backward:
             self._load(layer, step)
             self._load_after(after, step)
             if layer.masked:
-                self._fire(layer, step)
+                step.bits = self._rings.s.take()
+                find_fire(
+                    self._builder,
+                    layer,
+                    layer.area(step.strip, step.tiles, len(step.samples)),
+                    u=step.u,
+                    fire=step.bits,
+                    reason=f"fire {step.what}",
+                )
             if before:
                 self._grad(layer, before)
             self._convolve(layer, after, step)
@@ -200,18 +200,18 @@ class Backward:
 
     def _load(self, layer: Lowered, step: _Step) -> None:
         """u, and the pooled spikes that say where a gradient goes."""
-        maps = self._setting.layout.layers[layer.index]
+        layout = self._setting.layout
         where = {
             "steps": range(step.t, step.t + 1),
             "samples": step.samples,
             "tiles": step.tiles,
         }
         step.u = self._rings.u.take()
-        copies = maps.u.copies(step.u, **where, rows=layer.neuron_rows(step.strip))
+        copies = layout.u[layer.index].copies(step.u, **where, rows=layer.neuron_rows(step.strip))
         self._builder.move("DMA_RD", "u", copies, reason=f"u {step.what}")
         if layer.layer.pool > 1:
             step.bits = self._rings.s.take()
-            copies = maps.s_out.copies(step.bits, **where, rows=step.strip)
+            copies = layout.s_out[layer.index].copies(step.bits, **where, rows=step.strip)
             self._builder.move("DMA_RD", "s", copies, reason=f"pooled spikes {step.what}")
 
     def _load_after(self, after: Lowered, step: _Step) -> None:
@@ -219,8 +219,8 @@ class Backward:
         found = _strip(after, step.strip)
         assert found is not None
         conv, begin = found
-        step.du_next = self._rings.du_next.take()
-        copies = self._setting.layout.layers[after.index].du.copies(
+        step.du_next = self._du_next.take()
+        copies = self._setting.layout.du[after.index].copies(
             step.du_next,
             steps=range(step.t, step.t + 1),
             samples=step.samples,
@@ -229,20 +229,6 @@ class Backward:
         )
         self._builder.move("DMA_RD", "du_next", copies, reason=f"du behind {step.what}")
 
-    def _fire(self, layer: Lowered, step: _Step) -> None:
-        """The map of neurons whose surrogate derivative is 1."""
-        step.bits = self._rings.s.take()
-        operands = self._builder.elements.grad_vector(
-            layer.area(step.strip, step.tiles, len(step.samples)),
-            Operation.COMPARE,
-            x=Source.U,
-            u=Place(base=step.u),
-            low=self._setting.code(layer.layer.th_l),
-            high=self._setting.code(layer.layer.th_r),
-            write=Place(base=step.bits),
-        )
-        self._builder.add("BP_VECTOR", operands, reason=f"fire {step.what}")
-
     def _convolve(self, layer: Lowered, after: Lowered, step: _Step) -> None:
         """conv_bp."""
         found = _strip(after, step.strip)
@@ -250,39 +236,33 @@ class Backward:
         conv = replace(found[0], c_tiles=len(step.tiles), samples=len(step.samples))
         weights = self._weights.find(after, range(conv.m_tiles), step.tiles)
         step.psums = self._rings.conv.take()
-        passes = bp_operands(
+        convolve_back(
+            self._builder,
             conv,
-            self._builder.engine,
-            du=Place(base=step.du_next),
-            weights=weights.base,
-            psums=Place(base=step.psums),
-            fire=Place(base=step.bits) if layer.masked else None,
+            du=step.du_next,
+            weights=weights,
+            psums=step.psums,
+            fire=step.bits if layer.masked else None,
+            reason=f"BP {step.what}",
         )
-        for operands in passes:
-            operands["w_tile"] = weights.out_stride
-            self._builder.add("BP_CONV", operands, reason=f"BP {step.what}")
 
     def _grad(self, layer: Lowered, step: _Step) -> None:
         """du."""
-        setting, pooled = self._setting, layer.layer.pool > 1
-        carried = step.t < setting.network.steps - 1
-        du_after = self._rings.du.last
+        setting = self._setting
+        du_after = self._rings.du.last if step.t < setting.network.steps - 1 else None
         du = self._rings.du.take()
-        operands = self._builder.elements.grad(
+        find_grad(
+            self._builder,
+            layer,
             layer.area(step.strip, step.tiles, len(step.samples)),
-            t_acc=carried,
-            **{
-                name: setting.code(getattr(layer.layer, name))
-                for name in ("alpha", "th_f", "th_l", "th_r")
-            },
-            conv=Place(base=step.psums),
-            u=Place(base=step.u),
-            du=Place(base=du),
-            du_next=Place(base=du_after) if carried else None,
-            s_out=Place(base=step.bits) if pooled else None,
+            conv=step.psums,
+            u=step.u,
+            du=du,
+            du_after=du_after,
+            s_out=step.bits if layer.layer.pool > 1 else None,
+            reason=f"Grad {step.what}",
         )
-        self._builder.add("BP_GRAD", operands, reason=f"Grad {step.what}")
-        copies = setting.layout.layers[layer.index].du.copies(
+        copies = setting.layout.du[layer.index].copies(
             du,
             steps=range(step.t, step.t + 1),
             samples=step.samples,

@@ -97,15 +97,19 @@ def cheapest_samples(layer: Lowered, room: Room, *, batch: int, steps: int) -> i
     return -min(found)[1]
 
 
-def cut_gradients(layer: Lowered, room: Room, *, group: int, groups: int, steps: int) -> Blocks:
+def cut_gradients(
+    layer: Lowered, room: Room, *, group: int, groups: int, steps: int, reloads: bool = False
+) -> Blocks:
     """The blocks of a layer that cost least, for ``groups`` of ``group`` samples at a time.
+
+    With ``reloads`` gradients are stored behind each group, and loaded again for the next.
 
     Raises
     ------
     ValueError
         If a group, or the gradients of a row of a kernel, does not fit.
     """
-    best = _cheapest(layer, room, group=group, groups=groups, steps=steps)
+    best = _cheapest(layer, room, group=group, groups=groups, steps=steps, reloads=reloads)
     if best:
         return best[1]
     possible = [blocks for blocks in _all_blocks(layer) if _fits(layer, room, blocks)]
@@ -145,7 +149,7 @@ def _sample_words(layer: Lowered, room: Room, blocks: Blocks, steps: int) -> dic
 
 
 def _cheapest(
-    layer: Lowered, room: Room, *, group: int, groups: int, steps: int
+    layer: Lowered, room: Room, *, group: int, groups: int, steps: int, reloads: bool = False
 ) -> tuple[float, Blocks] | None:
     """Cycles of the blocks that cost least, beside those of the sums themselves, and the blocks."""
     conv, planes = layer.conv, layer.planes + 1
@@ -169,9 +173,12 @@ def _cheapest(
         cycles = (
             groups * planes * (m * c * r * PART_CYCLES + positions * max(0.0, readout - summing))
         )
-        cycles += m * c * r * (beats["bp.du_next"] + planes * beats["bp.s"])
+        # All blocks of a group come one behind the other if gradients are loaded again for each.
+        cycles += m * (1 if reloads else c * r) * beats["bp.du_next"]
+        cycles += m * c * r * planes * beats["bp.s"]
         if blocks.share == 1:
-            cycles += layer.weight_rows * room.word_bytes("bp.dw") / room.bus_bytes
+            times = 2 * groups - 1 if reloads else 1
+            cycles += times * layer.weight_rows * room.word_bytes("bp.dw") / room.bus_bytes
         if best is None or cycles < best[0]:
             best = cycles, blocks
     return best

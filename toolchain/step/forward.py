@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from hw.conv.lowering import ConvLayer, fp_operands
+from hw.conv.lowering import ConvLayer
 from hw.isa import Control
-from hw.memory.place import Place
 from toolchain.hazards import OrderedProgram
+from toolchain.order import Moment
 from toolchain.step.layers import Lowered
 from toolchain.step.layout import spikes_of
+from toolchain.step.operations import convolve_forward, find_soma
 from toolchain.step.parts import PART_CYCLES, Cut, Room, WeightRoom, choose, span
-from toolchain.step.setting import FORWARD_DONE, Builder, Setting
+from toolchain.step.setting import FORWARD_DONE, Builder, CoreSetting
 from toolchain.step.weights import WeightLoader
 
 __all__ = ["cut_forward", "first_rows", "forward"]
@@ -87,39 +88,39 @@ def cut_forward(
     )
 
 
-def forward(setting: Setting) -> tuple[OrderedProgram, list[int]]:
+def forward(setting: CoreSetting) -> tuple[OrderedProgram, list[Moment]]:
     """The program of the FP sub-core: u and spikes of all layers go to DRAM.
 
-    And about when it says so of each round.
+    And when it says so of each round.
     """
     builder = Builder(setting, "fp")
     builder.phase("forward")
     builder.add(
         "NOC_CTRL", {"flow_type": Control.CLEAR.value}, reason="forget statuses of the batch before"
     )
-    pass_ = _Forward(builder)
+    pass_ = _Forward(builder, setting)
     times = []
     for samples in setting.rounds:
         for layer in setting.layers:
             pass_.layer(layer, samples)
-        builder.add(
+        done = builder.add(
             "NOC_CTRL",
             {"flow_type": Control.SIGNAL.value, "msg_box": FORWARD_DONE},
             reason=f"the forward pass of {span('sample', samples)} is in DRAM",
         )
-        times.append(builder.timeline.free["noc"])
+        times.append(done)
     return builder, times
 
 
 class _Forward:
     """The forward pass, and which part of each SRAM is next."""
 
-    def __init__(self, builder: Builder):
-        self._builder, self._setting = builder, builder.setting
+    def __init__(self, builder: Builder, setting: CoreSetting):
+        self._builder, self._setting = builder, setting
         self._s_in, self._conv, self._u, self._spike, self._s_out = (
             builder.halves(name) for name in ("s_in", "conv_fp", "u", "spike", "s_out")
         )
-        self._weights = WeightLoader(builder, builder.setting.forward_weights)
+        self._weights = WeightLoader(builder, setting.forward_weights)
 
     def layer(self, layer: Lowered, among: range) -> None:
         """A layer, of samples among these."""
@@ -144,7 +145,6 @@ class _Forward:
         assert found is not None
         conv, begin = found
         weights = self._weights.find(layer, tiles, range(layer.conv.c_tiles))
-        maps = layout.layers[layer.index - 1].s_out if layer.index else layout.x
         psums = self._conv.take()
         for plane in range(layer.planes + 1):
             step = t * (layer.planes + 1) + plane
@@ -152,7 +152,7 @@ class _Forward:
             builder.move(
                 "DMA_RD",
                 "s_in",
-                maps.copies(
+                layout.s_out[layer.index - 1].copies(
                     spikes,
                     steps=range(step, step + 1),
                     samples=samples,
@@ -161,42 +161,38 @@ class _Forward:
                 ),
                 reason=f"input {what}",
             )
-            operands = fp_operands(
+            convolve_forward(
+                builder,
+                layer,
                 replace(conv, m_tiles=len(tiles), samples=len(samples)),
-                builder.engine,
-                spikes=Place(base=spikes),
+                spikes=spikes,
                 weights=weights.base,
-                psums=Place(base=psums),
-                psum_acc=plane > 0,
+                psums=psums,
                 plane=plane,
-                plane_top=layer.planes,
+                reason=f"FP {what}",
             )
-            builder.add("FP_CONV", operands, reason=f"FP {what}")
 
     def _fire(
         self, layer: Lowered, tiles: range, strip: range, samples: range, t: int, what: str
     ) -> None:
         """Potentials and spikes of a time step."""
-        builder, setting = self._builder, self._setting
-        maps = setting.layout.layers[layer.index]
-        u_prev, spike_prev = self._u.last, self._spike.last
+        builder, layout = self._builder, self._setting.layout
+        before = (self._u.last, self._spike.last) if t else None
         u, spike, s_out = self._u.take(), self._spike.take(), self._s_out.take()
-        operands = builder.elements.soma(
+        find_soma(
+            builder,
+            layer,
             layer.area(strip, tiles, len(samples)),
-            t_acc=t > 0,
-            alpha=setting.code(layer.layer.alpha),
-            th_f=setting.code(layer.layer.th_f),
-            conv=Place(base=self._conv.last),
-            u=Place(base=u),
-            spike=Place(base=spike),
-            s_out=Place(base=s_out),
-            u_prev=Place(base=u_prev) if t else None,
-            spike_prev=Place(base=spike_prev) if t else None,
-            planes=layer.planes,
+            conv=self._conv.last,
+            u=u,
+            spike=spike,
+            s_out=s_out,
+            before=before,
+            reason=f"Soma {what}",
         )
-        builder.add("FP_SOMA", operands, reason=f"Soma {what}")
         where = {"steps": range(t, t + 1), "samples": samples, "tiles": tiles}
         rows = layer.neuron_rows(strip)
-        builder.move("DMA_WR", "u", maps.u.copies(u, **where, rows=rows), reason=f"u {what}")
-        copies = maps.s_out.copies(s_out, **where, rows=strip)
+        copies = layout.u[layer.index].copies(u, **where, rows=rows)
+        builder.move("DMA_WR", "u", copies, reason=f"u {what}")
+        copies = layout.s_out[layer.index].copies(s_out, **where, rows=strip)
         builder.move("DMA_WR", "s_out", copies, reason=f"spikes {what}")

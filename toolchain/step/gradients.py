@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 
@@ -40,68 +40,102 @@ class _Cache:
 class Gradients:
     """Weight gradients, and which part of each SRAM is next.
 
-    :meth:`layer` adds the instructions of a layer to the program, a WG_CONV at a time, and stops in
-    between. bp.du_next and bp.s are used in their second halves.
+    Methods add instructions to the program, a WG_CONV at a time, and stop in between. bp.du_next
+    and bp.s are used in their second halves.
+
+    Parameters
+    ----------
+    builder : Builder
+    cuts : mapping of layer to Blocks
+        Of all layers whose gradients are made.
     """
 
-    def __init__(self, builder: Builder, cuts: Sequence[Blocks]):
+    def __init__(self, builder: Builder, cuts: Mapping[int, Blocks]):
         self._builder, self._setting = builder, builder.setting
         self._cuts = cuts
-        self._du, self._s = (builder.quarters(name, 2) for name in ("du_next", "s"))
+        self._du, self._s = (_Cache(builder.quarters(name, 2)) for name in ("du_next", "s"))
+        self._rings: dict[int, Ring] = {}
+        """Of bp.dw, by the number of its parts."""
 
     def layer(self, layer: Lowered, ready: Callable[[int], bool]) -> Iterator[bool]:
-        """dw of a layer: groups of samples ascending, of each the planes ascending.
+        """dw of a layer over the batch, as many blocks at a time as bp.dw holds.
 
         It goes on, and gives true, as long as du of so many samples is ``ready``.
         """
-        setting, blocks = self._setting, self._cuts[layer.index]
-        batch, group = setting.batch, setting.network.wg_groups[layer.index]
-        du, spikes = _Cache(self._du), _Cache(self._s)
-        words = setting.room.words("bp.dw", blocks.share)
-        dw = Ring(0, words, blocks.share)
-        for there in blocks.batches(layer, words):
-            base = dw.take()
-            for first in range(0, batch, group):
-                samples = range(first, min(first + group, batch))
+        for there in self._batches(layer):
+            base = self._ring(layer).take()
+            for samples in self.groups(layer):
                 while not ready(samples.stop):
                     yield False
-                for block, plane in product(there, range(layer.planes + 1)):
-                    what = f"of layer {layer.index}, {block}, {span('sample', samples)}"
-                    self._convolve(
-                        layer,
-                        block,
-                        samples,
-                        du=self._du_of(layer, du, block.out_tiles, samples, what),
-                        spikes=self._spikes_of(layer, spikes, block, samples, plane, what),
-                        dw=base + block.dw,
-                        plane=plane,
-                        dw_acc=first > 0 or plane > 0,
-                        what=what,
-                    )
+                for _ in self._sum(layer, there, base, samples):
                     yield True
             for block in there:
-                self._store(layer, block, base + block.dw)
+                self._move("DMA_WR", layer, block, base + block.dw)
                 yield True
 
-    def _du_of(self, layer: Lowered, cache: _Cache, tiles: range, samples: range, what: str) -> int:
-        base, new = cache.find((tiles, samples))
+    def group(self, layer: Lowered, samples: range) -> Iterator[None]:
+        """dw of a group of samples, on top of what the groups in front of it have left in DRAM."""
+        for there in self._batches(layer):
+            base = self._ring(layer).take()
+            if samples.start:
+                for block in there:
+                    self._move("DMA_RD", layer, block, base + block.dw)
+            yield from self._sum(layer, there, base, samples)
+            for block in there:
+                self._move("DMA_WR", layer, block, base + block.dw)
+
+    def groups(self, layer: Lowered) -> Iterator[range]:
+        """Samples that are summed up at a time, ascending."""
+        size = self._setting.network.wg_groups[layer.index]
+        for first in range(0, self._setting.batch, size):
+            yield range(first, min(first + size, self._setting.batch))
+
+    def _batches(self, layer: Lowered) -> Iterator[list[Block]]:
+        blocks = self._cuts[layer.index]
+        return blocks.batches(layer, self._setting.room.words("bp.dw", blocks.share))
+
+    def _ring(self, layer: Lowered) -> Ring:
+        share = self._cuts[layer.index].share
+        words = self._setting.room.words("bp.dw", share)
+        return self._rings.setdefault(share, Ring(0, words, share))
+
+    def _sum(
+        self, layer: Lowered, blocks: Sequence[Block], base: int, samples: range
+    ) -> Iterator[None]:
+        """Adds a group of samples to dw of these blocks, planes ascending."""
+        for block, plane in product(blocks, range(layer.planes + 1)):
+            what = f"of layer {layer.index}, {block}, {span('sample', samples)}"
+            self._convolve(
+                layer,
+                block,
+                samples,
+                du=self._du_of(layer, block.out_tiles, samples, what),
+                spikes=self._spikes_of(layer, block, samples, plane, what),
+                dw=base + block.dw,
+                plane=plane,
+                dw_acc=samples.start > 0 or plane > 0,
+                what=what,
+            )
+            yield
+
+    def _du_of(self, layer: Lowered, tiles: range, samples: range, what: str) -> int:
+        base, new = self._du.find((layer.index, tiles, samples))
         if new:
-            copies = self._setting.layout.layers[layer.index].du.copies(
+            copies = self._setting.layout.du[layer.index].copies(
                 base, steps=range(self._setting.network.steps), samples=samples, tiles=tiles
             )
             self._builder.move("DMA_RD", "du_next", copies, reason=f"du {what}")
         return base
 
     def _spikes_of(
-        self, layer: Lowered, cache: _Cache, block: Block, samples: range, plane: int, what: str
+        self, layer: Lowered, block: Block, samples: range, plane: int, what: str
     ) -> int:
         conv, begin = kernel_rows(layer.conv, block.rows)
         rows = range(begin, begin + conv.h)
-        base, new = cache.find((block.in_tiles, rows, samples, plane))
+        base, new = self._s.find((layer.index, block.in_tiles, rows, samples, plane))
         if new:
             layout, planes = self._setting.layout, layer.planes + 1
-            maps = layout.layers[layer.index - 1].s_out if layer.index else layout.x
-            copies = maps.copies(
+            copies = layout.s_out[layer.index - 1].copies(
                 base,
                 steps=range(plane, planes * layer.input_steps, planes),
                 samples=samples,
@@ -160,7 +194,8 @@ class Gradients:
         )
         self._builder.add("WG_CONV", operands, reason=f"WG {what}")
 
-    def _store(self, layer: Lowered, block: Block, base: int) -> None:
+    def _move(self, mnemonic: str, layer: Lowered, block: Block, base: int) -> None:
+        """Copies dw of a block from DRAM, or to it."""
         layout, conv = self._setting.layout, layer.conv
         row = conv.kernel[1] * layer.lanes
         words, width = len(block.rows) * row, layout.wide_row
@@ -180,4 +215,4 @@ class Gradients:
             words=words,
             word_bytes=width,
         )
-        self._builder.move("DMA_WR", "dw", copies, reason=f"dw of layer {layer.index}, {block}")
+        self._builder.move(mnemonic, "dw", copies, reason=f"dw of layer {layer.index}, {block}")

@@ -60,6 +60,10 @@ class Lowered:
             samples=samples,
         )
 
+    def whole_area(self, samples: int) -> Area:
+        """That of all its neurons."""
+        return self.area(range(self.pooled[0]), range(self.conv.m_tiles), samples)
+
     @property
     def weight_rows(self) -> int:
         """Rows of all weight tiles, of ``lanes`` weights each."""
@@ -77,14 +81,28 @@ class Lowered:
         return self.conv.kernel[0] * self.conv.kernel[1] * self.lanes
 
 
-def lowered_layers(network: Network, config: ChipConfig, input_steps: int) -> list[Lowered]:
+def lowered_layers(
+    network: Network, config: ChipConfig, batch: int, input_steps: int | None
+) -> list[Lowered]:
     """The layers of a network.
+
+    Parameters
+    ----------
+    input_steps : int, optional
+        1 for an input that is the same at every time step, else the network's time steps; 1 if
+        left out and the input has bit planes.
 
     Raises
     ------
     ValueError
         If the core cannot run one of them.
     """
+    if batch < 1:
+        raise ValueError(f"batch must be at least 1, not {batch}")
+    if input_steps is None:
+        input_steps = 1 if network.planes else network.steps
+    if input_steps not in (1, network.steps):
+        raise ValueError(f"input_steps must be 1 or {network.steps}, not {input_steps}")
     if network.format != config.format:
         raise ValueError(
             f"the network must be in the chip's format {config.format}, not {network.format}"

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,18 +17,9 @@ from toolchain.dram import ALIGNMENT, Allocator, Maps, rounded_up
 from toolchain.step.layers import Lowered
 from toolchain.step.parts import Room
 
-__all__ = ["LayerMaps", "Layout", "spikes_of"]
+__all__ = ["Layout", "spikes_of"]
 
 Bytes = NDArray[np.uint8]
-
-
-@dataclass(frozen=True, kw_only=True)
-class LayerMaps:
-    """Maps that a layer leaves in DRAM."""
-
-    u: Maps
-    s_out: Maps
-    du: Maps
 
 
 def spikes_of(index: int) -> str:
@@ -38,14 +28,17 @@ def spikes_of(index: int) -> str:
 
 
 class Layout:
-    """DRAM of a training step.
+    """DRAM of a core in a training step.
 
+    Maps are found by the number of the layer that makes them; the input is what layer -1 makes.
     Weights lie as rows of tiles, all layers one behind the other, four times: gradients, masters
     and momenta in binary32, and as the SRAMs hold them. Row ``first_row[l]`` is the first of layer
     l in each of them.
 
     Parameters
     ----------
+    forward, gradients : collection of int
+        Layers whose FP the core does, and those whose WG; all of them if left out.
     cuts : mapping of region to rows
         Rows that copies of maps begin with: of ``u 0``, ``du 0``, :func:`spikes_of` and so on.
     """
@@ -57,9 +50,15 @@ class Layout:
         room: Room,
         *,
         batch: int,
-        cuts: Mapping[str, set[int]],
+        forward: Collection[int] | None = None,
+        gradients: Collection[int] | None = None,
+        cuts: Mapping[str, set[int]] | None = None,
     ):
+        everything = range(len(layers))
+        self.forward = everything if forward is None else forward
+        self.gradients = everything if gradients is None else gradients
         self._network, self._layers, self._room = network, layers, room
+        self.batch = batch
         self._format, self._lanes = network.format, room.config.array.lanes
         self._pixels = room.config.array.spike_pixels
         self.dram = Allocator()
@@ -68,7 +67,7 @@ class Layout:
         def maps(name: str, steps: int, tiles: int, size: tuple[int, int], *, spikes: bool) -> Maps:
             row_words = room.spike_words(size[1]) if spikes else size[1]
             word_bytes = room.word_bytes("bp.s" if spikes else "bp.u")
-            begins = cuts.get(name, set())
+            begins = (cuts or {}).get(name, set())
             made = Maps(
                 address=self.dram.size,
                 steps=steps,
@@ -83,30 +82,32 @@ class Layout:
             self.dram.take(name, made.size)
             return made
 
-        conv = first.conv
-        planes = first.input_steps * (first.planes + 1)
-        self.x = maps(spikes_of(-1), planes, conv.c_tiles, (conv.h, conv.w), spikes=True)
-        """The input: bit planes of step 0, of step 1, ..."""
-        self.layers = []
+        self.u, self.s_out, self.du = (dict[int, Maps]() for _ in range(3))
+        if 0 in self.forward or 0 in self.gradients:
+            conv, planes = first.conv, first.input_steps * (first.planes + 1)
+            # Bit planes of step 0, of step 1, ...
+            self.s_out[-1] = maps(
+                spikes_of(-1), planes, conv.c_tiles, (conv.h, conv.w), spikes=True
+            )
         for layer in layers:
             index, neurons = layer.index, (layer.conv.e, layer.conv.f)
             common = network.steps, layer.conv.m_tiles
-            self.layers.append(
-                LayerMaps(
-                    u=maps(f"u {index}", *common, neurons, spikes=False),
-                    s_out=maps(spikes_of(index), *common, layer.pooled, spikes=True),
-                    du=maps(f"du {index}", *common, neurons, spikes=False),
-                )
-            )
-        one = 1, last.conv.m_tiles, (1, 1)
-        self.targets = maps("targets", *one, spikes=False)
-        self.rates = maps("rates", *one, spikes=False)
+            if index in self.forward:
+                self.u[index] = maps(f"u {index}", *common, neurons, spikes=False)
+                self.s_out[index] = maps(spikes_of(index), *common, layer.pooled, spikes=True)
+            if index in self.gradients:
+                self.du[index] = maps(f"du {index}", *common, neurons, spikes=False)
+        if last.index in self.forward:
+            one = 1, last.conv.m_tiles, (1, 1)
+            self.targets = maps("targets", *one, spikes=False)
+            self.rates = maps("rates", *one, spikes=False)
 
-        self.first_row = []
+        self.first_row: dict[int, int] = {}
         rows, unit = 0, max(ALIGNMENT // room.row_bytes, room.config.array.weight_words)
         for layer in layers:
-            self.first_row.append(rows)
-            rows = rounded_up(rows + layer.weight_rows, unit)
+            if layer.index in self.forward or layer.index in self.gradients:
+                self.first_row[layer.index] = rows
+                rows = rounded_up(rows + layer.weight_rows, unit)
         self.rows = rows
         self.wide_row = self._lanes * FP32.width // 8
         """Bytes of a row in binary32."""
@@ -118,8 +119,10 @@ class Layout:
     # --- In ---------------------------------------------------------------------------------
 
     def put_weights(self, dram: Bytes, weights: Sequence[Weights]) -> None:
-        """Writes masters, momenta and stored weights of all layers."""
+        """Writes masters, momenta and stored weights of all layers that are there."""
         for layer, state in zip(self._layers, weights, strict=True):
+            if layer.index not in self.first_row:
+                continue
             for address, array, stored in (
                 (self.w, state.w, False),
                 (self.v, state.v, False),
@@ -136,13 +139,15 @@ class Layout:
     def put_batch(self, dram: Bytes, x: NDArray, targets: Values) -> None:
         """Writes an input and the firing rates asked for, as :meth:`Network.train_step` has them.
 
+        Each of them where the core needs it.
+
         Raises
         ------
         ValueError
             If they do not have the shapes or the numbers that the programs are for.
         """
         first, planes = self._layers[0], self._layers[0].planes
-        shape = (first.input_steps, self.x.samples, *self._network.input_size)
+        shape = (first.input_steps, self.batch, *self._network.input_size)
         if x.shape != shape:
             raise ValueError(f"the input must have the shape {shape}, not {x.shape}")
         if x.min() < 0 or x.max() >= 2 << planes:
@@ -150,13 +155,18 @@ class Layout:
                 f"inputs must be whole numbers from 0 to {(2 << planes) - 1}, "
                 f"not {x.min()} to {x.max()}"
             )
-        bits = np.stack([x.astype(np.int64) >> planes - b & 1 for b in range(planes + 1)], axis=1)
-        words = pack_spikes(bits.reshape(-1, *shape[1:]), self._lanes, self._pixels)
-        self.x.words(dram)[:] = words
-        wanted = (self.x.samples, self._layers[-1].layer.m_size)
+        wanted = (self.batch, self._layers[-1].layer.m_size)
         if targets.shape != wanted:
             raise ValueError(f"targets must have the shape {wanted}, not {targets.shape}")
-        self._put_values(dram, self.targets, targets[None, :, None, None, :])
+        if -1 in self.s_out:
+            self._put_input(dram, x, planes)
+        if self._layers[-1].index in self.forward:
+            self._put_values(dram, self.targets, targets[None, :, None, None, :])
+
+    def _put_input(self, dram: Bytes, x: NDArray, planes: int) -> None:
+        bits = np.stack([x.astype(np.int64) >> planes - b & 1 for b in range(planes + 1)], axis=1)
+        words = pack_spikes(bits.reshape(-1, *x.shape[1:]), self._lanes, self._pixels)
+        self.s_out[-1].words(dram)[:] = words
 
     def _put_values(self, dram: Bytes, maps: Maps, values: Values) -> None:
         codes = encode(tile_maps(values, self._lanes), self._format)

@@ -11,7 +11,7 @@ from hw.neuron.command import Destination, Operation, Source
 from hw.neuron.lowering import Area
 from sim.model import round_values
 from toolchain.step.parts import Ring, span
-from toolchain.step.setting import FORWARD_DONE, Builder
+from toolchain.step.setting import Builder
 
 __all__ = ["LOSS_SCALE", "BackwardRings", "loss"]
 
@@ -21,15 +21,12 @@ LOSS_SCALE = "loss_scale"
 
 @dataclass(kw_only=True)
 class BackwardRings:
-    """SRAMs of the BP sub-core that BP and Grad use in turn; WG has the rest of the last two."""
+    """SRAMs of the BP sub-core that Grad uses in turn; WG has the rest of the last one."""
 
     conv: Ring
     u: Ring
     du: Ring
-    du_next: Ring
     s: Ring
-    message: int | None = None
-    """That the next DMA_RD takes one, which comes at about this time: all others are behind it."""
 
     @classmethod
     def of(cls, builder: Builder) -> BackwardRings:
@@ -38,7 +35,6 @@ class BackwardRings:
             conv=builder.halves("conv_bp"),
             u=builder.halves("u"),
             du=builder.halves("du"),
-            du_next=builder.quarters("du_next", 0),
             s=builder.quarters("s", 0),
         )
 
@@ -59,13 +55,11 @@ def loss(builder: Builder, rings: BackwardRings, tiles: range, samples: range) -
 
     for t in range(steps):
         bits = rings.s.take()
-        copies = layout.layers[-1].s_out.copies(
+        copies = layout.s_out[layer.index].copies(
             bits, steps=range(t, t + 1), samples=samples, tiles=tiles
         )
         reason = f"spikes of the last layer, {what}, step {t}"
-        boxes = () if rings.message is None else (FORWARD_DONE,)
-        builder.move("DMA_RD", "s", copies, reason=reason, boxes=boxes, comes=rings.message or 0)
-        rings.message = None
+        builder.move("DMA_RD", "s", copies, reason=reason)
         operands = vector(
             area,
             Operation.ADD,

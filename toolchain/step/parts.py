@@ -130,21 +130,21 @@ class WeightRoom:
 
 
 class Ring:
-    """Equal parts of an SRAM that are used in turn."""
+    """Equal parts of an SRAM that are used in turn; ``bases`` are their first words."""
 
     def __init__(self, first: int, words: int, count: int = 2):
-        self._bases = [first + number * words for number in range(count)]
+        self.bases = [first + number * words for number in range(count)]
         self._taken = 0
 
     def take(self) -> int:
         """The first word of the next part."""
         self._taken += 1
-        return self._bases[(self._taken - 1) % len(self._bases)]
+        return self.bases[(self._taken - 1) % len(self.bases)]
 
     @property
     def last(self) -> int:
         """The first word of the part that was taken last."""
-        return self._bases[(self._taken - 1) % len(self._bases)]
+        return self.bases[(self._taken - 1) % len(self.bases)]
 
 
 @dataclass(frozen=True, kw_only=True)

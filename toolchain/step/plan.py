@@ -4,20 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from operator import attrgetter
 
-import numpy as np
-from numpy.typing import NDArray
-
 from hw.config import ChipConfig
 from hw.isa import Control
-from sim.model import encode, round_values
-from sim.model.network import Network, Weights
-from sim.model.number import Bits, Values
-from sim.model.update import F32, UpdateRule
+from sim.model.network import Network
 from toolchain.hazards import OrderedProgram
+from toolchain.order import Moment
 from toolchain.program import Program
 from toolchain.step import backward as bp
 from toolchain.step import forward as fp
@@ -25,132 +19,36 @@ from toolchain.step.beside import Beside
 from toolchain.step.blocks import Blocks, cheapest_samples, cut_gradients
 from toolchain.step.blocks import first_rows as wg_first_rows
 from toolchain.step.gradients import Gradients
-from toolchain.step.layers import Lowered, lowered_layers
+from toolchain.step.image import Bytes, CoreImage, LayerResult, StepResult, read_step
+from toolchain.step.layers import lowered_layers
 from toolchain.step.layout import Layout
-from toolchain.step.loss import LOSS_SCALE
 from toolchain.step.parts import Room, WeightRoom, even
-from toolchain.step.setting import Builder, Setting
-from toolchain.step.update import RULE, chunk_rows, update
+from toolchain.step.setting import FORWARD_DONE, Builder, CoreSetting
+from toolchain.step.update import Update, chunk_rows
 
 __all__ = ["LayerResult", "StepPlan", "StepResult", "plan_step", "samples_for"]
 
 ROUNDS = 4
 """Parts of a batch of which the BP sub-core works on one while the FP sub-core does the next."""
 
-Bytes = NDArray[np.uint8]
-Words = NDArray[np.uint32]
 
-
-@dataclass(frozen=True, kw_only=True)
-class LayerResult:
-    """What a step leaves of a layer; names and shapes are those of a LayerRecord."""
-
-    u: Values
-    s_out: Bits
-    du: Values
-    dw: F32
-    w_new: F32
-    v_new: F32
-    w_stored_new: Values
-
-    def weights(self) -> Weights:
-        """What the next step begins with."""
-        return Weights(self.w_new, self.v_new, self.w_stored_new)
-
-
-@dataclass(frozen=True, kw_only=True)
-class StepResult:
-    """What a step leaves in DRAM."""
-
-    layers: list[LayerResult]
-    rates: Values
-    """Firing rates (n, 1, 1, m) of the last layer."""
-
-
-class StepPlan:
+class StepPlan(CoreImage):
     """The programs of a training step, and the DRAM that they work on.
 
     Parameters
     ----------
-    setting : Setting
+    setting : CoreSetting
     programs : mapping of sub-core to Program
-
-    Attributes
-    ----------
-    programs
-    words : mapping of sub-core to uint32 array
-        Their words; scalars are 0 until :meth:`put_scalars`.
-    addresses : mapping of sub-core to int
-        Where they lie in DRAM.
-    size : int
-        Bytes of DRAM.
     """
 
-    def __init__(self, setting: Setting, programs: Mapping[str, Program]):
+    def __init__(self, setting: CoreSetting, programs: Mapping[str, Program]):
+        super().__init__(setting.network, setting.layout, programs)
         self.setting = setting
-        self.programs = programs
-        self.words = {name: np.array(each.words, "<u4") for name, each in programs.items()}
-        allocator = setting.layout.dram
-        self.addresses = {
-            name: allocator.take(f"program {name}", words.nbytes).address
-            for name, words in self.words.items()
-        }
-        self.size = allocator.size
-
-    def image(
-        self,
-        weights: Sequence[Weights],
-        x: NDArray,
-        targets: Values,
-        rule: UpdateRule,
-        loss_scale: float = 1.0,
-    ) -> Bytes:
-        """DRAM before the step; the arguments are those of :meth:`Network.train_step`."""
-        dram = np.zeros(self.size, np.uint8)
-        for name, words in self.words.items():
-            self._program(dram, name)[:] = words
-        self.setting.layout.put_weights(dram, weights)
-        self.put_batch(dram, x, targets)
-        self.put_scalars(dram, rule, loss_scale)
-        return dram
-
-    def put_batch(self, dram: Bytes, x: NDArray, targets: Values) -> None:
-        """Writes another input, and the firing rates asked for, into DRAM."""
-        self.setting.layout.put_batch(dram, x, targets)
-
-    def put_scalars(self, dram: Bytes, rule: UpdateRule, loss_scale: float = 1.0) -> None:
-        """Writes what changes from step to step into the programs in DRAM."""
-        network = self.setting.network
-        scale = round_values(loss_scale / (self.setting.batch * network.steps), network.format)
-        codes = {LOSS_SCALE: int(encode(scale, network.format))}
-        codes |= {name: int(np.float32(getattr(rule, name)).view(np.uint32)) for name in RULE}
-        for subcore, program in self.programs.items():
-            words = self._program(dram, subcore)
-            for name, places in program.scalars.items():
-                words[places] = codes[name]
-
-    def _program(self, dram: Bytes, name: str) -> Words:
-        first = self.addresses[name]
-        return dram[first : first + self.words[name].nbytes].view("<u4")
 
     def read(self, dram: Bytes) -> StepResult:
         """What the step has left in DRAM."""
-        layout, layers = self.setting.layout, []
-        for layer, maps in zip(self.setting.layers, layout.layers, strict=True):
-            channels, index = layer.layer.m_size, layer.index
-            layers.append(
-                LayerResult(
-                    u=layout.values(dram, maps.u, channels),
-                    s_out=layout.spikes(dram, maps.s_out, layer.pooled[1], channels),
-                    du=layout.values(dram, maps.du, channels),
-                    dw=layout.wide(dram, "dw", index),
-                    w_new=layout.wide(dram, "w", index),
-                    v_new=layout.wide(dram, "v", index),
-                    w_stored_new=layout.stored_weights(dram, index),
-                )
-            )
-        rates = layout.values(dram, layout.rates, self.setting.layers[-1].layer.m_size)
-        return StepResult(layers=layers, rates=rates[0])
+        layers, here = self.setting.layers, (self.setting.layout, dram)
+        return read_step(layers, forward=[here] * len(layers), gradients=[here] * len(layers))
 
 
 def samples_for(
@@ -164,7 +62,7 @@ def samples_for(
     room = Room(config=config)
     return tuple(
         cheapest_samples(each, room, batch=batch, steps=network.steps)
-        for each in _lowered(network, config, batch, input_steps)
+        for each in lowered_layers(network, config, batch, input_steps)
     )
 
 
@@ -189,7 +87,7 @@ def plan_step(
     ValueError
         If the network does not fit the core, in one sentence that says what does not.
     """
-    layers = _lowered(network, config, batch, input_steps)
+    layers = lowered_layers(network, config, batch, input_steps)
     room = Room(config=config)
     forward_weights = WeightRoom.of(
         room, "fp.w", layers, [each.conv.c_tiles * each.tile_rows for each in layers]
@@ -225,7 +123,7 @@ def plan_step(
         ):
             for key, rows in found.items():
                 cuts[key] |= rows
-    setting = Setting(
+    setting = CoreSetting(
         network=network,
         config=config,
         batch=batch,
@@ -245,19 +143,9 @@ def plan_step(
     return StepPlan(setting, {name: each.finish() for name, each in programs.items()})
 
 
-def _lowered(
-    network: Network, config: ChipConfig, batch: int, input_steps: int | None
-) -> list[Lowered]:
-    if batch < 1:
-        raise ValueError(f"batch must be at least 1, not {batch}")
-    if input_steps is None:
-        input_steps = 1 if network.planes else network.steps
-    if input_steps not in (1, network.steps):
-        raise ValueError(f"input_steps must be 1 or {network.steps}, not {input_steps}")
-    return lowered_layers(network, config, input_steps)
-
-
-def _backward(setting: Setting, blocks: Sequence[Blocks], times: Sequence[int]) -> OrderedProgram:
+def _backward(
+    setting: CoreSetting, blocks: Sequence[Blocks], times: Sequence[Moment]
+) -> OrderedProgram:
     """The program of the BP sub-core; ``times`` are those at which rounds of FP are over, about.
 
     WG of samples comes as soon as there is du of them at all steps, beside BP and Grad of others or
@@ -268,17 +156,21 @@ def _backward(setting: Setting, blocks: Sequence[Blocks], times: Sequence[int]) 
     builder.add(
         "NOC_CTRL", {"flow_type": Control.CLEAR.value}, reason="forget statuses of the batch before"
     )
-    backward, gradients = bp.Backward(builder), Gradients(builder, blocks)
+    backward, gradients = bp.Backward(builder, setting), Gradients(builder, dict(enumerate(blocks)))
     beside = Beside(builder, "wg", ("bp", "grad"))
     # What takes longest is first: it is what the wait for the last samples is filled with.
     for layer in sorted(setting.layers, key=attrgetter("dense_products"), reverse=True):
         beside.add(gradients.layer(layer, partial(backward.ready, layer)))
     for samples, comes in zip(setting.rounds, times, strict=True):
-        beside.catch_up(comes)
-        backward.begin(comes)
+        beside.catch_up(comes.done)
+        builder.await_message(FORWARD_DONE, comes)  # for the loss, from which all else follows
         for layer in reversed(setting.layers):
             for _ in backward.layer(layer, samples):
                 beside.catch_up()
     beside.finish()
-    update(builder)
+    builder.phase("update")
+    builder.add(
+        "NOC_CTRL", {"flow_type": Control.COLLECT.value}, reason="a status stops the update"
+    )
+    Update(builder).rows(0, setting.layout.rows)
     return builder

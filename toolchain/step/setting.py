@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Unpack
 
 from hw.config import ChipConfig
 from hw.conv.shape import EngineShape
@@ -11,13 +12,16 @@ from hw.isa import SRAMS
 from hw.neuron.lowering import ElementOperands
 from sim.model import encode
 from sim.model.network import Network
+from toolchain.cycles import DENSITY
+from toolchain.entry import Touch, Waits
 from toolchain.hazards import OrderedProgram
+from toolchain.order import START, Moment
 from toolchain.program import At
 from toolchain.step.layers import Lowered
 from toolchain.step.layout import Layout
 from toolchain.step.parts import Cut, Ring, Room, WeightRoom
 
-__all__ = ["FORWARD_DONE", "Builder", "Setting"]
+__all__ = ["FORWARD_DONE", "Builder", "CoreSetting", "Setting"]
 
 FORWARD_DONE = 0
 """Message box of the BP sub-core: the forward pass is in DRAM."""
@@ -25,19 +29,13 @@ FORWARD_DONE = 0
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """A network on a core: what follows from both before an instruction is made."""
+    """A network and a core that has a part in it: what is known before an instruction is made."""
 
     network: Network
     config: ChipConfig
     batch: int
-    rounds: tuple[range, ...]
-    """Samples that go through all layers before the next ones do."""
     layers: list[Lowered]
     room: Room
-    forward: list[Cut]
-    backward: list[Cut]
-    forward_weights: WeightRoom
-    backward_weights: WeightRoom
     layout: Layout
 
     def code(self, value: float) -> int:
@@ -45,17 +43,32 @@ class Setting:
         return int(encode(value, self.network.format))
 
 
+@dataclass(frozen=True, kw_only=True)
+class CoreSetting(Setting):
+    """A whole network on a core."""
+
+    rounds: tuple[range, ...]
+    """Samples that go through all layers before the next ones do."""
+    forward: list[Cut]
+    backward: list[Cut]
+    forward_weights: WeightRoom
+    backward_weights: WeightRoom
+
+
 class Builder(OrderedProgram):
     """A program with what its instructions have in common."""
 
-    def __init__(self, setting: Setting, subcore: str):
-        super().__init__(setting.config, subcore)
+    def __init__(self, setting: Setting, subcore: str, density: Mapping[str, float] = DENSITY):
+        super().__init__(setting.config, subcore, density)
         self.setting = setting
         array = setting.config.array
         self.engine = EngineShape.from_config(setting.config)
         self.elements = ElementOperands(
             lanes=array.lanes, pixels=array.spike_pixels, format=setting.config.format
         )
+        self._message: Waits = {}
+        self.taken: list[Moment] = []
+        """Of those that have taken the messages of :meth:`await_message`."""
 
     def halves(self, sram: str) -> Ring:
         """The two halves of an SRAM."""
@@ -66,6 +79,10 @@ class Builder(OrderedProgram):
         words = self.setting.room.words(f"{self.subcore}.{sram}", 4)
         return Ring(first * words, words)
 
+    def await_message(self, box: int, comes: Moment) -> None:
+        """The next DMA_RD takes a message, which ``comes`` has sent: all others are behind it."""
+        self._message = {"boxes": (box,), "comes": comes}
+
     def move(
         self,
         mnemonic: str,
@@ -73,12 +90,29 @@ class Builder(OrderedProgram):
         copies: Iterable[Mapping[str, int | At]],
         *,
         reason: str,
-        boxes: tuple[int, ...] = (),
-        comes: int = 0,
-    ) -> None:
-        """DMA_RD or DMA_WR of each of ``copies``; the first takes messages from ``boxes``."""
+        **waits: Unpack[Waits],
+    ) -> Moment:
+        """DMA_RD or DMA_WR of each of ``copies``, the first of which waits; moment of the last."""
         number = SRAMS[self.subcore].index(sram)
+        moment = START
         for copy in copies:
             operands = {**copy, "sram": number}
-            self.add(mnemonic, operands, reason=reason, boxes=boxes, comes=comes)
-            boxes, comes = (), 0
+            if mnemonic == "DMA_RD":
+                moment = self._read(operands, reason, waits)
+            else:
+                moment = self.add(mnemonic, operands, reason=reason, **waits)
+            waits = {}
+        return moment
+
+    def _read(self, operands: Mapping[str, int | At], reason: str, waits: Waits) -> Moment:
+        """DMA_RD; it stays behind the last one that has taken a message."""
+        told, taking = len(self.taken), bool(self._message)
+        if taking:
+            waits, self._message = self._message, {}
+            waits["exchanged"] = [Touch("told", told, told + 1, True)]
+        elif told:
+            waits["exchanged"] = [Touch("told", told - 1, told - 1, False)]
+        moment = self.add("DMA_RD", operands, reason=reason, **waits)
+        if taking:
+            self.taken.append(moment)
+        return moment

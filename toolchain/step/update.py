@@ -1,16 +1,18 @@
-"""The weight update on the BP sub-core: all rows of weights of all layers, chunk by chunk."""
+"""The weight update on the BP sub-core: rows of weights, chunk by chunk."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
 
-from hw.isa import Control
+from hw.isa import ROUTES
+from hw.noc.instructions import Flow
 from toolchain.dram import Axis, transfers
 from toolchain.program import At
 from toolchain.step.parts import Ring, Room
 from toolchain.step.setting import Builder
 
-__all__ = ["RULE", "chunk_rows", "update"]
+__all__ = ["RULE", "Delivery", "Update", "chunk_rows"]
 
 RULE = ("k", "wd", "mu", "lr")
 """Operands of WU that change from step to step, and the names of their scalars."""
@@ -38,42 +40,61 @@ def chunk_rows(room: Room) -> int:
     return fit // unit * unit
 
 
-def update(builder: Builder) -> None:
-    """Adds the update to a program; nothing changes if a status is set by then."""
-    builder.phase("update")
-    builder.add(
-        "NOC_CTRL", {"flow_type": Control.COLLECT.value}, reason="a status stops the update"
-    )
-    chunks = _Chunks(builder)
-    size, rows = chunk_rows(builder.setting.room), builder.setting.layout.rows
-    body = LOOP_CHUNKS * size
-    first = 0
-    if rows >= 2 * body:
-        room, layout = builder.setting.room, builder.setting.layout
-        steps = body * layout.wide_row, body * room.row_bytes
-        with builder.loop(rows // body, *steps, reason="the update, chunk by chunk") as moved:
-            for begin in range(0, body, size):
-                chunks.update(begin, size, *moved)
-        first = rows // body * body
-    for begin in range(first, rows, size):
-        chunks.update(begin, min(size, rows - begin))
+class Delivery(NamedTuple):
+    """Where else stored weights go: to fp.w of the core behind a connection."""
+
+    tag: int
+    base: int
+    """First word there."""
 
 
-class _Chunks:
-    """Updates chunks, and where in the SRAMs the next one goes."""
+class Update:
+    """The update of rows of weights; nothing changes if a status was collected in front of it."""
 
     def __init__(self, builder: Builder):
         self._builder, self._setting = builder, builder.setting
-        size = chunk_rows(builder.setting.room)
-        self._dw = Ring(0, 3 * size)
-        self._stored = Ring(0, size)
+        self._size = chunk_rows(builder.setting.room)
+        self._dw = Ring(0, 3 * self._size)
+        self._stored = Ring(0, self._size)
 
-    def update(
-        self, begin: int, rows: int, wide: At | None = None, narrow: At | None = None
+    def rows(self, first: int, count: int, delivery: Delivery | None = None) -> None:
+        """Adds the update of ``count`` rows from number ``first`` on to the program."""
+        room, layout = self._setting.room, self._setting.layout
+        weight_words = self._setting.config.array.weight_words
+        size, body = self._size, LOOP_CHUNKS * self._size
+        end, looped = first + count, count // body * body
+
+        def there(begin: int) -> Delivery | None:
+            words = (begin - first) // weight_words
+            return delivery and delivery._replace(base=delivery.base + words)
+
+        if looped > body:
+            steps = body * layout.wide_row, body * room.row_bytes, body // weight_words
+            with self._builder.loop(
+                looped // body,
+                *(steps if delivery else steps[:2]),
+                reason="the update, chunk by chunk",
+            ) as moved:
+                for begin in range(first, first + body, size):
+                    self._chunk(begin, size, there(begin), *moved)
+        else:
+            looped = 0
+        for begin in range(first + looped, end, size):
+            self._chunk(begin, min(size, end - begin), there(begin))
+
+    def _chunk(
+        self,
+        begin: int,
+        rows: int,
+        delivery: Delivery | None,
+        wide: At | None = None,
+        narrow: At | None = None,
+        there: At | None = None,
     ) -> None:
         """Updates ``rows`` rows from number ``begin`` on.
 
-        ``wide`` is added to the addresses of what has binary32, ``narrow`` to those of the stored.
+        ``wide`` is added to the addresses of what has binary32, ``narrow`` to those of the stored,
+        ``there`` to those on the other core.
         """
         builder, layout, room = self._builder, self._setting.layout, self._setting.room
         weight_words = self._setting.config.array.weight_words
@@ -111,6 +132,20 @@ class _Chunks:
         )
         builder.move("DMA_WR", "dw", arrays(dw + rows, layout.w, 2), reason=f"w and v of {what}")
         builder.move("DMA_WR", "w", weights(), reason=f"stored weights of {what}")
+        if delivery:
+            destination = delivery.base if there is None else there + delivery.base
+            builder.add(
+                "NOC_DATA",
+                {
+                    "flow_type": Flow.UNICAST.value,
+                    "data_type": ROUTES["bp"].index(("w", "fp.w")),
+                    "tag_id": delivery.tag,
+                    "source": stored // weight_words,
+                    "destination": destination,
+                    "words": rows // weight_words,
+                },
+                reason=f"stored weights of {what} for FP",
+            )
 
 
 def _moved(

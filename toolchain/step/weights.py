@@ -9,7 +9,7 @@ from toolchain.step.layers import Lowered
 from toolchain.step.parts import Ring, WeightRoom
 from toolchain.step.setting import Builder
 
-__all__ = ["WeightLoader"]
+__all__ = ["Loaded", "WeightLoader", "load_weights"]
 
 
 class Loaded(NamedTuple):
@@ -19,6 +19,32 @@ class Loaded(NamedTuple):
     """First word of the first tile."""
     out_stride: int
     """Words from one tile of outputs to the next; those of inputs lie side by side."""
+
+
+def load_weights(
+    builder: Builder, layer: Lowered, base: int, out_tiles: range, in_tiles: range
+) -> Loaded:
+    """Adds what loads the weights of these tiles to words from ``base`` on."""
+    setting = builder.setting
+    array, row_bytes = setting.config.array, setting.room.row_bytes
+    tile_words = layer.tile_rows // array.weight_words
+    first = out_tiles.start * layer.conv.c_tiles + in_tiles.start
+    row = setting.layout.first_row[layer.index] + first * layer.tile_rows
+    words = len(in_tiles) * tile_words
+    stride = layer.conv.c_tiles * layer.tile_rows * row_bytes
+    builder.move(
+        "DMA_RD",
+        "w",
+        transfers(
+            base=base,
+            dram=setting.layout.stored + row * row_bytes,
+            axes=[Axis(len(out_tiles), words, stride)],
+            words=words,
+            word_bytes=row_bytes * array.weight_words,
+        ),
+        reason=f"weights of layer {layer.index}",
+    )
+    return Loaded(base, words)
 
 
 class WeightLoader:
@@ -47,35 +73,14 @@ class WeightLoader:
             if key not in self._there:
                 if len(self._there) == self._room.share:
                     del self._there[next(iter(self._there))]  # the oldest is overwritten
-                self._there[key] = self._load(self._ring.take(), layer, out_tiles, in_tiles)
+                self._there[key] = load_weights(
+                    self._builder, layer, self._ring.take(), out_tiles, in_tiles
+                )
             return self._there[key]
         whole = range(layer.conv.m_tiles), range(layer.conv.c_tiles)
         if layer.index not in self._there:
-            self._there[layer.index] = self._load(self._next, layer, *whole)
+            self._there[layer.index] = load_weights(self._builder, layer, self._next, *whole)
             self._next += layer.conv.m_tiles * layer.conv.c_tiles * tile_words
         found = self._there[layer.index]
         first = out_tiles.start * layer.conv.c_tiles + in_tiles.start
         return found._replace(base=found.base + first * tile_words)
-
-    def _load(self, base: int, layer: Lowered, out_tiles: range, in_tiles: range) -> Loaded:
-        builder = self._builder
-        setting = builder.setting
-        array, row_bytes = setting.config.array, setting.room.row_bytes
-        tile_words = layer.tile_rows // array.weight_words
-        first = out_tiles.start * layer.conv.c_tiles + in_tiles.start
-        row = setting.layout.first_row[layer.index] + first * layer.tile_rows
-        words = len(in_tiles) * tile_words
-        stride = layer.conv.c_tiles * layer.tile_rows * row_bytes
-        builder.move(
-            "DMA_RD",
-            "w",
-            transfers(
-                base=base,
-                dram=setting.layout.stored + row * row_bytes,
-                axes=[Axis(len(out_tiles), words, stride)],
-                words=words,
-                word_bytes=row_bytes * array.weight_words,
-            ),
-            reason=f"weights of layer {layer.index}",
-        )
-        return Loaded(base, words)

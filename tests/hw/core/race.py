@@ -9,7 +9,8 @@ import numpy as np
 from hw.config import ChipConfig
 from hw.isa import ROUTES, Control, IsaShape, instruction_set
 from tests.hw.core.draw import COMPUTES, Draw, draw_instruction
-from toolchain.hazards import OrderedProgram, Touch
+from toolchain.entry import Touch
+from toolchain.hazards import OrderedProgram
 from toolchain.program import Program
 
 __all__ = ["racing_programs"]

@@ -1,0 +1,148 @@
+"""The instructions of a time step of a part, when it is known where all that they touch lies."""
+
+from __future__ import annotations
+
+from typing import Unpack
+
+from hw.conv.lowering import ConvLayer, bp_operands, fp_operands
+from hw.memory.place import Place
+from hw.neuron.command import Operation, Source
+from hw.neuron.lowering import Area
+from toolchain.entry import Waits
+from toolchain.order import START, Moment
+from toolchain.step.layers import Lowered
+from toolchain.step.setting import Builder
+from toolchain.step.weights import Loaded
+
+__all__ = ["convolve_back", "convolve_forward", "find_fire", "find_grad", "find_soma"]
+
+
+def convolve_forward(
+    builder: Builder,
+    layer: Lowered,
+    conv: ConvLayer,
+    *,
+    spikes: int,
+    weights: int,
+    psums: int,
+    plane: int = 0,
+    reason: str,
+    **waits: Unpack[Waits],
+) -> Moment:
+    """conv_fp of a bit plane, on top of that of the planes in front of it."""
+    operands = fp_operands(
+        conv,
+        builder.engine,
+        spikes=Place(base=spikes),
+        weights=weights,
+        psums=Place(base=psums),
+        psum_acc=plane > 0,
+        plane=plane,
+        plane_top=layer.planes,
+    )
+    return builder.add("FP_CONV", operands, reason=reason, **waits)
+
+
+def find_soma(
+    builder: Builder,
+    layer: Lowered,
+    area: Area,
+    *,
+    conv: int,
+    u: int,
+    spike: int,
+    s_out: int,
+    before: tuple[int, int] | None,
+    reason: str,
+) -> Moment:
+    """Potentials and spikes; ``before`` is where those of the step before lie, if there is one."""
+    setting, kind = builder.setting, layer.layer
+    operands = builder.elements.soma(
+        area,
+        t_acc=before is not None,
+        alpha=setting.code(kind.alpha),
+        th_f=setting.code(kind.th_f),
+        conv=Place(base=conv),
+        u=Place(base=u),
+        spike=Place(base=spike),
+        s_out=Place(base=s_out),
+        u_prev=Place(base=before[0]) if before else None,
+        spike_prev=Place(base=before[1]) if before else None,
+        planes=layer.planes,
+    )
+    return builder.add("FP_SOMA", operands, reason=reason)
+
+
+def find_fire(
+    builder: Builder, layer: Lowered, area: Area, *, u: int, fire: int, reason: str
+) -> Moment:
+    """The map of neurons whose surrogate derivative is 1."""
+    code = builder.setting.code
+    operands = builder.elements.grad_vector(
+        area,
+        Operation.COMPARE,
+        x=Source.U,
+        u=Place(base=u),
+        low=code(layer.layer.th_l),
+        high=code(layer.layer.th_r),
+        write=Place(base=fire),
+    )
+    return builder.add("BP_VECTOR", operands, reason=reason)
+
+
+def convolve_back(
+    builder: Builder,
+    conv: ConvLayer,
+    *,
+    du: int,
+    weights: Loaded,
+    psums: int,
+    fire: int | None,
+    reason: str,
+    **waits: Unpack[Waits],
+) -> Moment:
+    """conv_bp; ``fire`` is where the mask lies, if there is one."""
+    passes = bp_operands(
+        conv,
+        builder.engine,
+        du=Place(base=du),
+        weights=weights.base,
+        psums=Place(base=psums),
+        fire=None if fire is None else Place(base=fire),
+    )
+    moment = START
+    for operands in passes:
+        operands["w_tile"] = weights.out_stride
+        moment = builder.add("BP_CONV", operands, reason=reason, **waits)
+        waits = {}
+    return moment
+
+
+def find_grad(
+    builder: Builder,
+    layer: Lowered,
+    area: Area,
+    *,
+    conv: int,
+    u: int,
+    du: int,
+    du_after: int | None,
+    s_out: int | None,
+    reason: str,
+) -> Moment:
+    """du; ``du_after`` is where that of the step behind lies, ``s_out`` the pooled spikes."""
+    code, kind = builder.setting.code, layer.layer
+    operands = builder.elements.grad(
+        area,
+        t_acc=du_after is not None,
+        alpha=code(kind.alpha),
+        th_f=code(kind.th_f),
+        th_l=code(kind.th_l),
+        th_r=code(kind.th_r),
+        conv=Place(base=conv),
+        u=Place(base=u),
+        du=Place(base=du),
+        du_next=None if du_after is None else Place(base=du_after),
+        s_out=None if s_out is None else Place(base=s_out),
+    )
+    return builder.add("BP_GRAD", operands, reason=reason)
