@@ -35,6 +35,11 @@ class PacketArbiter(EmitOnce):
     grants : Out(inputs)
         One of the requests, if there is any.
 
+    Attributes
+    ----------
+    order : dict of (int, int) to Signal
+        Of each two inputs, whether the first comes before the second. Who is granted comes last.
+
     Raises
     ------
     ValueError
@@ -43,6 +48,10 @@ class PacketArbiter(EmitOnce):
 
     def __init__(self, *, inputs: int):
         self._inputs = check_whole("inputs", inputs, 2)
+        self.order = {
+            pair: Signal(name="before_{}_{}".format(*pair))
+            for pair in combinations(range(inputs), 2)
+        }
         super().__init__(
             {"requests": In(inputs), "ends": In(1), "grants": Out(inputs)},
             inputs=inputs,
@@ -51,14 +60,12 @@ class PacketArbiter(EmitOnce):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         inputs = range(self._inputs)
-        # Of each two, whether the first comes before the second; who is granted comes last.
         first = {}
-        for one, other in combinations(inputs, 2):
-            before = Signal(init=1, name=f"before_{one}_{other}")
-            after = Signal(name=f"before_{one}_{other}_next")
-            m.d.comb += after.eq((before | self.grants[other]) & ~self.grants[one])
-            m.d.sync += before.eq(after)
-            first[one, other], first[other, one] = after, ~after
+        for (one, other), before in self.order.items():
+            was = Signal(init=1, name=f"was_before_{one}_{other}")
+            m.d.comb += before.eq((was | self.grants[other]) & ~self.grants[one])
+            m.d.sync += was.eq(before)
+            first[one, other], first[other, one] = before, ~before
         with m.If(self.ends | ~self.grants.any()):
             for one in inputs:
                 rivals = (

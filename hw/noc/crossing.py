@@ -19,9 +19,9 @@ __all__ = ["Crossing"]
 class Crossing(EmitOnce):
     """A queue whose ends have clocks of their own: the domains ``write`` and ``read``.
 
-    A ``DomainRenamer`` gives them those of the parent. Both are reset together. A flit can leave
-    two to three cycles of ``read`` after the cycle of ``write`` in which it came. Throughput is a
-    flit a cycle of the slower clock with a depth of 8 or more.
+    A ``DomainRenamer`` gives them those of the parent. Both are reset together. A flit that
+    comes to an empty queue leaves at the third or fourth edge of ``read`` from then on. Throughput
+    is a flit a cycle of the slower clock with a depth of 8 or more.
 
     Parameters
     ----------

@@ -127,12 +127,16 @@ class InputQueue(EmitOnce):
         m.d.sync += full.eq(~pop & (full | push & ((into + 1)[:bits] == front)))
         with m.If(self.pop | ~self.valid):
             m.d.sync += [self.valid.eq(next_valid), self.last.eq(next_valid & note[0])]
-        wanted = Signal.like(self.wants)
+        # What does not depend on ``pop``, which comes late, is worked out for both cases.
+        wanted, next_wants = Signal.like(self.wants), Signal.like(self.wants)
+        stays, leaves = Signal.like(self.wants), Signal.like(self.wants)
+        m.d.comb += [
+            next_wants.eq(Mux(next_valid, note[1:], 0)),
+            stays.eq(Mux(wanted.any(), wanted, next_wants)),
+            leaves.eq(Mux(self.last, next_wants, stays)),
+            self.wants.eq(Mux(self.pop, leaves, stays)),
+        ]
         m.d.sync += wanted.eq(self.wants)
-        with m.If(self.pop & self.last | ~wanted.any()):
-            m.d.comb += self.wants.eq(Mux(next_valid, note[1:], 0))
-        with m.Else():
-            m.d.comb += self.wants.eq(wanted)
         return m
 
     def _route(self, m: Module) -> Signal:

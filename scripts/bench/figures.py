@@ -208,6 +208,13 @@ def _on_core(measure: str) -> Any:
     return getattr(core, measure)()
 
 
+def _on_network(measure: str) -> Any:
+    # Imported here, as above.
+    from scripts.bench import network
+
+    return getattr(network, measure)()
+
+
 def _core_cycles_over_busy() -> float:
     return max(step.cycles_over_busy for step in _on_core("core_steps"))
 
@@ -428,6 +435,44 @@ def _figures() -> list[Figure]:
             measure=_core_values_differ,
             relation="<=",
             target=0,
+        ),
+        Figure(
+            name="routers_lut",
+            what="both routers of a core, 256 and 24 bits, queues of 16 flits, LUTs of xcup",
+            unit="LUT",
+            measure=lambda: _on_network("routers_area").luts,
+        ),
+        Figure(
+            name="fmax_router",
+            what="clock of the router of 256 bits, ECP5 85k speed 8, placed and routed",
+            unit="MHz",
+            measure=partial(_on_network, "router_mhz"),
+            relation=">=",
+            target=140,
+        ),
+        Figure(
+            name="noc_hop_cycles",
+            what="zero-load latency of a router more, in its clock",
+            unit="cycles",
+            measure=partial(_on_network, "hop_cycles"),
+            relation="<=",
+            target=2,
+        ),
+        Figure(
+            name="noc_saturation",
+            what="8x4, uniform, of 0.5 flits/core/cycle; packets of 1 to 16 flits, the worst",
+            unit="%",
+            measure=lambda: 100 * _on_network("saturation"),
+            relation=">=",
+            target=60,
+        ),
+        Figure(
+            name="noc_neighbour",
+            what="8x4, share of a link that neighbours get who send to each other",
+            unit="%",
+            measure=lambda: 100 * _on_network("link_share"),
+            relation=">=",
+            target=95,
         ),
         Figure(
             name="instruction_overhead",

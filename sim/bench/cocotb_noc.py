@@ -45,10 +45,9 @@ async def sweep(dut: Any) -> None:
                 **fields,
                 "offered": load.rate * len(after) / cores,
                 "accepted": of_all("counted_flits") / settings["cycles"] / cores,
-                "latency": of_all("latency") / packets if packets else float("nan"),
+                "latency": of_all("latency") / packets,
+                "least_latency": [(place, after[place]["least_latency"]) for place in after],
             }
         )
-        # Of each source that sends to a single sink, over the routers between them.
-        rows[-1]["least_latency"] = [after[place]["least_latency"] for place in after]
         before = after
     Path(os.environ[RESULT]).write_text(json.dumps(rows), encoding="utf-8")

@@ -228,6 +228,7 @@ class ChipDriver:
     def __init__(self, dut: Any, bench: ChipBench):
         self._dut = dut
         self._noc_clock: Clock | None = None
+        self._noc_period_ps = 0
         self._bench = bench
         self._host = Host(dut)
         config, mesh = bench.config, bench.config.mesh
@@ -295,11 +296,16 @@ class ChipDriver:
         dut.rst.value = 1
         if self._noc_clock is None:
             Clock(dut.clk, PERIOD_PS, unit="ps", impl="gpi").start()
-        if self._noc_clock is None or self._noc_clock.period != noc_period_ps:
-            if self._noc_clock is not None:
-                self._noc_clock.stop()
-            self._noc_clock = Clock(dut.noc_clk, noc_period_ps, unit="ps", impl="gpi")
+        elif self._noc_period_ps != noc_period_ps:
+            self._noc_clock.stop()
+            self._noc_clock = None
+        if self._noc_clock is None:
+            high = noc_period_ps // 2  # of a period that may be odd
+            self._noc_clock = Clock(
+                dut.noc_clk, noc_period_ps, period_high=high, unit="ps", impl="gpi"
+            )
             self._noc_clock.start()
+            self._noc_period_ps = noc_period_ps
         # Several cycles of either clock.
         await Timer(8 * max(PERIOD_PS, noc_period_ps), unit="ps")
         await FallingEdge(dut.clk)
@@ -418,10 +424,14 @@ class ChipDriver:
                 raise TimeoutError(f"the chip is not done after {limit} cycles")
             await FallingEdge(self._dut.clk)
 
+    def _recorded(self, number: int) -> int:
+        """Changes recorded of a core."""
+        return int(getattr(self._dut, f"recorded__{number}").value)
+
     def activity(self) -> dict[Place, dict[str, NDArray[np.int64]]]:
         """When units of each core were at work in the last :meth:`run`."""
         return {
-            place: activity(self._records[place], int(self._dut.recorded[number].value))
+            place: activity(self._records[place], self._recorded(number))
             for number, (_, place) in enumerate(self._bench.places())
         }
 

@@ -77,6 +77,11 @@ class CoreBench(EmitOnce):
         """Names the folder that the bench is built in."""
         return f"Core-{self.config.name}"
 
+    @property
+    def blocks(self) -> tuple[str, ...]:
+        """The core: whatever else there is, it is Verilated once."""
+        return ("core",)
+
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         # As in EngineBench: what everything depends on comes from a register.

@@ -52,6 +52,7 @@ _SETTINGS = {
         "bp.du_next=32768",
         "bp.dw=65536",
         "dram.bus_bits=1024",
+        "noc.flit_bits=256",
     ),
 }
 CHIPS = {name: load("tiny", [*settings, f"name={name}"]) for name, settings in _SETTINGS.items()}

@@ -25,7 +25,7 @@ class Channel(NamedTuple):
 
 
 def within(network: str, routing: Route, columns: int, rows: int) -> Iterator[tuple]:
-    """Each pair of channels that a packet, from anywhere to anywhere, takes in turn."""
+    """Each pair of channels that some packet takes one behind the other."""
     cores = list(product(range(columns), range(rows)))
     for there in (Place(x, y, port) for (x, y), port in product(cores, range(2))):
         for x, y in cores:

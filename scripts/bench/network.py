@@ -1,0 +1,151 @@
+"""What is measured of the network on chip: area, clock, and curves of latency and throughput."""
+
+from __future__ import annotations
+
+import csv
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from hw.emit import emit
+from hw.noc.route import Place
+from hw.noc.router import Router
+from scripts.bench.synthesis import Area, fmax, total_area
+from sim.bench.cocotb_noc import SETTINGS
+from sim.bench.work import RESULT
+from sim.harness.cosim import run
+from sim.harness.traffic.bench import TrafficBench
+from sim.harness.traffic.packet import Pattern
+
+__all__ = [
+    "hop_cycles",
+    "link_share",
+    "network_runs",
+    "router_mhz",
+    "routers_area",
+    "saturation",
+]
+
+FOLDER = Path("build/bench")
+REQUEST_BITS, REPLY_BITS = 256, 24
+"""Payload of a flit of either network."""
+DEPTH = 16
+"""Flits of each queue of a router."""
+COLUMNS, ROWS = 8, 4
+BOUND = 0.5
+"""Flits that a core of 8 x 4 can send in a cycle to cores anywhere, by what crosses the middle."""
+LENGTHS = (1, 4, 8, 16)
+"""Flits of the packets whose saturation is measured; curves are of packets of 4."""
+OFFERED = (0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6, 0.8, 1.0, 1.5, 2.0)
+"""Flits that a core makes in a cycle; 2 is as many as its ports take."""
+WARM_UP, CYCLES = 2000, 4000
+
+
+def routers_area() -> Area:
+    """The routers of a core, one for each network."""
+    emissions = [
+        emit(Router(payload_bits=bits, depth=DEPTH)) for bits in (REQUEST_BITS, REPLY_BITS)
+    ]
+    return sum((total_area(each, each.top) for each in emissions), Area())
+
+
+def router_mhz() -> float:
+    """Clock of the wider router."""
+    return fmax(emit(Router(payload_bits=REQUEST_BITS, depth=DEPTH))).mhz
+
+
+@cache
+def network_runs() -> list[dict[str, Any]]:
+    """A row for each load: what was offered and accepted in flits a core and cycle, and latency.
+
+    Besides, ``build/bench/noc.csv`` and ``noc.png`` become what was measured.
+    """
+    loads = [(pattern.name, 4, offered) for pattern in Pattern for offered in OFFERED]
+    loads += [("UNIFORM", length, OFFERED[-1]) for length in LENGTHS if length != 4]
+    loads.append(("COMPLEMENT", 1, 0.001))
+    bench = TrafficBench(columns=COLUMNS, rows=ROWS, depth=DEPTH)
+    settings = {
+        "bench": bench.parameters,
+        "loads": [
+            {"pattern": pattern, "least": length, "rate": offered / 2}
+            for pattern, length, offered in loads
+        ],
+        "warm_up": WARM_UP,
+        "cycles": CYCLES,
+    }
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    result = (FOLDER / "noc-runs.json").resolve()
+    result.unlink(missing_ok=True)
+    run(
+        bench,
+        "sim.bench.cocotb_noc",
+        environment={RESULT: str(result), SETTINGS: json.dumps(settings)},
+    )
+    rows = json.loads(result.read_text(encoding="utf-8"))
+    _write(rows, FOLDER / "noc.csv")
+    _plot(rows, FOLDER / "noc.png")
+    return rows
+
+
+def saturation() -> float:
+    """Share of the bound that uniform traffic gets, with more offered; the worst length counts."""
+    full = [
+        row["accepted"]
+        for row in network_runs()
+        if row["pattern"] == "UNIFORM" and row["offered"] == OFFERED[-1]
+    ]
+    if len(full) != len(LENGTHS):
+        raise ValueError(f"there must be {len(LENGTHS)} lengths, not {len(full)}")
+    return min(full) / BOUND
+
+
+def link_share() -> float:
+    """Share of cycles in which a link moves a flit, where neighbours send as much as they can."""
+    # Two cores that send to each other have a link each.
+    return max(row["accepted"] for row in network_runs() if row["pattern"] == "NEIGHBOUR")
+
+
+def hop_cycles() -> float:
+    """Cycles that a router more takes, of flits that nothing is in the way of.
+
+    The core opposite is at another distance for each core, and all flits to it go the same way.
+    """
+    (row,) = (row for row in network_runs() if row["least"] == 1 and row["pattern"] == "COMPLEMENT")
+    hops = dict[int, list[int]]()
+    for place, latency in row["least_latency"]:
+        x, y, _ = Place(*place)
+        hops.setdefault(abs(COLUMNS - 1 - 2 * x) + abs(ROWS - 1 - 2 * y), []).append(latency)
+    nearest, farthest = min(hops), max(hops)
+    return (min(hops[farthest]) - min(hops[nearest])) / (farthest - nearest)
+
+
+def _write(rows: list[dict[str, Any]], path: Path) -> None:
+    names = ("pattern", "flits", "offered", "accepted", "latency")
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(names)
+        for row in rows:
+            measured = (f"{row[name]:.4f}" for name in names[2:])
+            writer.writerow([row["pattern"].lower(), row["least"], *measured])
+
+
+def _plot(rows: list[dict[str, Any]], path: Path) -> None:
+    figure = Figure(figsize=(11, 4.5), layout="constrained")
+    latency, throughput = figure.subplots(1, 2)
+    for pattern in Pattern:
+        curve = [row for row in rows if row["pattern"] == pattern.name and row["least"] == 4]
+        offered = [row["offered"] for row in curve]
+        for axes, what in ((latency, "latency"), (throughput, "accepted")):
+            values = [row[what] for row in curve]
+            axes.plot(offered, values, marker=".", label=pattern.name.lower())
+    latency.set(ylim=(0, 100), ylabel="mean latency, made to arrived, cycles")
+    throughput.set(ylabel="accepted, flits per core and cycle")
+    throughput.axhline(BOUND, color="0.6", linestyle=":", label="bound of uniform")
+    for axes in (latency, throughput):
+        axes.set(xlabel="offered, flits per core and cycle", xlim=(0, 1.5))
+    throughput.legend()
+    figure.suptitle(f"{COLUMNS} x {ROWS} cores, packets of 4 flits, queues of {DEPTH}")
+    figure.savefig(path, dpi=120)

