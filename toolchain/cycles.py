@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 
 from hw.config import ChipConfig
+from hw.control.microcode import Microcode
+from hw.isa import IsaShape, instruction_set
 from hw.noc.instructions import Flow
 
-__all__ = ["estimate"]
+__all__ = ["DENSITY", "decoding", "estimate"]
 
 OVERHEAD = 40
 """Cycles from one instruction of a unit to the next, and the latency of DRAM."""
+BETWEEN = 10
+"""Cycles of the decoder for an instruction beside those of its words and checks."""
 GROUP = 90
 """Cycles of a group of tiles in FP and BP beside those of its products: filling and draining."""
 DENSITY = {"FP_CONV": 0.45, "BP_CONV": 0.7, "WG_CONV": 0.25}
 """Share of the dense cycles that arrays need."""
+
+
+@functools.cache
+def decoding(shape: IsaShape, subcore: str) -> dict[str, int]:
+    """Cycles that a decoder takes for an instruction, by mnemonic."""
+    instructions = instruction_set(shape, subcore)
+    checks = Microcode(instructions).programs
+    return {name: instructions[name].words + len(each) + BETWEEN for name, each in checks.items()}
 
 
 def estimate(

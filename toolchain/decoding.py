@@ -18,11 +18,9 @@ from toolchain.order import AHEAD, ARRAYS, START, Moment
 
 __all__ = ["arrange"]
 
-DECODE = 10
-"""Cycles of an instruction beside those of its words and checks."""
-BARRIER = 20
-"""Cycles of a barrier in front of it."""
-MARGIN = 200
+BARRIER = 17
+"""Cycles of a barrier in front of an instruction."""
+MARGIN = 150
 """Cycles that an instruction of an array is decoded before it can start.
 
 Were it decoded as soon as there is room, what waits for the one at work would wait for it, too.
@@ -115,10 +113,10 @@ class _Decoder:
         ready = max(ends[entry.comes], last.end if last else 0)
         after = self._after(number)[0]
         ready = max([ready, *(self.entries[other].end for other in after)])
-        words = entry.words + DECODE + (BARRIER if entry.boxes or after else 0)
-        start = max(at + words, ready)
-        at = max(at, start - words - (MARGIN if entry.unit in ARRAYS else 0))
-        return _Choice(at, number, at + words, start)
+        cycles = entry.decoding + (BARRIER if entry.boxes or after else 0)
+        start = max(at + cycles, ready)
+        at = max(at, start - cycles - (MARGIN if entry.unit in ARRAYS else 0))
+        return _Choice(at, number, at + cycles, start)
 
     def _after(self, number: int) -> tuple[list[int], dict[str, int]]:
         """The instructions that barriers make it wait for, and how many are done then."""

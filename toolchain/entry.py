@@ -56,8 +56,8 @@ class Entry:
     operands: Mapping[str, int | At]
     reason: str
     touches: Sequence[Touch]
-    words: int
-    """Of the program, and of what checks it."""
+    decoding: int
+    """Cycles that the decoder takes for it."""
     cycles: int
     start: int
     """About when it starts."""

@@ -16,7 +16,7 @@ from hw.config import ChipConfig
 from hw.isa import ROUTES, SRAMS, UNITS, Control, IsaShape, instruction_set
 from hw.noc.instructions import Flow
 from toolchain.barriers import placed
-from toolchain.cycles import DENSITY, estimate
+from toolchain.cycles import DENSITY, decoding, estimate
 from toolchain.dram import DRAM_BYTES
 from toolchain.entry import Entry, Touch, Waits
 from toolchain.order import START, Moment, Timeline
@@ -146,7 +146,7 @@ class OrderedProgram:
                 operands=operands,
                 reason=reason,
                 touches=touches,
-                words=instruction.words + 2 * len(instruction.steps),
+                decoding=decoding(self._shape, self.subcore)[mnemonic],
                 cycles=cycles,
                 start=moment.done - cycles,
                 stream=self.stream,
