@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
+from hw.isa import UNITS
 from hw.presets import load
 from sim.harness.session import ChipRequest, ChipSession
 from sim.model.network import Layer
 from tests.toolchain.networks import Case, expect_mesh, random_weights
+from tests.toolchain.split import CHIP, CORES, split_by_inputs, split_by_outputs
 from toolchain.mesh import plan_mesh
 
 SEED = 31
@@ -110,6 +112,20 @@ CASES = {
         large=True,
     ),
 }
+
+
+def test_layers_split_over_cores():
+    """By inputs, psums going on from core to core either way, and by outputs."""
+    with ChipSession(CHIP, dram_bytes=1 << 21) as session:
+        for subcore in UNITS:
+            made = [split_by_inputs(subcore, cores) for cores in (CORES, CORES[::-1])]
+            for split, place in (*made, split_by_outputs(subcore)):
+                drams, programs = split.load()
+                connections = split.wiring.connections
+                run = session.run(
+                    ChipRequest(drams=drams, programs=programs, connections=connections)
+                )
+                split.expect(place, run.drams, run.outcomes)
 
 
 @pytest.mark.parametrize("name", CASES)
