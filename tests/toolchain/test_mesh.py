@@ -132,6 +132,19 @@ def test_twenty_layers_on_twenty_cores():
     assert all(layer.du.any() for layer in record.layers)
 
 
+@pytest.mark.parametrize("pool", [1, 2])
+@pytest.mark.parametrize("sram", ["s=288", "u=1024", "conv_bp=2048", "du=1280", "du_next=3456"])
+def test_slots_for_as_few_maps_as_there_can_be(sram, pool):
+    """One of the rings is shorter than all others."""
+    rng = np.random.default_rng(8)
+    layers = (conv(4, pool=pool), conv(4), LAST)
+    case = Case.random(rng, mesh(2, 1, f"bp.{sram}"), layers, (6, 6, 3), batch=4, steps=3, planes=0)
+    case.network = dataclasses.replace(case.network, fire_mask=True, wg_samples=1)
+    plan = plan_of(case, places=[(0, 0), (0, 0), (0, 0), (1, 0)])
+    record = check_mesh(case, plan, [None, rng.shuffle])
+    assert all(layer.du.any() for layer in record.layers)
+
+
 def test_more_parts_than_a_message_box_holds():
     rng = np.random.default_rng(4)
     layers = (conv(2), LAST)

@@ -156,8 +156,9 @@ class BackwardStage:
     # --- Potentials and fire ----------------------------------------------------------------
 
     def _ready_to_prepare(self) -> int | None:
-        slots = len(self._core.back_u[self._layer.index].bases)
-        if self._prepared == min(len(self._steps), self._done + slots):
+        rings = (self._core.back_u, self._core.bits)
+        slots = [len(each[self._layer.index].bases) for each in rings if self._layer.index in each]
+        if self._prepared == min(len(self._steps), self._done + min(slots)):
             return None
         told = self._core.told(self._steps[self._prepared].part)
         return None if told is None else max(self._free("read"), told.done)
