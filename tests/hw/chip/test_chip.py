@@ -8,6 +8,9 @@ from sim.harness.cosim import run
 from tests.hw.chip.bench import chip_bench
 
 
-@pytest.mark.parametrize("chip", ["pair"])
+@pytest.mark.parametrize(
+    "chip",
+    ["square", *(pytest.param(name, marks=pytest.mark.slow) for name in ("joined", "shared"))],
+)
 def test_chip(chip):
     run(chip_bench(chip), "tests.hw.chip.cocotb_chip", environment={"CHIP": chip})

@@ -128,7 +128,10 @@ def test_layers_split_over_cores():
                 split.expect(place, run.drams, run.outcomes)
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(
+    "name",
+    ["square", *(pytest.param(each, marks=pytest.mark.slow) for each in CASES if each != "square")],
+)
 def test_training_across_cores(name):
     print(f"{SEED=}")
     CASES[name].train()
