@@ -92,7 +92,9 @@ class Core(EmitOnce):
     def elaborate(self, platform):
         m = Module()
         subcores = {name: SubCore(config=self._config, subcore=name) for name in UNITS}
-        m.submodules.host = host = HostPort(counters=counter_names(subcores.values()))
+        m.submodules.host = host = HostPort(
+            counters=counter_names(subcores.values()), connections=self._config.noc.connections
+        )
         connect(m, flipped(self.host), host.bus)
         m.d.comb += [host.x.eq(self.x), host.y.eq(self.y), host.extent.eq(self.extent)]
         m.d.comb += self.irq.eq(host.irq)

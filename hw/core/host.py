@@ -18,6 +18,7 @@ from hw.dma.axi import ADDRESS_BITS as DRAM_BITS
 from hw.dma.select import WordTree
 from hw.isa import UNITS
 from hw.noc.flit import COORDINATE_BITS
+from hw.noc.instructions import TAG_BITS
 from hw.noc.table import ConnectionWrite, Extent
 
 __all__ = ["HostPort"]
@@ -34,6 +35,8 @@ class HostPort(EmitOnce):
     ----------
     counters : dict of str to tuple of str
         Names of the counters of each unit.
+    connections : int
+        Tags of a sub-core that can have one.
 
     Members
     -------
@@ -52,8 +55,9 @@ class HostPort(EmitOnce):
     <unit> : In(struct of 40-bit counters)
     """
 
-    def __init__(self, *, counters: Mapping[str, tuple[str, ...]]):
+    def __init__(self, *, counters: Mapping[str, tuple[str, ...]], connections: int):
         self._counters = dict(counters)
+        self._connections = connections
         super().__init__(
             {
                 "bus": In(AxiLite()),
@@ -86,6 +90,7 @@ class HostPort(EmitOnce):
                 },
             },
             counters=tuple(self._counters.items()),
+            connections=connections,
         )
 
     def elaborate(self, platform):
@@ -211,8 +216,8 @@ class HostPort(EmitOnce):
                         self.clear_counters.eq(word[-1]),
                     ]
             with m.Case(address["connect"] >> 2):
-                m.d.comb += written.eq(1)
-                with m.If(accepted):
+                m.d.comb += written.eq(word[:TAG_BITS] < self._connections)
+                with m.If(accepted & written):
                     entry = self.entry.as_value()
                     own = word[len(entry)]
                     m.d.sync += [entry.eq(word), self.connect.eq(Cat(~own, own))]

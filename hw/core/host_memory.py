@@ -27,7 +27,8 @@ class HostMemory(EmitOnce):
     Members
     -------
     write : In(1), read : In(1), address : In(40), word : In(32)
-        Held until it is done; a write goes first. The address is a multiple of 4.
+        Held until it is done, but for the address; a write goes first. The address is a multiple of
+        4.
     written : Out(1), found : Out(1)
         It is done in this cycle.
     value : Out(32), error : Out(1)
@@ -56,8 +57,10 @@ class HostMemory(EmitOnce):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         size, words = exact_log2(self._bus_bits // 8), self._bus_bits // WORD_BITS
-        aligned = Cat(Const(0, size), self.address[size:])
-        part = self.address[2:size] if words > 1 else Const(0, 1)
+        # The pointer that it comes from may be written meanwhile.
+        place = Signal(DRAM_BITS)
+        aligned = Cat(Const(0, size), place[size:])
+        part = place[2:size] if words > 1 else Const(0, 1)
         read, write = self.read_bus, self.write_bus
         # Address and word are there once each; then comes the answer.
         asked, gave, busy = Signal(), Signal(), Signal()
@@ -65,7 +68,13 @@ class HostMemory(EmitOnce):
         m.d.comb += goes.eq(~busy & (self.write | self.read))
         reading = Signal()
         with m.If(goes):
-            m.d.sync += [busy.eq(1), asked.eq(0), gave.eq(0), reading.eq(~self.write)]
+            m.d.sync += [
+                busy.eq(1),
+                asked.eq(0),
+                gave.eq(0),
+                reading.eq(~self.write),
+                place.eq(self.address),
+            ]
         with m.Elif(self.written | self.found):
             m.d.sync += busy.eq(0)
         with m.If(busy & Mux(reading, read.arready, write.awready)):

@@ -65,7 +65,8 @@ REGISTERS = (
         "start",
         0x04,
         "w",
-        "bit 0: run the FP program; 1: that of BP; 30: empty the message boxes; 31: zero counters",
+        "bit 0: run the FP program; 1: that of BP; 30: empty the message boxes and forget statuses "
+        "that came with messages; 31: zero counters",
     ),
     HostRegister("interrupt", 0x08, "r1", "bit 0: the FP program has ended; 1: that of BP"),
     HostRegister("enable", 0x0C, "rw", "bits of ``interrupt`` that raise the interrupt"),

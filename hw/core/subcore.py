@@ -110,7 +110,7 @@ class SubCore(EmitOnce):
     working : Out(len(UNITS[subcore]))
         The units that are at work on an instruction, in their order; waiting messages apart.
     forget : In(1)
-        Empty the message boxes.
+        Empty the message boxes, and forget the statuses that came with messages.
     clear_counters : In(1), <unit> : Out(struct of 40-bit counters)
     signals : Out(8), full : In(8)
         Messages for boxes of the other sub-core, and which of those are full.
@@ -303,11 +303,13 @@ class SubCore(EmitOnce):
             name: Cat(getattr(engine, name) for engine in self._engines.values()).any()
             for name in ("overflow", "invalid")
         }
-        statuses = [(getattr(self.status, name), sets) for name, sets in raised.items()]
-        for status, sets in (*statuses, (received, network.received)):
+        statuses = [(getattr(self.status, name), sets, clear) for name, sets in raised.items()]
+        # What comes with a message is kept as messages are.
+        statuses.append((received, network.received, self.forget | control.clears))
+        for status, sets, clears in statuses:
             with m.If(sets):
                 m.d.sync += status.eq(1)
-            with m.Elif(clear):
+            with m.Elif(clears):
                 m.d.sync += status.eq(0)
         m.d.comb += self.found.eq(self.status.overflow | self.status.invalid | received)
         if "wu" in self._engines:

@@ -48,14 +48,14 @@ class Sender(EmitOnce):
     here : In(Destination)
         The sender itself.
     there : In(Destination), tag_id : In(8)
-        The receiver, held while words or a message are under way.
+        The receiver, held while words are under way.
     words : In(stream of outgoing_word)
     asks : In(1), kind : In(Kind), box : In(3), found : In(1)
-        Send a message, for one cycle while nothing is ``pending``; the others are held.
+        Send a message to ``there``, for one cycle while nothing is ``pending``.
     pending : Out(1)
         Something is not replied to yet.
     give_up : In(1)
-        A message that is refused is not sent again.
+        The message that is under way is not sent again if it is refused.
     o : Out(stream of flits), i : In(stream of replies)
         Replies are taken in each cycle.
 
@@ -127,17 +127,28 @@ class Sender(EmitOnce):
                 part.eq(Mux(part == last_part, 0, part + 1)),
             ]
 
-        fields = Signal(Head)
+        fields, message = Signal(Head), Signal(Head)
+        with m.If(self.asks):
+            # It may be under way for longer than the instruction that it is of.
+            m.d.sync += [
+                message.destination.eq(self.there),
+                message.tag_id.eq(self.tag_id),
+                message.kind.eq(self.kind),
+                message.box.eq(self.box),
+                message.found.eq(self.found),
+            ]
         m.d.comb += [
-            fields.destination.eq(self.there),
+            fields.eq(message),
             fields.source.eq(self.here),
-            fields.tag_id.eq(self.tag_id),
-            fields.kind.eq(Mux(says, self.kind, Kind.DATA)),
             fields.sram.eq(sram),
             fields.address.eq(word.address),
-            fields.box.eq(self.box),
-            fields.found.eq(self.found),
         ]
+        with m.If(~says):
+            m.d.comb += [
+                fields.destination.eq(self.there),
+                fields.tag_id.eq(self.tag_id),
+                fields.kind.eq(Kind.DATA),
+            ]
         flits = Signal(parts * self._flit_bits)
         m.d.comb += flits.eq(word.data)
         with m.If(body):
@@ -148,13 +159,16 @@ class Sender(EmitOnce):
         with m.Else():
             m.d.comb += [o.payload.payload.eq(fields), o.payload.last.eq(says)]
 
-        replied, wait = Signal(), Signal(RETRY_BITS)
+        replied, wait, given_up = Signal(), Signal(RETRY_BITS), Signal()
         m.d.comb += [
             self.i.ready.eq(1),
             replied.eq(self.i.valid & (control == _Control.IDLE)),
             self.pending.eq((under_way != 0) | (control != _Control.IDLE)),
         ]
-        m.d.sync += under_way.eq(under_way + (goes & head) - replied)
+        m.d.sync += [
+            under_way.eq(under_way + (goes & head) - replied),
+            given_up.eq((given_up | self.give_up) & (control != _Control.IDLE)),
+        ]
         with m.Switch(control):
             with m.Case(_Control.IDLE):
                 with m.If(self.asks):
@@ -170,7 +184,7 @@ class Sender(EmitOnce):
                     )
             with m.Case(_Control.REFUSED):
                 m.d.sync += wait.eq(wait + 1)
-                with m.If(self.give_up):
+                with m.If(given_up):
                     m.d.sync += control.eq(_Control.IDLE)
                 with m.Elif(wait.all()):
                     m.d.sync += control.eq(_Control.ASKED)

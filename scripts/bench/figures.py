@@ -445,7 +445,7 @@ def _figures() -> list[Figure]:
         ),
         Figure(
             name="routers_lut",
-            what="both routers of a core, 256 and 24 bits, queues of 16 flits, LUTs of xcup",
+            what="both routers of a core, 256 and 10 bits, queues of 16 flits, LUTs of xcup",
             unit="LUT",
             measure=lambda: _on_network("routers_area").luts,
         ),

@@ -11,6 +11,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from hw.emit import emit
+from hw.noc.packet import Reply
 from hw.noc.route import Place
 from hw.noc.router import Router
 from scripts.bench.synthesis import Area, fmax, total_area
@@ -30,7 +31,7 @@ __all__ = [
 ]
 
 FOLDER = Path("build/bench")
-REQUEST_BITS, REPLY_BITS = 256, 24
+REQUEST_BITS, REPLY_BITS = 256, Reply.as_shape().size
 """Payload of a flit of either network."""
 DEPTH = 16
 """Flits of each queue of a router."""

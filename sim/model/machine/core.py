@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from hw.config import ChipConfig
 from hw.instruction import Fault
 from hw.isa import OWN_ROUTES, ROUTES, SRAMS, UNITS, WORD_MAX, Control, IsaShape, instruction_set
+from hw.limits import check_whole
 from hw.noc.connection import Connection, Place
 from hw.noc.instructions import Flow
 from sim.model.machine.controller import ControllerModel, Entry, Outcome
@@ -48,6 +49,11 @@ class CoreModel:
         generator: a program whose outcome depends on it has a race.
     connections : mapping, optional
         Without any, nothing leaves the core.
+
+    Raises
+    ------
+    ValueError
+        If a tag has no place in the table of connections.
     """
 
     def __init__(
@@ -64,6 +70,8 @@ class CoreModel:
         self.subcores: dict[str, ControllerModel] = {}
         self._order = order
         self._connections = connections or {}
+        for tag in (tag for tags in self._connections.values() for tag in tags):
+            check_whole("a tag with a connection", tag, 0, config.noc.connections - 1)
         self._shape = IsaShape.from_config(config)
 
     def run(self, programs: Mapping[str, int]) -> dict[str, Outcome]:
