@@ -259,7 +259,7 @@ class NocConfig(Section):
         16, PowerOfTwo(1, 64), "flits", "longest packet behind its head: others wait for its end"
     )
     buffer_flits: int = setting(
-        4, PowerOfTwo(2, 64), "flits", "buffer of a router behind each of its inputs"
+        16, PowerOfTwo(2, 64), "flits", "buffer of a router behind each of its inputs"
     )
     window_packets: int = setting(
         8, PowerOfTwo(1, 16), "packets", "packets of a sub-core under way: hides the latency"

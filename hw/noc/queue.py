@@ -38,9 +38,9 @@ class InputQueue(EmitOnce):
     depth : int
         Flits, a power of two from 2.
     outputs : int
-        Bit mask of the ports of the router that packets may take, by their numbers. A packet that
-        would go elsewhere, which no mesh has, takes the first of them whose turn it is in
-        :func:`hw.noc.route.choices`, or the last.
+        Bit mask of the ports of the router that packets may take, by their numbers, from two. A
+        packet that would go elsewhere, which no mesh has, takes the first of them whose condition
+        in :func:`hw.noc.route.choices` holds, or the last.
 
     Members
     -------
@@ -96,9 +96,8 @@ class InputQueue(EmitOnce):
             pop.eq(self.valid & self.pop),
         ]
 
-        m.submodules.payloads = payloads = Memory(
-            shape=self._payload_bits, depth=self._depth, init=[]
-        )
+        payloads = Memory(shape=self._payload_bits, depth=self._depth, init=[])
+        m.submodules.payloads = payloads
         # Of each flit whether it is the last, and, of heads, the route: read one flit ahead.
         arriving = Cat(self.i.payload.last, self._route(m))
         notes = Memory(shape=len(arriving), depth=self._depth, init=[])
@@ -143,13 +142,16 @@ class InputQueue(EmitOnce):
         """One-hot, the output of a packet whose head is arriving."""
         destination = Destination(self.i.payload.payload[:DESTINATION_BITS])
         found = Signal(len(self._outputs))
-        allowed = [each for each in choices(self, destination) if each[1] in self._outputs]
-        for number, (holds, port) in enumerate(allowed):
-            # The last one takes what is left.
-            with (
-                m.If(holds)
-                if number == 0
-                else (m.Elif(holds) if number < len(allowed) - 1 else m.Else())
-            ):
-                m.d.comb += found.eq(1 << self._outputs.index(port))
+        first, *others, (_, last) = (
+            (holds, found.eq(1 << self._outputs.index(port)))
+            for holds, port in choices(self, destination)
+            if port in self._outputs
+        )
+        with m.If(first[0]):
+            m.d.comb += first[1]
+        for holds, goes in others:
+            with m.Elif(holds):
+                m.d.comb += goes
+        with m.Else():
+            m.d.comb += last
         return found

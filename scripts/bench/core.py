@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 from functools import cache
+from pathlib import Path
 from statistics import fmean
 
 import numpy as np
@@ -20,7 +21,7 @@ from scripts.train.training import Training
 from sim.harness.session import CoreRequest, CoreSession
 from toolchain.program import Program
 
-__all__ = ["core_khz", "core_steps", "instruction_cycles", "verilog_seconds"]
+__all__ = ["core_khz", "core_steps", "instruction_cycles", "verilog_megabytes", "verilog_seconds"]
 
 STEPS = 3
 COMPUTE = {
@@ -106,10 +107,22 @@ def _spans(session: CoreSession, programs: dict[str, Program], unit: str) -> np.
     return session.run(CoreRequest(dram=dram, programs=addresses)).activity[unit]
 
 
-def verilog_seconds() -> float:
-    """``make verilog CONFIG=paper``, from the start of the command to its end."""
+@cache
+def _verilog() -> tuple[float, int]:
+    """Seconds of ``make verilog CONFIG=paper``, and bytes that it writes."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "scripts.cli", "verilog", "paper", "--out", folder]
         began = time.perf_counter()
         subprocess.run(command, check=True, capture_output=True)
-        return time.perf_counter() - began
+        seconds = time.perf_counter() - began
+        return seconds, sum(file.stat().st_size for file in Path(folder).rglob("*.v"))
+
+
+def verilog_seconds() -> float:
+    """``make verilog CONFIG=paper``, from the start of the command to its end."""
+    return _verilog()[0]
+
+
+def verilog_megabytes() -> float:
+    """What it writes, without the manifest."""
+    return _verilog()[1] / 1e6

@@ -126,12 +126,6 @@ def engine_area(engine: str) -> Area:
     return total_area(emission, emission.top)
 
 
-def core_area() -> Area:
-    """A core without its router, its SRAMs being macros."""
-    emission = _core()
-    return total_area(emission, emission.top, without=SRAM)
-
-
 def controllers_area() -> Area:
     """The controllers of both sub-cores, without the SRAM that instructions come to."""
     emission = _core()
@@ -213,6 +207,12 @@ def _on_network(measure: str) -> Any:
     from scripts.bench import network
 
     return getattr(network, measure)()
+
+
+def _on_chip(measure: str) -> Any:
+    from scripts.bench import chip
+
+    return getattr(chip, measure)()
 
 
 def _core_cycles_over_busy() -> float:
@@ -306,8 +306,15 @@ def _figures() -> list[Figure]:
             ),
         ]
     for name, what, unit, area, target in (
-        ("core_lut", "a core without router", "LUT", core_area, 150_000),
-        ("core_dsp", "a core without router", "DSP", core_area, 320),
+        ("core_lut", "a core with its network", "LUT", partial(_on_chip, "core_area"), 180_000),
+        ("core_dsp", "a core with its network", "DSP", partial(_on_chip, "core_area"), 320),
+        (
+            "network_lut",
+            "router, interface, dispatch unit and DMA of a core",
+            "LUT",
+            partial(_on_chip, "network_area"),
+            30_000,
+        ),
         ("controllers_lut", "the controllers of a core", "LUT", controllers_area, 4000),
     ):
         figures.append(
@@ -475,6 +482,44 @@ def _figures() -> list[Figure]:
             target=95,
         ),
         Figure(
+            name="batch_cycles_over_least",
+            what="2x2 cores, dense batch up to its update, cycles / (FP of a sample + max(BP, WG))",
+            unit="x",
+            measure=partial(_on_chip, "batch_cycles_over_least"),
+            relation="<=",
+            target=1.10,
+        ),
+        Figure(
+            name="batch_update_cycles",
+            what="its update, with new weights for both sub-cores that hold them",
+            unit="cycles",
+            measure=partial(_on_chip, "batch_update_cycles"),
+        ),
+        Figure(
+            name="batch_utilisation",
+            what="that batch up to its update, cycles of all arrays in which an operand enters",
+            unit="%",
+            measure=lambda: 100 * _on_chip("batch_utilisation"),
+            relation=">=",
+            target=60,
+        ),
+        Figure(
+            name="batch_values_differ",
+            what="values that differ between RTL and model in that batch",
+            unit="values",
+            measure=partial(_on_chip, "batch_values_differ"),
+            relation="<=",
+            target=0,
+        ),
+        Figure(
+            name="chip_speed",
+            what="Verilated chip of 2x2 cores under cocotb, one thread, that batch",
+            unit="kHz",
+            measure=partial(_on_chip, "chip_khz"),
+            relation=">=",
+            target=5,
+        ),
+        Figure(
             name="instruction_overhead",
             what="idle cycles between two dependent instructions of an engine, both decoded",
             unit="cycles",
@@ -490,11 +535,19 @@ def _figures() -> list[Figure]:
         ),
         Figure(
             name="verilog_seconds",
-            what="`make verilog CONFIG=paper`",
+            what="`make verilog CONFIG=paper`, a chip of 8x4 cores",
             unit="s",
             measure=partial(_on_core, "verilog_seconds"),
             relation="<=",
-            target=60,
+            target=90,
+        ),
+        Figure(
+            name="verilog_megabytes",
+            what="the Verilog of that chip",
+            unit="MB",
+            measure=partial(_on_core, "verilog_megabytes"),
+            relation="<=",
+            target=20,
         ),
         Figure(
             name="trained_values_differ",

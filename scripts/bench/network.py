@@ -65,7 +65,7 @@ def network_runs() -> list[dict[str, Any]]:
     """
     loads = [(pattern.name, 4, offered) for pattern in Pattern for offered in OFFERED]
     loads += [("UNIFORM", length, OFFERED[-1]) for length in LENGTHS if length != 4]
-    loads.append(("COMPLEMENT", 1, 0.001))
+    loads.append(("COMPLEMENT", 1, 0.01))
     bench = TrafficBench(columns=COLUMNS, rows=ROWS, depth=DEPTH)
     settings = {
         "bench": bench.parameters,
@@ -119,7 +119,10 @@ def hop_cycles() -> float:
         x, y, _ = Place(*place)
         hops.setdefault(abs(COLUMNS - 1 - 2 * x) + abs(ROWS - 1 - 2 * y), []).append(latency)
     nearest, farthest = min(hops), max(hops)
-    return (min(hops[farthest]) - min(hops[nearest])) / (farthest - nearest)
+    cycles = (min(hops[farthest]) - min(hops[nearest])) / (farthest - nearest)
+    if cycles < 1:
+        raise ValueError(f"a router must take a cycle at least, not {cycles}")
+    return cycles
 
 
 def _write(rows: list[dict[str, Any]], path: Path) -> None:

@@ -98,7 +98,7 @@ class ChipBench(EmitOnce):
     @property
     def title(self) -> str:
         """Names the folder that the bench is built in."""
-        return f"Chip-{self.config.name}"
+        return "Chip"
 
     @property
     def blocks(self) -> tuple[str, ...]:

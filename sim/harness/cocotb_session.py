@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import time
@@ -54,17 +55,26 @@ async def _run_core(driver: CoreDriver, request: CoreRequest) -> CoreRun:
 
 
 async def _run_chip(driver: ChipDriver, request: ChipRequest) -> ChipRun:
-    await driver.reset(
-        latency=request.latency,
-        stall=request.stall,
-        delay=request.delay,
-        delay_stall=request.delay_stall,
-        noc_period_ps=request.noc_period_ps,
-    )
     drams = {place: driver.dram(place)[: len(dram)] for place, dram in request.drams.items()}
-    for place, dram in request.drams.items():
-        drams[place][:] = dram
-    await driver.connect(request.connections)
+
+    async def begin() -> None:
+        await driver.reset(
+            latency=request.latency,
+            stall=request.stall,
+            delay=request.delay,
+            delay_stall=request.delay_stall,
+            noc_period_ps=request.noc_period_ps,
+        )
+        for place, dram in request.drams.items():
+            drams[place][:] = dram
+        await driver.connect(request.connections)
+
+    await begin()
+    if request.interrupted:
+        with contextlib.suppress(TimeoutError):
+            await driver.run(request.programs, limit=request.interrupted)
+            raise RuntimeError(f"programs ended within {request.interrupted} cycles")
+        await begin()
     began = time.perf_counter()
     outcomes, cycles = await driver.run(request.programs, timeout=request.timeout)
     seconds = time.perf_counter() - began

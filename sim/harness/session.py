@@ -101,6 +101,8 @@ class ChipRequest(_Conditions):
     """How often, of 256 times, it waits."""
     noc_period_ps: int = 1500
     """Of the networks' clock: that of the cores takes 2000."""
+    interrupted: int = 0
+    """Cycles after which all is reset and begun again; never if 0."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -273,7 +273,7 @@ class TestLoad:
             (
                 "lanes = 8",
                 "lanes = 8 is not a setting, a configuration has name, format, array, fp, bp, "
-                "mesh, clocks, dram",
+                "mesh, clocks, dram, noc",
             ),
             ("array = 8", "array must be a table of settings, not 8"),
             ('base = "small"', "base must be one of paper, vcu128, tiny, not 'small'"),
@@ -339,7 +339,7 @@ class TestLoad:
                 "tiny",
                 ["cache.size=8"],
                 "cache = {'size': 8} is not a setting, a configuration has name, format, array, "
-                "fp, bp, mesh, clocks, dram",
+                "fp, bp, mesh, clocks, dram, noc",
             ),
         ],
     )

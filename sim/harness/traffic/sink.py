@@ -132,9 +132,11 @@ class TrafficSink(EmitOnce):
                     m.d.sync += results.out_of_order.eq(1)
         latency = Signal(TIME_BITS)
         m.d.comb += latency.eq(self.now - Mux(inside, made, head.time))
-        with m.If(~self.count):
+        counted = Signal()  # a cycle ago
+        m.d.sync += counted.eq(self.count)
+        with m.If(self.count & ~counted):
             m.d.sync += results.least_latency.eq(~0)
-        with m.Elif(comes):
+        with m.Elif(self.count & comes):
             m.d.sync += results.counted_flits.eq(results.counted_flits + 1)
             with m.If(flit.last):
                 m.d.sync += [

@@ -13,6 +13,7 @@ from hw.isa import UNITS, IsaShape
 from hw.noc.connection import Connection, Place
 from hw.presets import load
 from sim.harness.chip import ChipBench, ChipDriver
+from sim.harness.session import LEAST_DRAM
 from sim.model.machine.chip import ChipModel
 from sim.model.machine.controller import Outcome
 from tests.hw.core.scene import PROGRAM_BYTES, finite
@@ -21,11 +22,10 @@ from toolchain.program import Program
 __all__ = ["CHIPS", "DRAM_BYTES", "SEED", "Bench", "chip_bench"]
 
 DRAM_BYTES = 1 << 17
-"""Of each core."""
+"""Of each core, that programs see: there is more, so that all tests have the same benches."""
 SEED = 9173
 
 CHIPS: dict[str, tuple[tuple[str, ...], int]] = {
-    "pair": (("mesh.columns=2", "mesh.rows=1"), 1),
     "square": (("mesh.columns=2", "mesh.rows=2"), 1),
     "joined": (("mesh.columns=2", "mesh.rows=2", "noc.link_credits=16"), 2),
     "shared": (("mesh.columns=2", "mesh.rows=2", "dram.shared=1"), 1),
@@ -38,7 +38,7 @@ def chip_bench(name: str) -> ChipBench:
     settings, chips = CHIPS[name]
     config = load("tiny", [*settings, f"name={name}"])
     cores = config.mesh.cores if config.dram.shared else 1
-    return ChipBench(config, dram_bytes=cores * DRAM_BYTES, chips=chips)
+    return ChipBench(config, dram_bytes=cores * LEAST_DRAM, chips=chips)
 
 
 class Bench:
@@ -110,7 +110,7 @@ class Bench:
             for name, words in core.memories.raw.items():
                 words[:] = finite(self.random, self.config, name, words)
             self.driver.memories(place).load(core.memories)
-            self.driver.dram(place)[:] = before[place] if by_host else drams[place]
+            self._dram(place)[:] = before[place] if by_host else drams[place]
         outcomes = model.run(addresses)
         await self.driver.connect(tables)
         if by_host:
@@ -122,7 +122,7 @@ class Bench:
             wrong = self.driver.memories(place).read().differences(core.memories)
             text = "\n".join(map(str, wrong[:8]))
             assert not wrong, f"{what}, core {place}: {text}\n{len(wrong)} words"
-            differ = np.flatnonzero(self.driver.dram(place) != core.dram)
+            differ = np.flatnonzero(self._dram(place) != core.dram)
             assert not len(differ), f"{what}, DRAM of {place} differs at {differ[:8]}"
         return found
 
@@ -135,3 +135,7 @@ class Bench:
                     by_words.setdefault(tuple(program.words), []).append(place)
             for words, places in by_words.items():
                 await self.driver.store(places, at * PROGRAM_BYTES, words)
+
+    def _dram(self, place: Place) -> np.ndarray:
+        """What programs see of the DRAM of a core."""
+        return self.driver.dram(place)[:DRAM_BYTES]

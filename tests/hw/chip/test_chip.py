@@ -7,7 +7,9 @@ import pytest
 from sim.harness.cosim import run
 from tests.hw.chip.bench import chip_bench
 
+LARGER = [pytest.param(name, marks=pytest.mark.slow) for name in ("joined", "shared")]
 
-@pytest.mark.parametrize("chip", ["pair"])
+
+@pytest.mark.parametrize("chip", ["square", *LARGER])
 def test_chip(chip):
     run(chip_bench(chip), "tests.hw.chip.cocotb_chip", environment={"CHIP": chip})

@@ -1,0 +1,163 @@
+"""What is measured on a chip of 2 x 2 cores, Verilated, that train a network as a pipeline."""
+
+from __future__ import annotations
+
+import csv
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from hw.chip.chip import CROSSING_FLITS
+from hw.core.core import Core
+from hw.emit import Emission, emit
+from hw.instruction import Fault
+from hw.isa import UNITS
+from hw.noc.crossing import Crossing
+from hw.noc.packet import Reply
+from hw.noc.router import Router
+from hw.presets import load
+from scripts.bench.pipeline import ARRAYS, DenseBatch, least_cycles, pipeline_cycles, utilisation
+from scripts.bench.synthesis import Area, total_area
+from scripts.train.core import compare
+from sim.harness.session import ChipRequest, ChipRun, ChipSession
+
+__all__ = [
+    "batch_cycles_over_least",
+    "batch_update_cycles",
+    "batch_utilisation",
+    "batch_values_differ",
+    "chip_khz",
+    "core_area",
+    "network_area",
+]
+
+CONFIG = load("vcu128")
+"""2 x 2 of the cores of ``paper``."""
+FOLDER = Path("build/bench")
+WINDOWS = 200
+"""Parts of a batch whose utilisation is told apart."""
+NETWORK = ("hw.noc.", "hw.dma.")
+"""Where what takes words out of a core, and to DRAM, comes from."""
+
+
+@cache
+def dense_run() -> tuple[DenseBatch, ChipRun]:
+    """A batch of the dense network in RTL."""
+    batch = DenseBatch(config=CONFIG)
+    drams = batch.drams()
+    with ChipSession(CONFIG, dram_bytes=max(map(len, drams.values()))) as session:
+        run = session.run(
+            ChipRequest(
+                drams=drams,
+                programs=batch.plan.addresses,
+                connections=batch.plan.connections,
+            )
+        )
+    faults = {each.fault for core in run.outcomes.values() for each in core.values()}
+    if faults != {Fault.NONE}:
+        raise RuntimeError(f"programs of the dense batch must end well, not with {faults}")
+    _plot(run)
+    return batch, run
+
+
+def batch_cycles_over_least() -> float:
+    """Eq. 9 of the paper is 1: cycles up to the update over those it could not do without."""
+    batch, run = dense_run()
+    return pipeline_cycles(run.activity) / least_cycles(run.counters, batch.samples)
+
+
+def batch_update_cycles() -> float:
+    """Cycles from the first update on."""
+    _, run = dense_run()
+    return run.cycles - pipeline_cycles(run.activity)
+
+
+def batch_utilisation() -> float:
+    """Eq. 10 of the paper, of the batch up to its update."""
+    _, run = dense_run()
+    return utilisation(run.counters, pipeline_cycles(run.activity))
+
+
+def batch_values_differ() -> float:
+    """Values that the batch leaves, and that are not those of the model."""
+    batch, run = dense_run()
+    record = batch.network.train_step(
+        batch.x, batch.targets, batch.weights(), batch.rule, loss_scale=batch.loss_scale
+    )
+    _, differ = compare(batch.plan.read(run.drams), record)
+    return sum(differ.values())
+
+
+def chip_khz() -> float:
+    """Simulated clock of the cores."""
+    _, run = dense_run()
+    return run.cycles / run.seconds / 1000
+
+
+def core_area() -> Area:
+    """A core with its routers and what lies between their clock and its own; SRAMs are macros."""
+    core = emit(Core.from_config(CONFIG))
+    return total_area(core, core.top, without=("sram_",)) + _routers()
+
+
+def network_area() -> Area:
+    """Routers, network interfaces, dispatch units (what copies words and receives them), DMA."""
+    core = emit(Core.from_config(CONFIG))
+    return _network(core, core.top) + _routers()
+
+
+def _network(core: Emission, name: str) -> Area:
+    """What belongs to the network from a module down."""
+    total = Area()
+    for child, count in core.modules[name].instances.items():
+        if core.modules[child].kind.startswith(NETWORK):
+            total += total_area(core, child) * count
+        else:
+            total += _network(core, child) * count
+    return total
+
+
+def _routers() -> Area:
+    """Both routers of a core, and the crossings of its sub-cores to them."""
+    total = Area()
+    for payload_bits in (CONFIG.noc.flit_bits, Reply.as_shape().size):
+        router = Router(payload_bits=payload_bits, depth=CONFIG.noc.buffer_flits)
+        crossing = Crossing(payload_bits=payload_bits, depth=CROSSING_FLITS)
+        for component, count in ((router, 1), (crossing, 2 * len(UNITS))):
+            emission = emit(component)
+            total += total_area(emission, emission.top) * count
+    return total
+
+
+def _plot(run: ChipRun) -> None:
+    """Share of the arrays of all cores that were at work, over time; also as CSV."""
+    edges = np.linspace(0, run.cycles, WINDOWS + 1)
+    shares = {
+        name: sum(_share(core[unit], edges) for core in run.activity.values()) / len(run.activity)
+        for name, unit in ARRAYS.items()
+    }
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    with (FOLDER / "utilisation.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["cycle", *shares])
+        writer.writerows(zip(edges[:-1].astype(int), *shares.values(), strict=True))
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    axes = figure.subplots()
+    for name, share in shares.items():
+        axes.plot(edges[:-1], 100 * share, label=name.upper())
+    axes.axvline(pipeline_cycles(run.activity), color="0.6", linestyle=":", label="update")
+    axes.set(xlabel="cycle", ylabel="% of the arrays of 2 x 2 cores at work", ylim=(0, 105))
+    axes.legend(loc="lower right", ncols=4)
+    figure.savefig(FOLDER / "utilisation.png", dpi=120)
+
+
+def _share(spans: NDArray[np.int64], edges: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Of each window, the share that lies within spans."""
+    # Cycles at work up to each edge: linear between the ends of spans.
+    ends = np.concatenate([[0], spans.reshape(-1)])
+    worked = np.concatenate([[0], np.repeat((spans[:, 1] - spans[:, 0]).cumsum(), 2)])
+    worked[1::2] -= spans[:, 1] - spans[:, 0]
+    return np.diff(np.interp(edges, ends, worked)) / np.diff(edges)
