@@ -49,27 +49,21 @@ def plan_of(case, **settings):
     )
 
 
-def one_core_slow(rng, place):
-    """A core gets its turn when hardly any other can go on any more."""
-
-    def order(work):
-        rng.shuffle(work)
-        late = [each for each in work if each[0] is order.core]
-        others = [each for each in work if each[0] is not order.core]
-        work[:] = others * 12 + late
-
-    order.core, order.place = None, place
-    return order
-
-
 def check_with_slow_cores(case, plan, rng):
     """Runs with each core in turn slower than all others."""
     record = case.step()
     for place in plan.images:
+        slow_core = []
+
+        def order(work, slow_core=slow_core):
+            rng.shuffle(work)
+            late = [each for each in work if each[0] in slow_core]
+            others = [each for each in work if each[0] not in slow_core]
+            work[:] = others * 12 + late
+
         drams = plan.drams(case.weights, case.x, case.targets, case.rule, case.loss_scale)
-        order = one_core_slow(rng, place)
         chip = ChipModel(case.config, drams, connections=plan.connections, order=order)
-        order.core = chip.cores[place]
+        slow_core.append(chip.cores[place])
         expect_mesh(plan, drams, chip.run(plan.addresses), record)
 
 
@@ -101,7 +95,7 @@ def random_mesh_case(rng, config, count):
             assert "must" in str(error)
 
 
-@pytest.mark.parametrize("seed", range(16))
+@pytest.mark.parametrize("seed", range(12))
 def test_random_networks_anywhere(seed):
     """Bit planes and spikes, pooling, strides, groups of any size; any layer on any core."""
     rng = np.random.default_rng(seed)
