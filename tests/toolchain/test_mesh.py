@@ -273,7 +273,7 @@ LONG = dataclasses.replace(SHORT, layers=(*[conv(2)] * 12, LAST))
             LONG,
             mesh(2, 1),
             {"places": [(0, 0), *[(number % 2, 0) for number in range(13)]]},
-            "layers must be placed so that a sub-core needs at most 8 message boxes, not more as "
+            "layers must be placed so that edges need at most 7 message boxes, not more as those of "
             "the BP sub-core of core (1, 0)",
         ),
         (

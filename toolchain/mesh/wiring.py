@@ -57,8 +57,8 @@ class Wiring:
         number = first + self._boxes[key]
         if number >= BOXES:
             raise ValueError(
-                f"layers must be placed so that a sub-core needs at most {BOXES} message boxes, "
-                f"not more as the {end.subcore.upper()} sub-core of core {end.place}"
+                f"layers must be placed so that edges need at most {BOXES - first} message boxes, "
+                f"not more as those of the {end.subcore.upper()} sub-core of core {end.place}"
             )
         self._boxes[key] += 1
         return number
