@@ -273,8 +273,8 @@ LONG = dataclasses.replace(SHORT, layers=(*[conv(2)] * 12, LAST))
             LONG,
             mesh(2, 1),
             {"places": [(0, 0), *[(number % 2, 0) for number in range(13)]]},
-            "layers must be placed so that edges need at most 7 message boxes, not more as those of "
-            "the BP sub-core of core (1, 0)",
+            "layers must be placed so that edges need at most 7 message boxes, not more as those "
+            "of the BP sub-core of core (1, 0)",
         ),
         (
             SHORT,
