@@ -102,11 +102,15 @@ def racing_programs(
         giver, taker = (racers[number] for number in random.permutation(2))
         copies = [giver.draw_outward() for _ in range(2)]
         written = [touch for copy in copies for touch in giver.written(copy)]
+        collects = giver.subcore == "bp" and random.integers(2)
+        if collects:
+            # What the taker computes sets statuses in front of that, or behind it.
+            written.append(Touch("status", 0, 0, True))
         taker.control(Control.SIGNAL, READY, exchanged=written)
         giver.copy(copies[0], READY)
         giver.work(2)
         giver.copy(copies[1])
-        if giver.subcore == "bp" and random.integers(2):
+        if collects:
             giver.control(Control.COLLECT)
         giver.control(Control.SIGNAL, WRITTEN)
         taker.control(Control.SIGNAL, SEEN, boxes=(WRITTEN,), exchanged=written)
