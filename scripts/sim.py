@@ -17,6 +17,7 @@ BENCHES = {
     "neuron": "tests/hw/neuron/test_engines.py",
     "dma": "tests/hw/dma/test_dma.py",
     "copy": "tests/hw/noc/test_copy.py",
+    "noc": "tests/hw/noc/test_traffic.py",
     "core": "tests/hw/core/test_core.py",
     "step": "tests/hw/core/test_step.py",
     "train": "tests/scripts/test_train.py",

@@ -113,10 +113,11 @@ class Router(EmitOnce):
             out.payload.payload.eq(payload),
         ]
         with m.If(free):
-            m.d.sync += [out.valid.eq(valid), out.payload.last.eq(last)]
-        with m.If(free & grants.any()):
-            words = [queue.payload for queue in inputs.values()]
-            m.d.sync += payload.eq(_granted(m, grants, words))
+            m.d.sync += [
+                out.valid.eq(valid),
+                out.payload.last.eq(last),
+                payload.eq(_granted(m, grants, [queue.payload for queue in inputs.values()])),
+            ]
         for entered, grant in zip(inputs, grants, strict=True):
             pops[entered].append(grant & free)
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
+from sim.harness.cosim import run
 from sim.harness.traffic.bench import TrafficBench
-from tests.hw.noc.traffic import run_traffic
+from tests.hw.noc.traffic import VARIABLE
 
 RATIOS = {
     "667:500": (2000, 1499),
@@ -15,6 +18,18 @@ RATIOS = {
     "irrational": (1618034, 1000000),
 }
 """Periods of cores and network: their clock rates, the network's first."""
+
+
+def run_traffic(test: str, bench: TrafficBench, **settings) -> None:
+    """Runs one test of ``cocotb_traffic`` on a bench, with settings for it."""
+    settings |= {"bench": bench.parameters}
+    print(settings)
+    run(
+        bench,
+        "tests.hw.noc.cocotb_traffic",
+        environment={VARIABLE: json.dumps(settings)},
+        tests=test,
+    )
 
 
 @pytest.mark.parametrize("ratio", RATIOS)
