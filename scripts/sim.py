@@ -20,6 +20,8 @@ BENCHES = {
     "noc": "tests/hw/noc/test_traffic.py",
     "core": "tests/hw/core/test_core.py",
     "step": "tests/hw/core/test_step.py",
+    "chip": "tests/hw/chip/test_chip.py",
+    "mesh": "tests/hw/chip/test_training.py",
     "train": "tests/scripts/test_train.py",
     "block": "tests/sim/harness/test_block.py",
     "waves": "tests/sim/harness/test_waves.py",
