@@ -16,8 +16,9 @@ from importlib import metadata
 from pathlib import Path
 
 from amaranth.back import rtlil
-from amaranth.hdl import ClockSignal, Fragment, Instance, ResetSignal, Signal, Value
+from amaranth.hdl import ClockDomain, ClockSignal, Fragment, Instance, ResetSignal, Signal, Value
 from amaranth.hdl._ir import PortDirection
+from amaranth.hdl._xfrm import DomainCollector
 from amaranth.lib import wiring
 
 from hw.component import EmitOnce
@@ -168,6 +169,11 @@ class Emitter:
                 port: (value, PortDirection(direction))
                 for port, direction, value in _members(component)
             }
+            # Amaranth would add clocks in the order of a set, and so of hashes.
+            for domain in _used_domains(fragment):
+                fragment.add_domains(domain)
+                for signal in (domain.clk, domain.rst):
+                    ports[signal.name] = (signal, PortDirection.Input)
             with zeros_left_out(fragment):
                 text, _ = rtlil.convert_fragment(fragment, ports, name, emit_src=False)
         finally:
@@ -197,6 +203,15 @@ class Emitter:
                     f"two components named {name} must have the same {what}, "
                     f"not {of_first} and {of_second}"
                 )
+
+
+def _used_domains(fragment: Fragment) -> list[ClockDomain]:
+    """The clock domains that a fragment uses and that are its parent's, by name."""
+    collector = DomainCollector()
+    collector(fragment)
+    return [
+        ClockDomain(name) for name in sorted(collector.used_domains - collector.defined_domains)
+    ]
 
 
 def _kind(component: EmitOnce) -> str:

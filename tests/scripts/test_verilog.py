@@ -33,7 +33,7 @@ class TestTiny:
             "granules": 4,
             "banks": 2,
         }
-        assert manifest["tops"] == ["core"]
+        assert manifest["tops"] == ["chip"]
 
     def test_is_clean(self, tiny):
         assert check_verilog(tiny) == []
@@ -82,7 +82,7 @@ class TestCommand:
                 memories = (("u", 64, 4),)
                 return DmaRead(memories=memories, bus_bits=64, burst_beats=4, outstanding=2)
 
-        monkeypatch.setattr("scripts.verilog.Core", Top)
+        monkeypatch.setattr("scripts.verilog.Chip", Top)
 
     def test_check(self, tmp_path, capsys):
         assert cli.main(["verilog", "tiny", "--out", str(tmp_path), "--check"]) == 0
