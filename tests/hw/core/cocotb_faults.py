@@ -61,8 +61,6 @@ WRONG = {
     # Each kind of fault, in each way that it comes about.
     (Fault.OPERAND, "fp", "FP_CONV"): {"kernel_w": 8},
     (Fault.OPERAND, "bp", "BP_GRAD"): {"pooling": 0},
-    (Fault.CONNECTION, "fp", "NOC_DATA"): {"flow_type": 1},
-    (Fault.CONNECTION, "bp", "NOC_CTRL"): {"flow_type": 4, "tag_id": 255},
     (Fault.OPERAND, "fp", "NOC_DATA"): {"flow_type": 2, "data_type": 4},
     (Fault.OPERAND, "bp", "NOC_DATA"): {"data_type": 2},
     (Fault.OPERAND, "fp", "NOC_CTRL"): {"msg_box": 8},
