@@ -31,10 +31,13 @@ def main() -> int:
     parser.add_argument("--batch", type=int, default=16, help="samples of a step (default: 16)")
     parser.add_argument("--rtl", action="store_true", help="run the Verilog of the chip")
     args = parser.parse_args()
-    config = load("tiny", [f"mesh.columns={args.columns}", f"mesh.rows={args.rows}"])
-    training = Training.start(config, TrainingSettings(batch=args.batch))
+    try:
+        config = load("tiny", [f"mesh.columns={args.columns}", f"mesh.rows={args.rows}"])
+        training = Training.start(config, TrainingSettings(batch=args.batch))
+        plan = plan_mesh(training.network, config, args.batch)
+    except ValueError as error:
+        parser.error(str(error))
     network, weights = training.network, copy.deepcopy(training.weights)
-    plan = plan_mesh(network, config, args.batch)
     print(f"cores of the input and of each layer: {', '.join(map(str, plan.places))}")
 
     drams = None

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import product
 from typing import Any, NamedTuple
 
-__all__ = ["LOCAL", "STEPS", "TURNS", "Hop", "Place", "Port", "choices", "path", "route"]
+__all__ = ["LOCAL", "STEPS", "TURNS", "Endpoint", "Hop", "Port", "choices", "path", "route"]
 
 
 class Port(enum.IntEnum):
@@ -31,7 +31,7 @@ STEPS = {Port.NORTH: (0, -1), Port.EAST: (1, 0), Port.SOUTH: (0, 1), Port.WEST: 
 """What the neighbour's coordinates are more than one's own: x grows to the east, y to the south."""
 
 
-class Place(NamedTuple):
+class Endpoint(NamedTuple):
     """A sub-core: coordinates of its core, and 0 for FP or 1 for BP."""
 
     x: int
@@ -51,8 +51,8 @@ class Hop(NamedTuple):
 def choices(here: Any, there: Any) -> tuple[tuple[Any, Port], ...]:
     """The output for a packet that is ``here`` and goes ``there``: the first whose condition holds.
 
-    X before Y. ``here`` has coordinates, ``there`` is a :class:`Place`; both may consist of numbers
-    or of signals, and so may the conditions.
+    X before Y. ``here`` has coordinates, ``there`` is an :class:`Endpoint`; both may consist of
+    numbers or of signals, and so may the conditions.
     """
     return (
         (there.x > here.x, Port.EAST),
@@ -64,16 +64,16 @@ def choices(here: Any, there: Any) -> tuple[tuple[Any, Port], ...]:
     )
 
 
-def route(here: Any, there: Place) -> Port:
+def route(here: Any, there: Endpoint) -> Port:
     """The output that a packet takes."""
     return next(port for holds, port in choices(here, there) if holds)
 
 
-def path(source: Place, destination: Place) -> Iterator[Hop]:
+def path(source: Endpoint, destination: Endpoint) -> Iterator[Hop]:
     """The routers that a packet goes through."""
     x, y, entered = source.x, source.y, LOCAL[source.port]
     while True:
-        left = route(Place(x, y, 0), destination)
+        left = route(Endpoint(x, y, 0), destination)
         yield Hop(x, y, entered, left)
         if left in LOCAL:
             return
@@ -83,7 +83,7 @@ def path(source: Place, destination: Place) -> Iterator[Hop]:
 
 def _turns() -> dict[Port, tuple[Port, ...]]:
     # In 3 x 3 routers there is one of each kind of neighbourhood: no larger mesh has other turns.
-    places = [Place(*place) for place in product(range(3), range(3), range(2))]
+    places = [Endpoint(*place) for place in product(range(3), range(3), range(2))]
     hops = {hop[2:] for ends in product(places, places) for hop in path(*ends)}
     return {entered: tuple(left for left in Port if (entered, left) in hops) for entered in Port}
 

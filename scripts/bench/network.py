@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from hw.emit import emit
 from hw.noc.packet import Reply
-from hw.noc.route import Place
+from hw.noc.route import Endpoint
 from hw.noc.router import Router
 from scripts.bench.synthesis import Area, fmax, total_area
 from sim.bench.cocotb_noc import SETTINGS
@@ -117,7 +117,7 @@ def hop_cycles() -> float:
     (row,) = (row for row in network_runs() if row["least"] == 1 and row["pattern"] == "COMPLEMENT")
     hops = dict[int, list[int]]()
     for place, latency in row["least_latency"]:
-        x, y, _ = Place(*place)
+        x, y, _ = Endpoint(*place)
         hops.setdefault(abs(COLUMNS - 1 - 2 * x) + abs(ROWS - 1 - 2 * y), []).append(latency)
     nearest, farthest = min(hops), max(hops)
     cycles = (min(hops[farthest]) - min(hops[nearest])) / (farthest - nearest)

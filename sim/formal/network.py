@@ -13,7 +13,7 @@ from hw.noc.arbiter import PacketArbiter
 from hw.noc.crossing import Crossing
 from hw.noc.flit import DESTINATION_BITS, Destination
 from hw.noc.queue import InputQueue
-from hw.noc.route import TURNS, Place, Port, choices
+from hw.noc.route import TURNS, Endpoint, Port, choices
 from hw.noc.router import Router
 
 __all__ = ["ArbiterClaims", "CrossingClaims", "QueueClaims", "RouterClaims"]
@@ -204,7 +204,7 @@ class RouterClaims(Elaboratable):
         self,
         router: Router,
         *,
-        here: Place,
+        here: Endpoint,
         inputs: tuple[Port, ...] = tuple(Port),
         bound: int | None = None,
     ):

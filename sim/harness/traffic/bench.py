@@ -24,7 +24,7 @@ from cocotb.triggers import FallingEdge, First, RisingEdge, Timer
 from hw.component import EmitOnce
 from hw.noc.crossing import Crossing
 from hw.noc.mesh import Network
-from hw.noc.route import Place
+from hw.noc.route import Endpoint
 from sim.harness.bench import STALL_BITS
 from sim.harness.traffic.packet import (
     COUNT_BITS,
@@ -65,7 +65,7 @@ class TrafficBench(EmitOnce):
     def __init__(self, *, columns: int, rows: int, depth: int, crossing: int = 0):
         self.columns, self.rows, self.depth, self.crossing = columns, rows, depth, crossing
         self.places = [
-            Place(x, y, port) for y, x, port in product(range(rows), range(columns), range(2))
+            Endpoint(x, y, port) for y, x, port in product(range(rows), range(columns), range(2))
         ]
         super().__init__(
             {
@@ -282,7 +282,7 @@ class TrafficDriver:
         await self.wait(cycles)
         self._dut.fault.value = 0
 
-    async def results(self) -> dict[Place, dict[str, int]]:
+    async def results(self) -> dict[Endpoint, dict[str, int]]:
         """What source and sink at each place have counted since the start."""
         found = {}
         for number, place in enumerate(self._places):

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from hw.noc.flit import COORDINATE_BITS, DESTINATION_BITS
-from hw.noc.route import Place
+from hw.noc.route import Endpoint
 
 __all__ = ["PAYLOAD_BITS", "Packet", "head", "receive", "send"]
 
@@ -18,7 +18,7 @@ INDEX_BITS = 6
 class Packet:
     """A packet whose flits tell whose it is, which of the sender's, and where in it they are."""
 
-    destination: Place
+    destination: Endpoint
     sender: int
     number: int
     length: int
@@ -37,7 +37,7 @@ class Packet:
         ]
 
 
-def head(destination: Place) -> int:
+def head(destination: Endpoint) -> int:
     """The lowest bits of a head's payload."""
     x, y, port = destination
     return x | y << COORDINATE_BITS | port << 2 * COORDINATE_BITS

@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import pytest
 
-from hw.noc.route import LOCAL, STEPS, Place, Port, route
+from hw.noc.route import LOCAL, STEPS, Endpoint, Port, route
 
-Route = Callable[[Place, Place], Port]
+Route = Callable[[Endpoint, Endpoint], Port]
 
 
 class Channel(NamedTuple):
@@ -27,13 +27,13 @@ class Channel(NamedTuple):
 def within(network: str, routing: Route, columns: int, rows: int) -> Iterator[tuple]:
     """Each pair of channels that some packet takes one behind the other."""
     cores = list(product(range(columns), range(rows)))
-    for there in (Place(x, y, port) for (x, y), port in product(cores, range(2))):
+    for there in (Endpoint(x, y, port) for (x, y), port in product(cores, range(2))):
         for x, y in cores:
-            left = routing(Place(x, y, 0), there)
+            left = routing(Endpoint(x, y, 0), there)
             for port in LOCAL:
                 yield Channel(network, x, y, port, inward=True), Channel(network, x, y, left)
             if left not in LOCAL:
-                to = Place(x + STEPS[left][0], y + STEPS[left][1], 0)
+                to = Endpoint(x + STEPS[left][0], y + STEPS[left][1], 0)
                 after = Channel(network, to.x, to.y, routing(to, there))
                 yield Channel(network, x, y, left), after
 
@@ -74,7 +74,7 @@ def test_no_channels_wait_in_a_circle(columns):
 
 
 def test_a_routing_that_mixes_orders_is_found_out():
-    def mixed(here: Place, there: Place) -> Port:
+    def mixed(here: Endpoint, there: Endpoint) -> Port:
         """X before Y to FP sub-cores, and Y before X to BP sub-cores."""
         if there.port == 0 or there.y == here.y:
             return route(here, there)

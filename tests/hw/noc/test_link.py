@@ -12,7 +12,7 @@ from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
 from hw.noc.flit import flit_layout
 from hw.noc.link import Link, LinkIn, LinkOut
-from hw.noc.route import Place
+from hw.noc.route import Endpoint
 from tests.hw.noc.flits import PAYLOAD_BITS, Packet, receive, send
 from tests.hw.simulation import simulate
 
@@ -66,7 +66,7 @@ def carry(source, target, random, delays: tuple[int, int], share: float = 1.0):
 
 
 def packets(count: int) -> list[Packet]:
-    return [Packet(Place(1, 2, 1), sender=3, number=n, length=1 + n % 5) for n in range(count)]
+    return [Packet(Endpoint(1, 2, 1), sender=3, number=n, length=1 + n % 5) for n in range(count)]
 
 
 def run(unit: Joined, sent: list[Packet], delays, share: float, shares=(1.0, 1.0)) -> list[int]:

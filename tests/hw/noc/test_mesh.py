@@ -14,7 +14,7 @@ from amaranth.lib.wiring import Component, In, Out, connect, flipped
 from hw.emit import emit
 from hw.noc.flit import flit_layout
 from hw.noc.mesh import Network
-from hw.noc.route import Place
+from hw.noc.route import Endpoint
 from scripts.verilog import check_verilog
 from tests.hw.noc.flits import PAYLOAD_BITS, Packet, receive, send
 from tests.hw.simulation import simulate
@@ -63,7 +63,7 @@ def all_pairs(unit, rows: int, columns: int, x0: int, y0: int) -> None:
     benches, takers = [], {}
     for sender, (x, y, port) in enumerate(places):
         packets = [
-            Packet(Place(x0 + there[0], y0 + there[1], there[2]), sender, number, 1 + number % 4)
+            Packet(Endpoint(x0 + there[0], y0 + there[1], there[2]), sender, number, 1 + number % 4)
             for number, there in enumerate(map(tuple, random.permutation(places).tolist()))
         ]
         benches.append(send(unit.i[y][x][port], packets, random))
@@ -93,8 +93,8 @@ def test_chips_joined_at_their_edges():
 def test_what_leaves_a_closed_edge_is_lost_and_holds_up_nothing():
     random = np.random.default_rng(SEED)
     unit = Network(rows=1, columns=1, payload_bits=PAYLOAD_BITS, depth=2)
-    away = [Packet(Place(1, 0, 0), 0, number, 5) for number in range(8)]
-    home = [Packet(Place(0, 0, 0), 0, 8, 2)]
+    away = [Packet(Endpoint(1, 0, 0), 0, number, 5) for number in range(8)]
+    home = [Packet(Endpoint(0, 0, 0), 0, 8, 2)]
     taker, got = receive(unit.o[0][0][0], 2, random)
     simulate(unit, send(unit.i[0][0][1], away + home, random), taker)
     assert got == home[0].flits

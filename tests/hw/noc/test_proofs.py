@@ -11,12 +11,12 @@ from amaranth import Elaboratable, Module, Signal
 from hw.noc.arbiter import PacketArbiter
 from hw.noc.crossing import Crossing
 from hw.noc.queue import InputQueue
-from hw.noc.route import TURNS, Place, Port
+from hw.noc.route import TURNS, Endpoint, Port
 from hw.noc.router import Router
 from sim.formal.network import ArbiterClaims, CrossingClaims, QueueClaims, RouterClaims
 from sim.formal.prove import ToolError, prove
 
-HERE = Place(1, 1, 0)
+HERE = Endpoint(1, 1, 0)
 RIVALS = (Port.NORTH, Port.WEST, Port.FP)
 """One input that goes straight, one that may turn, and a local one: fewer states than with six."""
 BOUND = len(RIVALS) + 2

@@ -8,13 +8,13 @@ import pytest
 
 from hw.noc.flit import flit_layout
 from hw.noc.queue import InputQueue
-from hw.noc.route import LOCAL, STEPS, TURNS, Place, Port, choices, path, route
+from hw.noc.route import LOCAL, STEPS, TURNS, Endpoint, Port, choices, path, route
 from tests.hw.noc.flits import head
 from tests.hw.simulation import simulate
 
 
-def places(columns: int, rows: int) -> list[Place]:
-    return [Place(*place) for place in product(range(columns), range(rows), range(2))]
+def places(columns: int, rows: int) -> list[Endpoint]:
+    return [Endpoint(*place) for place in product(range(columns), range(rows), range(2))]
 
 
 def test_ports_face_each_other():
@@ -58,7 +58,7 @@ def test_hardware_routes_as_the_function_says(entered):
         nonlocal tried
         ctx.set(queue.i.valid, 1)
         ctx.set(queue.pop, 1)
-        for here in (Place(0, 0, 0), Place(15, 15, 0), Place(0, 9, 0), Place(6, 8, 0)):
+        for here in (Endpoint(0, 0, 0), Endpoint(15, 15, 0), Endpoint(0, 9, 0), Endpoint(6, 8, 0)):
             ctx.set(queue.x, here.x)
             ctx.set(queue.y, here.y)
             for there in everywhere:

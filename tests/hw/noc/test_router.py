@@ -10,19 +10,19 @@ import pytest
 from hw.noc.arbiter import PacketArbiter
 from hw.noc.mesh import Network
 from hw.noc.queue import InputQueue
-from hw.noc.route import TURNS, Place, Port, route
+from hw.noc.route import TURNS, Endpoint, Port, route
 from hw.noc.router import Router
 from tests.hw.noc.flits import PAYLOAD_BITS, Packet, head, receive, send
 from tests.hw.simulation import simulate
 
-HERE = Place(5, 3, 0)
+HERE = Endpoint(5, 3, 0)
 AROUND = {
-    Port.NORTH: Place(5, 1, 0),
-    Port.EAST: Place(6, 9, 1),
-    Port.SOUTH: Place(5, 15, 1),
-    Port.WEST: Place(0, 3, 0),
-    Port.FP: Place(5, 3, 0),
-    Port.BP: Place(5, 3, 1),
+    Port.NORTH: Endpoint(5, 1, 0),
+    Port.EAST: Endpoint(6, 9, 1),
+    Port.SOUTH: Endpoint(5, 15, 1),
+    Port.WEST: Endpoint(0, 3, 0),
+    Port.FP: Endpoint(5, 3, 0),
+    Port.BP: Endpoint(5, 3, 1),
 }
 """A destination by each output."""
 SEED = 271828
