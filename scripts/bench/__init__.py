@@ -10,7 +10,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from scripts.bench.figures import FIGURES, Figure, NotMeasured
+from scripts.bench.figure import Figure, NotMeasured
+from scripts.bench.figures import FIGURES
 from scripts.bench.synthesis import ToolError
 
 __all__ = ["add_arguments", "run"]
@@ -20,7 +21,7 @@ OUT = Path("build/bench.json")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``backspike bench``."""
-    parser.add_argument("--only", metavar="NAME", help="measure this figure alone")
+    parser.add_argument("--only", metavar="NAME", nargs="+", help="measure these figures alone")
     parser.add_argument(
         "--out", type=Path, default=OUT, help=f"file for the results (default: {OUT})"
     )
@@ -65,13 +66,14 @@ def line(figure: Figure, value: float | None, why: str = "") -> str:
 
 def run(args: argparse.Namespace) -> int:
     """``backspike bench``: 1 if a target is missed or a tool fails, 2 for an unknown figure."""
-    if args.only is not None and args.only not in FIGURES:
-        print(
-            f"backspike bench: the figure must be one of {', '.join(FIGURES)}, not {args.only!r}",
-            file=sys.stderr,
-        )
-        return 2
-    chosen = [FIGURES[args.only]] if args.only else list(FIGURES.values())
+    for name in args.only or ():
+        if name not in FIGURES:
+            print(
+                f"backspike bench: the figure must be one of {', '.join(FIGURES)}, not {name!r}",
+                file=sys.stderr,
+            )
+            return 2
+    chosen = [FIGURES[name] for name in args.only or FIGURES]
     began = time.perf_counter()
     missed, absent, failed = [], [], []
     for number, figure in enumerate(chosen, 1):

@@ -7,40 +7,24 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure as Plot
 from numpy.typing import NDArray
 
-from hw.chip.chip import CROSSING_FLITS
-from hw.core.core import Core
-from hw.emit import Emission, emit
 from hw.instruction import Fault
-from hw.isa import UNITS
-from hw.noc.crossing import Crossing
-from hw.noc.packet import Reply
-from hw.noc.router import Router
 from hw.presets import load
-from scripts.bench.pipeline import ARRAYS, DenseBatch, least_cycles, pipeline_cycles, utilisation
-from scripts.bench.synthesis import Area, total_area
+from scripts.bench.engines import ARRAYS
+from scripts.bench.figure import Figure
+from scripts.bench.pipeline import DenseBatch, least_cycles, pipeline_cycles, utilisation
 from scripts.train.core import compare
 from sim.harness.session import ChipRequest, ChipRun, ChipSession
 
-__all__ = [
-    "batch_cycles_over_least",
-    "batch_update_cycles",
-    "batch_utilisation",
-    "batch_values_differ",
-    "chip_khz",
-    "core_area",
-    "network_area",
-]
+__all__ = ["FIGURES", "dense_run"]
 
 CONFIG = load("vcu128")
 """2 x 2 of the cores of ``paper``."""
 FOLDER = Path("build/bench")
 WINDOWS = 200
 """Parts of a batch whose utilisation is told apart."""
-NETWORK = ("hw.noc.", "hw.dma.")
-"""Where what takes words out of a core, and to DRAM, comes from."""
 
 
 @cache
@@ -97,41 +81,6 @@ def chip_khz() -> float:
     return run.cycles / run.seconds / 1000
 
 
-def core_area() -> Area:
-    """A core with its routers and what lies between their clock and its own; SRAMs are macros."""
-    core = emit(Core.from_config(CONFIG))
-    return total_area(core, core.top, without=("sram_",)) + _routers()
-
-
-def network_area() -> Area:
-    """Routers, network interfaces, dispatch units (what copies words and receives them), DMA."""
-    core = emit(Core.from_config(CONFIG))
-    return _network(core, core.top) + _routers()
-
-
-def _network(core: Emission, name: str) -> Area:
-    """What belongs to the network from a module down."""
-    total = Area()
-    for child, count in core.modules[name].instances.items():
-        if core.modules[child].kind.startswith(NETWORK):
-            total += total_area(core, child) * count
-        else:
-            total += _network(core, child) * count
-    return total
-
-
-def _routers() -> Area:
-    """Both routers of a core, and the crossings of its sub-cores to them."""
-    total = Area()
-    for payload_bits in (CONFIG.noc.flit_bits, Reply.as_shape().size):
-        router = Router(payload_bits=payload_bits, depth=CONFIG.noc.buffer_flits)
-        crossing = Crossing(payload_bits=payload_bits, depth=CROSSING_FLITS)
-        for component, count in ((router, 1), (crossing, 2 * len(UNITS))):
-            emission = emit(component)
-            total += total_area(emission, emission.top) * count
-    return total
-
-
 def _plot(run: ChipRun) -> None:
     """Share of the arrays of all cores that were at work, over time; also as CSV."""
     edges = np.linspace(0, run.cycles, WINDOWS + 1)
@@ -144,7 +93,7 @@ def _plot(run: ChipRun) -> None:
         writer = csv.writer(file)
         writer.writerow(["cycle", *shares])
         writer.writerows(zip(edges[:-1].astype(int), *shares.values(), strict=True))
-    figure = Figure(figsize=(10, 4), layout="constrained")
+    figure = Plot(figsize=(10, 4), layout="constrained")
     axes = figure.subplots()
     for name, share in shares.items():
         axes.plot(edges[:-1], 100 * share, label=name.upper())
@@ -161,3 +110,45 @@ def _share(spans: NDArray[np.int64], edges: NDArray[np.float64]) -> NDArray[np.f
     worked = np.concatenate([[0], np.repeat((spans[:, 1] - spans[:, 0]).cumsum(), 2)])
     worked[1::2] -= spans[:, 1] - spans[:, 0]
     return np.diff(np.interp(edges, ends, worked)) / np.diff(edges)
+
+
+FIGURES = (
+    Figure(
+        name="batch_cycles_over_least",
+        what="2x2 cores, dense batch up to its update, cycles / (FP of a sample + max(BP, WG))",
+        unit="x",
+        measure=batch_cycles_over_least,
+        relation="<=",
+        target=1.10,
+    ),
+    Figure(
+        name="batch_update_cycles",
+        what="its update, with new weights for both sub-cores that hold them",
+        unit="cycles",
+        measure=batch_update_cycles,
+    ),
+    Figure(
+        name="batch_utilisation",
+        what="that batch up to its update, cycles of all arrays in which an operand enters",
+        unit="%",
+        measure=lambda: 100 * batch_utilisation(),
+        relation=">=",
+        target=60,
+    ),
+    Figure(
+        name="batch_values_differ",
+        what="values that differ between RTL and model in that batch",
+        unit="values",
+        measure=batch_values_differ,
+        relation="<=",
+        target=0,
+    ),
+    Figure(
+        name="chip_speed",
+        what="Verilated chip of 2x2 cores under cocotb, one thread, that batch",
+        unit="kHz",
+        measure=chip_khz,
+        relation=">=",
+        target=5,
+    ),
+)

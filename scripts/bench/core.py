@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import itertools
-import subprocess
-import sys
-import tempfile
-import time
 from functools import cache
-from pathlib import Path
 from statistics import fmean
 
 import numpy as np
 
 from hw.isa import IsaShape
-from scripts.bench.simulation import CONFIG
+from scripts.bench.engines import CONFIG
+from scripts.bench.figure import Figure
 from scripts.train.core import CoreStep, CoreTrainer
 from scripts.train.settings import TrainingSettings
 from scripts.train.training import Training
 from sim.harness.session import CoreRequest, CoreSession
 from toolchain.program import Program
 
-__all__ = ["core_khz", "core_steps", "instruction_cycles", "verilog_megabytes", "verilog_seconds"]
+__all__ = ["FIGURES", "core_khz", "core_steps", "instruction_cycles"]
 
 STEPS = 3
 COMPUTE = {
@@ -107,22 +103,51 @@ def _spans(session: CoreSession, programs: dict[str, Program], unit: str) -> np.
     return session.run(CoreRequest(dram=dram, programs=addresses)).activity[unit]
 
 
-@cache
-def _verilog() -> tuple[float, int]:
-    """Seconds of ``make verilog CONFIG=paper``, and bytes that it writes."""
-    with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "scripts.cli", "verilog", "paper", "--out", folder]
-        began = time.perf_counter()
-        subprocess.run(command, check=True, capture_output=True)
-        seconds = time.perf_counter() - began
-        return seconds, sum(file.stat().st_size for file in Path(folder).rglob("*.v"))
+def _cycles_over_busy() -> float:
+    return max(step.cycles_over_busy for step in core_steps())
 
 
-def verilog_seconds() -> float:
-    """``make verilog CONFIG=paper``, from the start of the command to its end."""
-    return _verilog()[0]
+def _values_differ() -> float:
+    return sum(sum(step.differ.values()) for step in core_steps())
 
 
-def verilog_megabytes() -> float:
-    """What it writes, without the manifest."""
-    return _verilog()[1] / 1e6
+FIGURES = (
+    Figure(
+        name="core_speed",
+        what="Verilated core under cocotb, one thread, a digits step of batch 32",
+        unit="kHz",
+        measure=core_khz,
+        relation=">=",
+        target=25,
+    ),
+    Figure(
+        name="core_cycles_over_busy",
+        what="such a step, cycles / (busiest engine of each phase + DMA not hidden)",
+        unit="x",
+        measure=_cycles_over_busy,
+        relation="<=",
+        target=1.15,
+    ),
+    Figure(
+        name="core_values_differ",
+        what="values that differ between RTL and model in three such steps",
+        unit="values",
+        measure=_values_differ,
+        relation="<=",
+        target=0,
+    ),
+    Figure(
+        name="instruction_overhead",
+        what="idle cycles between two dependent instructions of an engine, both decoded",
+        unit="cycles",
+        measure=lambda: max(idle for idle, _ in instruction_cycles().values()),
+        relation="<=",
+        target=12,
+    ),
+    Figure(
+        name="instruction_interval",
+        what="cycles from one shortest instruction to the next, nothing decoded ahead",
+        unit="cycles",
+        measure=lambda: max(each for _, each in instruction_cycles().values()),
+    ),
+)

@@ -1,4 +1,4 @@
-"""What is measured of the network on chip: area, clock, and curves of latency and throughput."""
+"""What is measured of the network on chip: latency and throughput."""
 
 from __future__ import annotations
 
@@ -8,31 +8,19 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure as Plot
 
-from hw.emit import emit
-from hw.noc.packet import Reply
 from hw.noc.route import Endpoint
-from hw.noc.router import Router
-from scripts.bench.synthesis import Area, fmax, total_area
+from scripts.bench.figure import Figure
 from sim.bench.cocotb_noc import SETTINGS
 from sim.bench.work import RESULT
 from sim.harness.cosim import run
 from sim.harness.traffic.bench import TrafficBench
 from sim.harness.traffic.packet import Pattern
 
-__all__ = [
-    "hop_cycles",
-    "link_share",
-    "network_runs",
-    "router_mhz",
-    "routers_area",
-    "saturation",
-]
+__all__ = ["FIGURES", "hop_cycles", "link_share", "network_runs", "saturation"]
 
 FOLDER = Path("build/bench")
-REQUEST_BITS, REPLY_BITS = 256, Reply.as_shape().size
-"""Payload of a flit of either network."""
 DEPTH = 16
 """Flits of each queue of a router."""
 COLUMNS, ROWS = 8, 4
@@ -43,19 +31,6 @@ LENGTHS = (1, 4, 8, 16)
 OFFERED = (0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6, 0.8, 1.0, 1.5, 2.0)
 """Flits that a core makes in a cycle; 2 is as many as its ports take."""
 WARM_UP, CYCLES = 2000, 4000
-
-
-def routers_area() -> Area:
-    """The routers of a core, one for each network."""
-    emissions = [
-        emit(Router(payload_bits=bits, depth=DEPTH)) for bits in (REQUEST_BITS, REPLY_BITS)
-    ]
-    return sum((total_area(each, each.top) for each in emissions), Area())
-
-
-def router_mhz() -> float:
-    """Clock of the wider router."""
-    return fmax(emit(Router(payload_bits=REQUEST_BITS, depth=DEPTH))).mhz
 
 
 @cache
@@ -137,7 +112,7 @@ def _write(rows: list[dict[str, Any]], path: Path) -> None:
 
 
 def _plot(rows: list[dict[str, Any]], path: Path) -> None:
-    figure = Figure(figsize=(11, 4.5), layout="constrained")
+    figure = Plot(figsize=(11, 4.5), layout="constrained")
     latency, throughput = figure.subplots(1, 2)
     for pattern in Pattern:
         curve = [row for row in rows if row["pattern"] == pattern.name and row["least"] == 4]
@@ -153,3 +128,31 @@ def _plot(rows: list[dict[str, Any]], path: Path) -> None:
     throughput.legend()
     figure.suptitle(f"{COLUMNS} x {ROWS} cores, packets of 4 flits, queues of {DEPTH}")
     figure.savefig(path, dpi=120)
+
+
+FIGURES = (
+    Figure(
+        name="noc_hop_cycles",
+        what="zero-load latency of a router more, in its clock",
+        unit="cycles",
+        measure=hop_cycles,
+        relation="<=",
+        target=2,
+    ),
+    Figure(
+        name="noc_saturation",
+        what="8x4, uniform, of 0.5 flits/core/cycle; packets of 1 to 16 flits, the worst",
+        unit="%",
+        measure=lambda: 100 * saturation(),
+        relation=">=",
+        target=60,
+    ),
+    Figure(
+        name="noc_neighbour",
+        what="8x4, share of a link that neighbours get who send to each other",
+        unit="%",
+        measure=lambda: 100 * link_share(),
+        relation=">=",
+        target=95,
+    ),
+)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from hw.config import ChipConfig
 from hw.noc.connection import Place
+from scripts.bench.engines import ARRAYS
 from sim.model import UpdateRule, round_values
 from sim.model.network import Layer, Network, Weights
 from sim.model.number import Values
@@ -28,8 +29,6 @@ STEPS = 2
 PLACES: tuple[Place, ...] = ((0, 1), (0, 0), (1, 0), (1, 1), (0, 1), (0, 1), (0, 1))
 """Of the input and of the layers. The core of the last ones has time for dw of the first."""
 DENSITY = {"FP_CONV": 1.0, "BP_CONV": 1.0, "WG_CONV": 1.0}
-ARRAYS = {"fp": "fp_fp", "bp": "bp_bp", "wg": "bp_wg"}
-"""Counters of the arrays of a core."""
 
 Counters = Mapping[Place, Mapping[str, Mapping[str, int]]]
 Activity = Mapping[Place, Mapping[str, NDArray[np.int64]]]

@@ -9,7 +9,7 @@ from typing import Any
 
 import cocotb
 import numpy as np
-from amaranth import ClockDomain, ClockSignal, DomainRenamer, Module, ResetSignal, Signal
+from amaranth import ClockDomain, ClockSignal, DomainRenamer, Module, ResetSignal, Signal, Value
 from amaranth.lib.wiring import In, Out, connect, flipped
 from amaranth.utils import ceil_log2
 from cocotb.clock import Clock
@@ -29,9 +29,10 @@ from hw.noc.connection import Place
 from sim.harness.access import RECORDS, CoreMemories, CoreRegisters, activity
 from sim.harness.bench import STALL_BITS
 from sim.harness.delay import DELAY_BITS, Delay
-from sim.harness.dram import LATENCY_BITS, Dram
+from sim.harness.dram import LATENCY_BITS, SPREAD_BITS, Dram
 from sim.harness.driver import backdoor
 from sim.harness.host import Host
+from sim.harness.noise import SEED_BITS
 from sim.harness.recorder import Recorder
 from sim.model.machine.controller import Outcome
 from sim.model.machine.core import Connections
@@ -72,10 +73,12 @@ class ChipBench(EmitOnce):
                 "host": In(AxiLite(address_bits=self.host_bits + ceil_log2(chips))),
                 "irq": Out(1).array(chips),
                 "latency": In(LATENCY_BITS),
+                "spread": In(SPREAD_BITS),
                 "stall": In(STALL_BITS),
                 "limit": In(DRAM_BITS),
                 "delay": In(DELAY_BITS),
                 "delay_stall": In(STALL_BITS),
+                "seed": In(SEED_BITS),
                 "record": In(1),
                 "recorded": Out(ceil_log2(RECORDS) + 1).array(self._cores),
             },
@@ -164,10 +167,15 @@ class ChipBench(EmitOnce):
         connect(m, bus, dram.bus)
         m.d.comb += [
             dram.latency.eq(self.latency),
+            dram.spread.eq(self.spread),
             dram.stall.eq(self.stall),
+            dram.seed.eq(self._seed(name)),
             dram.limit.eq(self.limit),
-            dram.run.eq(1),
         ]
+
+    def _seed(self, name: str) -> Value:
+        """Another one for each name."""
+        return (self.seed ^ zlib.crc32(name.encode()))[:SEED_BITS]
 
     def _link(self, m: Module, name: str, here: Chip, side: str, there: Chip) -> None:
         """What leaves a chip at one side comes to the next one later, and so do the credits."""
@@ -185,7 +193,7 @@ class ChipBench(EmitOnce):
                     m.d.comb += [
                         delay.delay.eq(self.delay),
                         delay.stall.eq(self.delay_stall),
-                        delay.seed.eq(zlib.crc32(what.encode()) % 65535 + 1),
+                        delay.seed.eq(self._seed(what) | 1),
                     ]
                     connect(m, source, delay.i)
                     connect(m, delay.o, sink)
@@ -275,10 +283,12 @@ class ChipDriver:
         self,
         *,
         latency: int = 8,
+        spread: int = 0,
         stall: int = 0,
         limit: int | None = None,
         delay: int = 2,
         delay_stall: int = 0,
+        seed: int = 1,
         noc_period_ps: int = 1500,
     ) -> None:
         """Resets the bench, and starts its clocks if need be.
@@ -289,7 +299,8 @@ class ChipDriver:
         dut = self._dut
         dut.record.value = 0
         self._host.idle()
-        dut.latency.value, dut.stall.value = latency, stall
+        dut.latency.value, dut.spread.value = latency, spread
+        dut.stall.value, dut.seed.value = stall, seed
         dram = next(iter(self._drams.values()))
         dut.limit.value = len(dram) if limit is None else limit
         dut.delay.value, dut.delay_stall.value = delay, delay_stall

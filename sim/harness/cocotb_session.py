@@ -39,7 +39,9 @@ async def session(dut: Any) -> None:
 
 async def _run_core(driver: CoreDriver, request: CoreRequest) -> CoreRun:
     size = len(request.dram)
-    await driver.reset(latency=request.latency, stall=request.stall)
+    await driver.reset(
+        latency=request.latency, spread=request.spread, stall=request.stall, seed=request.seed
+    )
     driver.dram[:size] = request.dram
     began = time.perf_counter()
     outcomes, cycles = await driver.run(request.programs, timeout=request.timeout)
@@ -60,7 +62,9 @@ async def _run_chip(driver: ChipDriver, request: ChipRequest) -> ChipRun:
     async def begin() -> None:
         await driver.reset(
             latency=request.latency,
+            spread=request.spread,
             stall=request.stall,
+            seed=request.seed,
             delay=request.delay,
             delay_stall=request.delay_stall,
             noc_period_ps=request.noc_period_ps,

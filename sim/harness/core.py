@@ -23,9 +23,10 @@ from hw.dma.axi import ADDRESS_BITS as DRAM_BITS
 from hw.isa import UNITS
 from sim.harness.access import RECORDS, CoreMemories, CoreRegisters, activity
 from sim.harness.bench import STALL_BITS
-from sim.harness.dram import LATENCY_BITS, Dram
+from sim.harness.dram import LATENCY_BITS, SPREAD_BITS, Dram
 from sim.harness.driver import PERIOD_NS, backdoor
 from sim.harness.host import Host
+from sim.harness.noise import SEED_BITS
 from sim.harness.recorder import Recorder
 from sim.model.machine.controller import Outcome
 
@@ -52,7 +53,9 @@ class CoreBench(EmitOnce):
                 "host": In(AxiLite()),
                 "irq": Out(1),
                 "latency": In(LATENCY_BITS),
+                "spread": In(SPREAD_BITS),
                 "stall": In(STALL_BITS),
+                "seed": In(SEED_BITS),
                 "limit": In(DRAM_BITS),
                 "record": In(1),
                 "recorded": Out(ceil_log2(RECORDS) + 1),
@@ -98,9 +101,10 @@ class CoreBench(EmitOnce):
         m.d.comb += [
             self.irq.eq(core.irq),
             dram.latency.eq(self.latency),
+            dram.spread.eq(self.spread),
             dram.stall.eq(self.stall),
+            dram.seed.eq(self.seed),
             dram.limit.eq(self.limit),
-            dram.run.eq(1),
         ]
         m.submodules.recorder = recorder = Recorder(width=len(core.working), depth=RECORDS)
         m.d.comb += [
@@ -138,7 +142,15 @@ class CoreDriver:
         self.write, self.read = self._registers.write, self._registers.read
         self.counters = self._registers.counters
 
-    async def reset(self, *, latency: int = 8, stall: int = 0, limit: int | None = None) -> None:
+    async def reset(
+        self,
+        *,
+        latency: int = 8,
+        spread: int = 0,
+        stall: int = 0,
+        seed: int = 1,
+        limit: int | None = None,
+    ) -> None:
         """Resets the bench, and starts its clock if need be.
 
         DRAM answers with errors from the address ``limit`` on.
@@ -146,8 +158,8 @@ class CoreDriver:
         dut = self._dut
         dut.record.value = 0
         self._host.idle()
-        dut.latency.value = latency
-        dut.stall.value = stall
+        dut.latency.value, dut.spread.value = latency, spread
+        dut.stall.value, dut.seed.value = stall, seed
         dut.limit.value = len(self.dram) if limit is None else limit
         dut.rst.value = 1
         if not self._ticks:

@@ -59,10 +59,11 @@ class Delay(EmitOnce):
         m.submodules.staller = staller = Staller()
         now, left = Signal(DELAY_BITS), Signal(DELAY_BITS)
         goes = Signal()
-        m.d.sync += now.eq(now + 1)
+        run = Signal()  # low in the first cycle, which is when the seed is taken
+        m.d.sync += [now.eq(now + 1), run.eq(1)]
         m.d.comb += [
             staller.seed.eq(self.seed),
-            staller.run.eq(1),
+            staller.run.eq(run),
             staller.stall.eq(self.stall),
             self.i.ready.eq(queue.w_rdy),
             queue.w_en.eq(self.i.valid),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zlib
+
 from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.memory import Memory
@@ -11,11 +13,14 @@ from amaranth.utils import ceil_log2, exact_log2
 from hw.component import EmitOnce
 from hw.dma.axi import ADDRESS_BITS, OKAY, AxiBus
 from sim.harness.bench import STALL_BITS, Staller
+from sim.harness.noise import SEED_BITS, Noise
 
-__all__ = ["LATENCY_BITS", "Dram"]
+__all__ = ["LATENCY_BITS", "SPREAD_BITS", "Dram"]
 
 LATENCY_BITS = 16
 """Bits of the latency and of the clock it is measured by."""
+SPREAD_BITS = 8
+CHANNELS = ("ar", "r", "aw", "w", "b")
 BURSTS = 16
 """Bursts that may be under way, for each of reads and writes."""
 SLAVE_ERROR = 2
@@ -41,9 +46,12 @@ class Dram(EmitOnce):
     latency : In(16)
         Cycles from the address of a read to its first beat, and from the last beat of a write to
         its response, if nothing before them is in the way; at least 2.
-    stall : In(8), run : In(1)
-        Every channel waits at random with probability ``stall`` / 256. ``run`` is low before the
-        start of a test: see :class:`sim.harness.bench.Staller`.
+    spread : In(8)
+        Added to the latency of each burst at random: any number whose bits are in ``spread``.
+    stall : In(8)
+        Every channel waits at random with probability ``stall`` / 256.
+    seed : In(16)
+        Of all that is random, from reset on: DRAMs with others do not wait in the same cycles.
     limit : In(40)
         A beat that reaches this byte address or a higher one is answered with SLVERR, and so is the
         write burst that it is in; it is not written.
@@ -57,8 +65,9 @@ class Dram(EmitOnce):
             {
                 "bus": In(AxiBus(data_bits=data_bits, id_bits=id_bits)),
                 "latency": In(LATENCY_BITS),
+                "spread": In(SPREAD_BITS),
                 "stall": In(STALL_BITS),
-                "run": In(1),
+                "seed": In(SEED_BITS),
                 "limit": In(ADDRESS_BITS),
             },
             words=words,
@@ -71,23 +80,28 @@ class Dram(EmitOnce):
         m.submodules.words = words = Memory(shape=self._data_bits, depth=self._words, init=[])
         now = Signal(LATENCY_BITS)
         m.d.sync += now.eq(now + 1)
+        run = Signal()  # low in the first cycle, which is when seeds are taken
+        m.d.sync += run.eq(1)
+        m.submodules.noise = noise = Noise()
+        m.d.comb += [noise.seed.eq(self.seed), noise.run.eq(run)]
         # What is pushed in this cycle is due so much later, less the cycle to the output.
-        due = (now + self.latency - 1)[:LATENCY_BITS]
-        self._reads(m, words.read_port(), now, due)
-        self._writes(m, words.write_port(granularity=8), now, due)
+        due = (now + self.latency + (noise.o & self.spread) - 1)[:LATENCY_BITS]
+        # Whether a channel is not to wait in this cycle.
+        may = {channel: self._staller(m, channel, run).ready for channel in CHANNELS}
+        self._reads(m, words.read_port(), now, due, may)
+        self._writes(m, words.write_port(granularity=8), now, due, may)
         return m
 
-    def _may(self, m: Module, channel: str):
-        """Whether the channel is not to wait in this cycle."""
+    def _staller(self, m: Module, channel: str, run: Signal) -> Staller:
         m.submodules[f"stall_{channel}"] = staller = Staller()
         m.d.comb += [
-            staller.seed.eq(sum(f"dram_{channel}".encode()) * 40503 % 65535 + 1),
-            staller.run.eq(self.run),
+            staller.seed.eq(self.seed ^ zlib.crc32(channel.encode()) | 1),  # it must not be 0
+            staller.run.eq(run),
             staller.stall.eq(self.stall),
         ]
-        return staller.ready
+        return staller
 
-    def _address(self, m: Module, channel: str, due):
+    def _address(self, m: Module, channel: str, due, may):
         """The burst at the head of a queue: its number, beat address, id, and when it is due."""
         low = exact_log2(self._data_bits // 8)
         signals = {
@@ -98,7 +112,7 @@ class Dram(EmitOnce):
         queue = SyncFIFO(width=len(pushed), depth=BURSTS)
         m.submodules[f"{channel}_queue"] = queue
         m.d.comb += [
-            signals["ready"].eq(queue.w_rdy & self._may(m, channel)),
+            signals["ready"].eq(queue.w_rdy & may[channel]),
             queue.w_en.eq(signals["valid"] & signals["ready"]),
             queue.w_data.eq(pushed),
         ]
@@ -113,14 +127,12 @@ class Dram(EmitOnce):
         refused = ((place + 1) << low) > self.limit
         return queue, done, done == length, place, refused, number, when
 
-    def _reads(self, m: Module, port, now, due):
+    def _reads(self, m: Module, port, now, due, may):
         bus = self.bus
-        queue, done, last, place, refused, number, when = self._address(m, "ar", due)
+        queue, done, last, place, refused, number, when = self._address(m, "ar", due, may)
         goes = Signal()
         m.d.comb += [
-            goes.eq(
-                queue.r_rdy & _is_due(now, when) & (~bus.rvalid | bus.rready) & self._may(m, "r")
-            ),
+            goes.eq(queue.r_rdy & _is_due(now, when) & (~bus.rvalid | bus.rready) & may["r"]),
             queue.r_en.eq(goes & last),
             port.en.eq(goes),
             port.addr.eq(place[: ceil_log2(self._words)]),
@@ -139,14 +151,14 @@ class Dram(EmitOnce):
         with m.Elif(bus.rready):
             m.d.sync += bus.rvalid.eq(0)
 
-    def _writes(self, m: Module, port, now, due):
+    def _writes(self, m: Module, port, now, due, may):
         bus = self.bus
-        queue, done, last, place, refused, number, _ = self._address(m, "aw", due)
+        queue, done, last, place, refused, number, _ = self._address(m, "aw", due, may)
         responses = SyncFIFO(width=1 + self._id_bits + LATENCY_BITS, depth=BURSTS)
         m.submodules.responses = responses
         failed, goes = Signal(), Signal()
         m.d.comb += [
-            bus.wready.eq(queue.r_rdy & responses.w_rdy & self._may(m, "w")),
+            bus.wready.eq(queue.r_rdy & responses.w_rdy & may["w"]),
             goes.eq(bus.wvalid & bus.wready),
             queue.r_en.eq(goes & last),
             port.en.eq(Mux(goes & ~refused, bus.wstrb, 0)),
@@ -163,7 +175,7 @@ class Dram(EmitOnce):
         refused_burst, answered, when = Signal(), Signal(self._id_bits), Signal(LATENCY_BITS)
         m.d.comb += [
             Cat(refused_burst, answered, when).eq(responses.r_data),
-            responses.r_en.eq(_is_due(now, when) & (~bus.bvalid | bus.bready) & self._may(m, "b")),
+            responses.r_en.eq(_is_due(now, when) & (~bus.bvalid | bus.bready) & may["b"]),
         ]
         with m.If(responses.r_rdy & responses.r_en):
             m.d.sync += [

@@ -52,8 +52,12 @@ class _Conditions:
     timeout: int = 1 << 20
     latency: int = 40
     """Cycles of the DRAM to the first beat."""
+    spread: int = 0
+    """Added to them at random, for each burst: any number whose bits are in it."""
     stall: int = 0
     """How often, of 256 times, a channel of the DRAM waits."""
+    seed: int = 1
+    """Of all that is random."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,6 +14,7 @@ from amaranth.utils import exact_log2
 from hw.component import EmitOnce
 from hw.noc.flit import Destination, flit_layout
 from sim.harness.bench import STALL_BITS, Staller
+from sim.harness.noise import Noise
 from sim.harness.traffic.packet import (
     COUNT_BITS,
     LENGTH_BITS,
@@ -33,21 +34,6 @@ __all__ = ["TrafficSource"]
 
 BACKLOG = 64
 """Packets that may wait at a source before it makes no more."""
-RANDOM_BITS = 20
-
-
-class _Random(EmitOnce):
-    """Random bits in each cycle, from a seed that it has while ``run`` is low."""
-
-    def __init__(self):
-        super().__init__({"seed": In(16), "run": In(1), "o": Out(RANDOM_BITS)})
-
-    def elaborate(self, platform: Any) -> Module:
-        m = Module()
-        state = Signal(32)  # of a linear congruential generator, whose upper bits are random
-        m.d.sync += state.eq(Mux(self.run, state * 1664525 + 1013904223, Cat(self.seed, self.seed)))
-        m.d.comb += self.o.eq(state[-RANDOM_BITS:])
-        return m
 
 
 class TrafficSource(EmitOnce):
@@ -98,8 +84,8 @@ class TrafficSource(EmitOnce):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         here = self.here.as_value()
-        m.submodules.random = random = _Random()
-        m.submodules.choice = choice = _Random()
+        m.submodules.random = random = Noise()
+        m.submodules.choice = choice = Noise()
         m.submodules.staller = staller = Staller()
         for number, unit in enumerate((random, choice, staller)):
             m.d.comb += [unit.run.eq(self.run), unit.seed.eq((here << 4 | number << 2 | 1) * 40503)]

@@ -139,7 +139,7 @@ class DmaBench(EmitOnce):
             self._memories(m, channel, run)
         bus = self._arbiters(m)
         broken += [self._broken(m, "bus", bus, channel) for channel in BURST]
-        self._slaves(m, bus, run)
+        self._slaves(m, bus)
         with m.If(Cat(broken).any()):
             m.d.sync += self.broken.eq(1)
         m.d.sync += self.ended.eq(~run)
@@ -200,7 +200,7 @@ class DmaBench(EmitOnce):
                 m.d.comb += there.eq(here) if member.flow == Out else here.eq(there)
         return bus
 
-    def _slaves(self, m, bus, run):
+    def _slaves(self, m, bus):
         """The bus goes to the DRAM or to the outside."""
         m.submodules.dram = dram = Dram(
             words=DRAM_BYTES * 8 // self._bus_bits, data_bits=self._bus_bits
@@ -208,7 +208,7 @@ class DmaBench(EmitOnce):
         m.d.comb += [
             dram.latency.eq(self.latency),
             dram.stall.eq(self.dram_stall),
-            dram.run.eq(run),
+            dram.seed.eq(1),
             dram.limit.eq(self.limit),
         ]
         for name, member in bus.signature.members.items():

@@ -1,0 +1,37 @@
+"""A figure: what it is called, how it is measured, and what it has to be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+__all__ = ["Figure", "NotMeasured"]
+
+
+class NotMeasured(Exception):
+    """A figure that needs something that is not there; the text is one sentence."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """One figure. ``relation`` and ``target`` are None for what is only reported."""
+
+    name: str
+    what: str
+    unit: str
+    measure: Callable[[], float]
+    relation: str | None = None
+    target: float | None = None
+    make: str = ""
+    """The command that measures it, if that is not ``make bench ONLY=<name>``."""
+
+    @property
+    def command(self) -> str:
+        """How to get this figure alone."""
+        return self.make or f"make bench ONLY={self.name}"
+
+    def holds(self, value: float) -> bool:
+        """Whether ``value`` is what it has to be."""
+        if self.target is None:
+            return True
+        return value >= self.target if self.relation == ">=" else value <= self.target

@@ -1,0 +1,87 @@
+"""What is measured of training on real data: mostly what the last ``make train`` left."""
+
+from __future__ import annotations
+
+import csv
+import json
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from scripts.bench.engines import ARRAYS
+from scripts.bench.figure import Figure, NotMeasured
+from scripts.train import TrainingSettings, measure_training_step
+
+__all__ = ["FIGURES"]
+
+TRAINED = Path("build/train/epochs.csv")
+"""Where ``make train`` leaves the accuracy of every epoch."""
+CORE_STEPS = Path("build/train/core.json")
+"""Where it leaves what the training steps that ran in RTL counted."""
+
+
+def _accuracy() -> float:
+    if not TRAINED.exists():
+        raise NotMeasured(f"there is no {TRAINED}: run `make train` first")
+    with TRAINED.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    epochs = TrainingSettings().epochs
+    if len(rows) != epochs:
+        raise NotMeasured(f"{TRAINED} must be of {epochs} epochs, not {len(rows)}: `make train`")
+    return 100 * float(rows[-1]["test_accuracy"])
+
+
+def _core_steps() -> Any:
+    if not CORE_STEPS.exists():
+        raise NotMeasured(f"there is no {CORE_STEPS}: run `make train` first")
+    return json.loads(CORE_STEPS.read_text(encoding="utf-8"))
+
+
+def _values_differ() -> float:
+    return sum(sum(step["differ"].values()) for step in _core_steps())
+
+
+def _speedup(engine: str) -> float:
+    counts = [step["counters"][ARRAYS[engine]] for step in _core_steps()]
+    entered = sum(each["busy"] for each in counts)
+    return 1 + sum(each["skipped"] for each in counts) / entered
+
+
+FIGURES = (
+    Figure(
+        name="trained_values_differ",
+        what="values that differ between RTL and model in the last `make train`",
+        unit="values",
+        measure=_values_differ,
+        relation="<=",
+        target=0,
+        make="make train",
+    ),
+    Figure(
+        name="training_step_seconds",
+        what="a training step of the model, batch 32",
+        unit="s",
+        measure=measure_training_step,
+        relation="<=",
+        target=0.25,
+    ),
+    Figure(
+        name="digits_accuracy",
+        what="test accuracy of the last `make train` (FP32 in PyTorch: 97.6)",
+        unit="%",
+        measure=_accuracy,
+        relation=">=",
+        target=96.6,
+        make="make train",
+    ),
+    *(
+        Figure(
+            name=f"digits_speedup_{engine}",
+            what=f"{engine.upper()}, busy cycles without skipping / with it, `make train`",
+            unit="x",
+            measure=partial(_speedup, engine),
+            make="make train",
+        )
+        for engine in ARRAYS
+    ),
+)

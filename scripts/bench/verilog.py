@@ -1,0 +1,47 @@
+"""What is measured of ``make verilog CONFIG=paper``, a chip of 8 x 4 cores."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import time
+from functools import cache
+from pathlib import Path
+
+from scripts.bench.figure import Figure
+
+__all__ = ["FIGURES"]
+
+CONFIG = "paper"
+
+
+@cache
+def _emitted() -> tuple[float, int]:
+    """Seconds from the start of the command to its end, and bytes of Verilog that it writes."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "scripts.cli", "verilog", CONFIG, "--out", folder]
+        began = time.perf_counter()
+        subprocess.run(command, check=True, capture_output=True)
+        seconds = time.perf_counter() - began
+        return seconds, sum(file.stat().st_size for file in Path(folder).rglob("*.v"))
+
+
+FIGURES = (
+    Figure(
+        name="verilog_seconds",
+        what=f"`make verilog CONFIG={CONFIG}`, a chip of 8x4 cores",
+        unit="s",
+        measure=lambda: _emitted()[0],
+        relation="<=",
+        target=90,
+    ),
+    Figure(
+        name="verilog_megabytes",
+        what="the Verilog of that chip, without its manifest",
+        unit="MB",
+        measure=lambda: _emitted()[1] / 1e6,
+        relation="<=",
+        target=20,
+    ),
+)
