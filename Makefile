@@ -15,8 +15,8 @@ JOBS ?= auto
 CHOSEN := $(CONFIG)
 CONFIG ?= paper
 SET ?=
-# WAVES=1 leaves an FST of each simulation; BACKEND=rtl trains on the core in RTL; ONLY=name runs one
-# bench; ARGS go to the command as is.
+# WAVES=1 leaves an FST of each simulation; BACKEND=rtl trains on the core in RTL; ONLY="name ..."
+# measures these figures alone; ARGS go to the command as is.
 WAVES ?=
 BACKEND ?=
 ONLY ?=

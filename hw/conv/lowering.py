@@ -10,8 +10,8 @@ from hw.arith.format import BP_TERMS_BITS, FP_TERMS_BITS
 from hw.conv.shape import EngineShape
 from hw.isa import IsaShape, instruction_set
 from hw.limits import PLANE_MAX, TAP_MAX, check_whole
+from hw.memory.layout import Layout, check_words
 from hw.memory.loops import COUNT_BITS
-from hw.memory.place import Place, check_words
 from hw.units import command_of
 
 __all__ = ["ConvLayer", "bp_operands", "bp_passes", "fp_operands", "fp_pass"]
@@ -80,15 +80,17 @@ class ConvLayer:
         """Columns of the output map."""
         return (self.w + self.padding[2] + self.padding[3] - self.kernel[1]) // self.stride + 1
 
-    def inputs(self, name: str, place: Place, pixels: int = 1, *, written: bool = False) -> Place:
-        """The place of the inputs, in words of ``pixels`` pixels, with all strides.
+    def inputs(
+        self, name: str, layout: Layout, pixels: int = 1, *, written: bool = False
+    ) -> Layout:
+        """The layout of the inputs, in words of ``pixels`` pixels, with all strides.
 
         Raises
         ------
         ValueError
             If they leave the memory.
         """
-        return place.of(
+        return layout.of(
             name,
             row_words=-(-self.w // pixels),
             rows=self.h,
@@ -98,9 +100,9 @@ class ConvLayer:
             written=written,
         )
 
-    def outputs(self, name: str, place: Place, *, written: bool = False) -> Place:
-        """The place of the outputs, a word a pixel; as of :meth:`inputs`."""
-        return place.of(
+    def outputs(self, name: str, layout: Layout, *, written: bool = False) -> Layout:
+        """The layout of the outputs, a word a pixel; as of :meth:`inputs`."""
+        return layout.of(
             name,
             row_words=self.f,
             rows=self.e,
@@ -189,9 +191,9 @@ def fp_operands(
     layer: ConvLayer,
     shape: EngineShape,
     *,
-    spikes: Place,
+    spikes: Layout,
     weights: int,
-    psums: Place,
+    psums: Layout,
     psum_acc: bool = False,
     skip: bool = True,
     plane: int = 0,
@@ -201,11 +203,11 @@ def fp_operands(
 
     Parameters
     ----------
-    spikes : Place
+    spikes : Layout
         Spike map of the input, or bit plane ``plane`` of it.
     weights : int
         Address of the layer's weights.
-    psums : Place
+    psums : Layout
         Where the psums go.
     plane, plane_top : int
         Bit plane b, and B: the last plane of the input.
@@ -233,7 +235,7 @@ def fp_operands(
             pad=(layer.padding[0], layer.padding[2]),
             size_in=(layer.h, layer.w),
             size_out=(layer.e, layer.f),
-            place=spikes,
+            layout=spikes,
             weights=(weights, kh * kw * words, layer.c_tiles * kh * kw * words),
             weight_steps=(kw * words, words),
         ),
@@ -255,10 +257,10 @@ def bp_operands(
     layer: ConvLayer,
     shape: EngineShape,
     *,
-    du: Place,
+    du: Layout,
     weights: int,
-    psums: Place,
-    fire: Place | None = None,
+    psums: Layout,
+    fire: Layout | None = None,
     psum_acc: bool = False,
     skip: bool = True,
 ) -> Iterator[dict[str, int]]:
@@ -270,13 +272,13 @@ def bp_operands(
 
     Parameters
     ----------
-    du : Place
+    du : Layout
         Gradients of the layer's outputs.
     weights : int
         Address of the layer's weights, stored as for FP.
-    psums : Place
+    psums : Layout
         Where the psums go.
-    fire : Place, optional
+    fire : Layout, optional
         Fire map of the layer's inputs; without one all lanes take part.
 
     Raises
@@ -313,7 +315,7 @@ def bp_operands(
                         -(-(layer.h - y0) // layer.stride),
                         -(-(layer.w - x0) // layer.stride),
                     ),
-                    place=replace(du, base=du.base + rows.skipped * du.row + cols.skipped),
+                    layout=replace(du, base=du.base + rows.skipped * du.row + cols.skipped),
                     weights=(
                         weights + (rows.last_tap * kw + cols.last_tap) * words,
                         layer.c_tiles * kh * kw * words,
@@ -370,7 +372,7 @@ def _walk(
     pad,
     size_in,
     size_out,
-    place,
+    layout,
     weights,
     weight_steps,
 ) -> dict[str, int]:
@@ -401,11 +403,11 @@ def _walk(
         "stride": stride,
         "pad_top": pad[0],
         "pad_left": pad[1],
-        "in_base": place.base,
-        "in_tile": place.tile,
-        "in_row": place.row,
-        "in_sample": place.sample,
-        "in_step": place.step,
+        "in_base": layout.base,
+        "in_tile": layout.tile,
+        "in_row": layout.row,
+        "in_sample": layout.sample,
+        "in_step": layout.step,
         "w_base": w_base,
         "w_out_tile": w_out_tile,
         "w_tile": w_tile,
@@ -414,7 +416,7 @@ def _walk(
     }
 
 
-def _fire(fire: Place, y0: int, x0: int, stride: int) -> dict[str, int]:
+def _fire(fire: Layout, y0: int, x0: int, stride: int) -> dict[str, int]:
     return {
         "fire_base": fire.base + y0 * fire.row,
         "fire_tile": fire.tile,

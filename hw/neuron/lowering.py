@@ -8,8 +8,8 @@ from typing import Any
 
 from hw.arith.format import FP16, Float
 from hw.limits import PLANE_MAX, POOLING_MAX, check_whole
+from hw.memory.layout import Layout
 from hw.memory.loops import COUNT_BITS
-from hw.memory.place import Place
 from hw.memory.port import ADDRESS_BITS
 from hw.neuron.command import Destination, Operation, Source
 
@@ -59,12 +59,12 @@ class ElementOperands:
         t_acc: bool,
         alpha: int,
         th_f: int,
-        conv: Place,
-        u: Place,
-        spike: Place,
-        s_out: Place,
-        u_prev: Place | None = None,
-        spike_prev: Place | None = None,
+        conv: Layout,
+        u: Layout,
+        spike: Layout,
+        s_out: Layout,
+        u_prev: Layout | None = None,
+        spike_prev: Layout | None = None,
         planes: int = 0,
     ) -> Operands:
         """FP_SOMA, a time step; ``planes`` is B, the last bit plane of a direct input.
@@ -94,11 +94,11 @@ class ElementOperands:
         th_f: int,
         th_l: int,
         th_r: int,
-        conv: Place,
-        u: Place,
-        du: Place,
-        du_next: Place | None = None,
-        s_out: Place | None = None,
+        conv: Layout,
+        u: Layout,
+        du: Layout,
+        du_next: Layout | None = None,
+        s_out: Layout | None = None,
     ) -> Operands:
         """BP_GRAD, a time step. ``conv``, and ``s_out``, the pooled spikes, have the pooled size.
 
@@ -123,9 +123,9 @@ class ElementOperands:
         area: Area,
         operation: Any,
         *,
-        conv: Place | None = None,
-        u: Place | None = None,
-        bits: Place | None = None,
+        conv: Layout | None = None,
+        u: Layout | None = None,
+        bits: Layout | None = None,
         planes: int = 0,
         **common: Any,
     ) -> Operands:
@@ -143,10 +143,10 @@ class ElementOperands:
         area: Area,
         operation: Any,
         *,
-        conv: Place | None = None,
-        u: Place | None = None,
-        bits: Place | None = None,
-        du: Place | None = None,
+        conv: Layout | None = None,
+        u: Layout | None = None,
+        bits: Layout | None = None,
+        du: Layout | None = None,
         **common: Any,
     ) -> Operands:
         """BP_VECTOR: an operation on psums, u, du, bits of s and a scalar.
@@ -158,14 +158,14 @@ class ElementOperands:
 
     def _vector(
         self,
-        reads: Mapping[Source, Place | None],
+        reads: Mapping[Source, Layout | None],
         area: Area,
         operation: Any,
         *,
         x: Source,
         y: Source | None = None,
         to: Destination | None = None,
-        write: Place,
+        write: Layout,
         scalar: int = 0,
         low: int = 0,
         high: int = 0,
@@ -239,14 +239,14 @@ class ElementOperands:
     def _resolved(
         self,
         name: str,
-        at: Place,
+        at: Layout,
         area: Area,
         *,
         row_pixels: int = 1,
         pooled: bool,
         written: bool,
-    ) -> Place:
-        """The place with all its strides; raises if the map leaves the memory."""
+    ) -> Layout:
+        """The layout with all its strides; raises if the map leaves the memory."""
         p = area.pooling if pooled else 1
         return at.of(
             name,
@@ -260,7 +260,7 @@ class ElementOperands:
     def _map(
         self,
         name: str,
-        at: Place | None,
+        at: Layout | None,
         area: Area,
         *,
         bits: bool = False,

@@ -8,7 +8,7 @@ from hw.arith.format import FP_TERMS_BITS
 from hw.conv.lowering import ConvLayer
 from hw.isa import IsaShape, instruction_set
 from hw.limits import PLANE_MAX, check_whole
-from hw.memory.place import Place, check_words
+from hw.memory.layout import Layout, check_words
 from hw.units import command_of
 
 __all__ = ["wg_operands", "wg_pass"]
@@ -27,8 +27,8 @@ def wg_operands(
     *,
     lanes: int,
     pixels: int,
-    spikes: Place,
-    du: Place,
+    spikes: Layout,
+    du: Layout,
     dw: int,
     m_size: int | None = None,
     c_size: int | None = None,
@@ -44,10 +44,10 @@ def wg_operands(
         ``h`` x ``w`` is the spike map, ``e`` x ``f`` the du map.
     lanes, pixels : int
         Of the engine.
-    spikes : Place
+    spikes : Layout
         Spike map, or bit plane ``plane``, of the layer's input. ``step`` is 0 for a direct input
         that is the same at every step.
-    du : Place
+    du : Layout
         Gradients of the layer's outputs.
     dw : int
         Address of the result, stored like the weights: tiles of ``lanes`` words in the order

@@ -23,7 +23,7 @@ from sim.bench.work import (
     write_results,
 )
 from sim.harness.driver import EngineDriver
-from sim.harness.layout import place, tile_maps, tile_weights
+from sim.harness.layout import layout_of, tile_maps, tile_weights
 from sim.model import Status, encode, psum_bp
 
 DEPTHS = {"nonzero": 256, "du": 4096, "w": 16384, "fire": 16, "conv": 4096}
@@ -55,9 +55,9 @@ async def figures(dut: Any) -> None:
         commands = bp_passes(
             layer,
             EngineShape.from_config(CONFIG),
-            du=place(du_words),
+            du=layout_of(du_words),
             weights=0,
-            psums=place(want),
+            psums=layout_of(want),
             skip=False,
         )
         run = await measure(driver, commands, speed=name == "dense")

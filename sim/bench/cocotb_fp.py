@@ -25,7 +25,7 @@ from sim.bench.work import (
     write_results,
 )
 from sim.harness.driver import EngineDriver
-from sim.harness.layout import pack_spikes, place, tile_maps, tile_weights
+from sim.harness.layout import layout_of, pack_spikes, tile_maps, tile_weights
 from sim.model import Status, psum_fp
 
 DEPTHS = {"s_in": 512, "w": 16384, "conv": 4096}
@@ -78,9 +78,9 @@ async def figures(dut: Any) -> None:
         command = fp_pass(
             layer,
             EngineShape.from_config(CONFIG),
-            spikes=place(spike_words),
+            spikes=layout_of(spike_words),
             weights=0,
-            psums=place(want),
+            psums=layout_of(want),
             skip=percent > 0,
         )
         run = await measure(driver, [command], speed=name == "dense")

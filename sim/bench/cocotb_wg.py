@@ -24,7 +24,7 @@ from sim.bench.work import (
     write_results,
 )
 from sim.harness.driver import EngineDriver
-from sim.harness.layout import pack_spikes, place, tile_maps, tile_weights
+from sim.harness.layout import layout_of, pack_spikes, tile_maps, tile_weights
 from sim.model import Status, encode, psum_wg, read_wg
 
 DEPTHS = {"spike": 512, "du": 4096, "dw": 4096}
@@ -73,8 +73,8 @@ async def figures(dut: Any) -> None:
             layer,
             lanes=lanes,
             pixels=CONFIG.array.spike_pixels,
-            spikes=place(spike_words),
-            du=place(du_words),
+            spikes=layout_of(spike_words),
+            du=layout_of(du_words),
             dw=0,
             skip=percent > 0,
         )

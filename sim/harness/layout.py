@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hw.arith.format import Float
-from hw.memory.place import Place
+from hw.memory.layout import Layout
 from sim.model import encode
 
 __all__ = [
     "codes_dtype",
+    "layout_of",
     "pack_spikes",
-    "place",
     "spike_mask",
     "tile_maps",
     "tile_weights",
@@ -72,14 +72,14 @@ def tile_weights(w: NDArray, lanes: int, format: Float | None) -> NDArray:
     return tiles if format is None else encode(tiles, format).astype(codes_dtype(format))
 
 
-def place(words: NDArray, base: int = 0, axes: tuple[str, str] = ("sample", "step")) -> Place:
-    """The place of words (two axes, tile, y, x, ...) that are stored one after the other.
+def layout_of(words: NDArray, base: int = 0, axes: tuple[str, str] = ("sample", "step")) -> Layout:
+    """The layout of words (two axes, tile, y, x, ...) that are stored one after the other.
 
     ``axes`` says what the first two are.
     """
     _, inner, tiles, rows, columns = words.shape[:5]
     strides = (inner * tiles * rows * columns, tiles * rows * columns)
-    return Place(
+    return Layout(
         base=base,
         row=columns,
         tile=rows * columns,

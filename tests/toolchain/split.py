@@ -8,7 +8,7 @@ from hw.conv.lowering import ConvLayer, bp_operands, fp_operands
 from hw.conv.shape import EngineShape
 from hw.instruction import Fault
 from hw.isa import SRAMS
-from hw.memory.place import Place
+from hw.memory.layout import Layout
 from hw.presets import load
 from sim.harness.layout import codes_dtype, pack_spikes, tile_maps, tile_weights
 from sim.model import Status, encode, psum_bp, psum_fp, round_values
@@ -110,11 +110,11 @@ class Split:
         conv = ConvLayer(
             **{**vars(self.conv), "c_tiles": len(c), "m_tiles": len(m)},
         )
-        where = {"weights": 0, "psums": Place(base=base), "psum_acc": acc}
+        where = {"weights": 0, "psums": Layout(base=base), "psum_acc": acc}
         if self.subcore == "fp":
-            passes = [fp_operands(conv, shape, spikes=Place(), **where)]
+            passes = [fp_operands(conv, shape, spikes=Layout(), **where)]
         else:
-            passes = list(bp_operands(conv, shape, du=Place(), **where))
+            passes = list(bp_operands(conv, shape, du=Layout(), **where))
         for operands in passes:
             mnemonic = f"{self.subcore.upper()}_CONV"
             end.builder.add(mnemonic, operands, reason="a share of the layer", **waits)

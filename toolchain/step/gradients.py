@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 
-from hw.memory.place import Place
+from hw.memory.layout import Layout
 from hw.wg.lowering import wg_operands
 from toolchain.dram import Axis, transfers
 from toolchain.step.blocks import Block, Blocks, kernel_rows
@@ -174,14 +174,14 @@ class Gradients:
             ),
             lanes=layer.lanes,
             pixels=self._setting.config.array.spike_pixels,
-            spikes=Place(
+            spikes=Layout(
                 base=spikes,
                 row=row,
                 tile=tile,
                 sample=len(in_tiles) * tile,
                 step=step if layer.input_steps > 1 else 0,
             ),
-            du=Place(
+            du=Layout(
                 base=du,
                 sample=len(out_tiles) * conv.e * conv.f,
                 step=len(samples) * len(out_tiles) * conv.e * conv.f,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from hw.memory.place import Place
+from hw.memory.layout import Layout
 from hw.neuron.command import Destination, Operation, Source
 from hw.neuron.lowering import Area
 from sim.model import round_values
@@ -50,7 +50,7 @@ def loss(builder: Builder, rings: BackwardRings, tiles: range, samples: range) -
     channels = layer.area(range(1), tiles, 1).m_size
     area = Area(h_size=1, w_size=1, m_size=channels, samples=len(samples))
     what = f"{span('sample', samples)}, {span('output tile', tiles)}"
-    rates, error = Place(base=rings.du.take()), Place(base=rings.du.take())
+    rates, error = Layout(base=rings.du.take()), Layout(base=rings.du.take())
     vector: Callable[..., dict[str, Any]] = builder.elements.grad_vector
 
     for t in range(steps):
@@ -66,7 +66,7 @@ def loss(builder: Builder, rings: BackwardRings, tiles: range, samples: range) -
             x=Source.DU if t else Source.SCALAR,
             y=Source.BITS,
             du=rates,
-            bits=Place(base=bits),
+            bits=Layout(base=bits),
             write=rates,
         )
         builder.add("BP_VECTOR", operands, reason=f"spikes so far of {what}, step {t}")
@@ -84,7 +84,7 @@ def loss(builder: Builder, rings: BackwardRings, tiles: range, samples: range) -
     one = {"steps": range(1), "samples": samples, "tiles": tiles}
     copies = layout.rates.copies(rates.base, **one)
     builder.move("DMA_WR", "du", copies, reason=f"rates of {what}")
-    targets = Place(base=rings.u.take())
+    targets = Layout(base=rings.u.take())
     copies = layout.targets.copies(targets.base, **one)
     builder.move("DMA_RD", "u", copies, reason=f"targets of {what}")
     operands = vector(
@@ -99,7 +99,7 @@ def loss(builder: Builder, rings: BackwardRings, tiles: range, samples: range) -
         y=Source.SCALAR,
         du=error,
         to=Destination.CONV,
-        write=Place(base=psums),
+        write=Layout(base=psums),
     )
     builder.add(
         "BP_VECTOR",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Unpack
 
 from hw.conv.lowering import ConvLayer, bp_operands, fp_operands
-from hw.memory.place import Place
+from hw.memory.layout import Layout
 from hw.neuron.command import Operation, Source
 from hw.neuron.lowering import Area
 from toolchain.entry import Waits
@@ -33,9 +33,9 @@ def convolve_forward(
     operands = fp_operands(
         conv,
         builder.engine,
-        spikes=Place(base=spikes),
+        spikes=Layout(base=spikes),
         weights=weights,
-        psums=Place(base=psums),
+        psums=Layout(base=psums),
         psum_acc=plane > 0,
         plane=plane,
         plane_top=layer.planes,
@@ -62,12 +62,12 @@ def find_soma(
         t_acc=before is not None,
         alpha=setting.code(kind.alpha),
         th_f=setting.code(kind.th_f),
-        conv=Place(base=conv),
-        u=Place(base=u),
-        spike=Place(base=spike),
-        s_out=Place(base=s_out),
-        u_prev=Place(base=before[0]) if before else None,
-        spike_prev=Place(base=before[1]) if before else None,
+        conv=Layout(base=conv),
+        u=Layout(base=u),
+        spike=Layout(base=spike),
+        s_out=Layout(base=s_out),
+        u_prev=Layout(base=before[0]) if before else None,
+        spike_prev=Layout(base=before[1]) if before else None,
         planes=layer.planes,
     )
     return builder.add("FP_SOMA", operands, reason=reason)
@@ -82,10 +82,10 @@ def find_fire(
         area,
         Operation.COMPARE,
         x=Source.U,
-        u=Place(base=u),
+        u=Layout(base=u),
         low=code(layer.layer.th_l),
         high=code(layer.layer.th_r),
-        write=Place(base=fire),
+        write=Layout(base=fire),
     )
     return builder.add("BP_VECTOR", operands, reason=reason)
 
@@ -105,10 +105,10 @@ def convolve_back(
     passes = bp_operands(
         conv,
         builder.engine,
-        du=Place(base=du),
+        du=Layout(base=du),
         weights=weights.base,
-        psums=Place(base=psums),
-        fire=None if fire is None else Place(base=fire),
+        psums=Layout(base=psums),
+        fire=None if fire is None else Layout(base=fire),
     )
     moment = START
     for operands in passes:
@@ -139,10 +139,10 @@ def find_grad(
         th_f=code(kind.th_f),
         th_l=code(kind.th_l),
         th_r=code(kind.th_r),
-        conv=Place(base=conv),
-        u=Place(base=u),
-        du=Place(base=du),
-        du_next=None if du_after is None else Place(base=du_after),
-        s_out=None if s_out is None else Place(base=s_out),
+        conv=Layout(base=conv),
+        u=Layout(base=u),
+        du=Layout(base=du),
+        du_next=None if du_after is None else Layout(base=du_after),
+        s_out=None if s_out is None else Layout(base=s_out),
     )
     return builder.add("BP_GRAD", operands, reason=reason)

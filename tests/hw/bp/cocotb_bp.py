@@ -11,7 +11,7 @@ import numpy as np
 from hw.bp.engine import BpEngine
 from hw.conv.lowering import bp_passes
 from sim.harness.driver import EngineDriver
-from sim.harness.layout import codes_dtype, place, tile_maps, tile_weights
+from sim.harness.layout import codes_dtype, layout_of, tile_maps, tile_weights
 from sim.model import Status, encode, psum_bp
 from tests.hw.bp.test_bp_engine import DEPTHS
 from tests.hw.conv.cases import (
@@ -24,7 +24,7 @@ from tests.hw.conv.cases import (
 
 
 def from_row(there, row):
-    """The place of a map without the rows before ``row``."""
+    """The layout of a map without the rows before ``row``."""
     return there and replace(there, base=there.base + row * there.row)
 
 
@@ -99,9 +99,9 @@ async def engine_equals_model(dut):
         # Away from 0, so that addresses relative to a base are seen to be.
         du_base, psum_base, fire_base, w_base = (int(b) for b in random.integers(0, 40, 4))
         places = {
-            "du": place(du_words, du_base),
-            "psums": place(psum_words, psum_base),
-            "fire": place(fire_words, fire_base) if masked else None,
+            "du": layout_of(du_words, du_base),
+            "psums": layout_of(psum_words, psum_base),
+            "fire": layout_of(fire_words, fire_base) if masked else None,
         }
         flat = du_words.reshape(-1, lanes)
         driver.load("du", flat, du_base)

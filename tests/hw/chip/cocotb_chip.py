@@ -9,7 +9,7 @@ import cocotb
 from hw.arith.format import FP16
 from hw.instruction import Fault
 from hw.isa import BOX_MESSAGES, OWN_ROUTES, ROUTES, UNITS, Control
-from hw.memory.place import Place
+from hw.memory.layout import Layout
 from hw.neuron.command import Operation, Source
 from hw.neuron.lowering import Area, ElementOperands
 from hw.noc.connection import Connection
@@ -326,6 +326,6 @@ def _overflow(bench: Bench, program: Program) -> None:
         x=Source.SCALAR,
         y=Source.SCALAR,
         scalar=0x7BFF,
-        write=Place(base=0),
+        write=Layout(base=0),
     )
     program.add("BP_VECTOR", operands, reason="more than a number can be")

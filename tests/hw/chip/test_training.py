@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -16,14 +16,9 @@ from tests.toolchain.split import CHIP, CORES, split_by_inputs, split_by_outputs
 from toolchain.mesh import plan_mesh
 
 SEED = 31
-CONDITIONS = (
-    # Latency and stalls of DRAM, delay and stalls of links between chips, clock of the networks:
-    # 667:500, 1:1, 200:150, and one that has no common multiple with that of the cores.
-    {"latency": 40, "noc_period_ps": 1499},
-    {"latency": 2, "noc_period_ps": 2000, "delay": 2},
-    {"latency": 150, "stall": 150, "noc_period_ps": 1500, "delay": 30, "delay_stall": 90},
-    {"latency": 60, "stall": 60, "noc_period_ps": 3237, "delay": 9, "delay_stall": 20},
-)
+PERIODS_PS = (1499, 2000, 1500, 3237)
+"""Of the networks' clock, where that of the cores takes 2000: 667:500, 1:1, 200:150, and one that
+has no common multiple with it."""
 
 
 def conv(m_size, **settings):
@@ -35,10 +30,19 @@ LAST = Layer(m_size=3, fully_connected=True)
 FEW = (conv(5), conv(6, pool=2), conv(7), conv(4), LAST)
 
 
+def conditions(rng, run):
+    """DRAM and links between chips that wait at random, and a clock of the networks."""
+    most = {"latency": 200, "spread": 256, "stall": 160, "delay": 60, "delay_stall": 100}
+    drawn = {name: int(rng.integers(2, bound)) for name, bound in most.items()}
+    period = PERIODS_PS[run] if run < len(PERIODS_PS) else int(rng.integers(700, 6000))
+    return {**drawn, "seed": int(rng.integers(1, 1 << 16)), "noc_period_ps": period}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Chips:
     """Chips that are joined from west to east, and a network that is trained on them."""
 
+    preset: str = "tiny"
     columns: int = 2
     rows: int = 2
     chips: int = 1
@@ -47,17 +51,20 @@ class Chips:
     size: tuple[int, int, int] = (6, 6, 3)
     batch: int = 3
     steps: int = 3
-    conditions: tuple[dict[str, int], ...] = field(default=CONDITIONS[:1])
+    runs: int = 1
+    """Each with a clock of its own for the networks."""
+    interrupted: tuple[int, ...] = ()
+    """Cycles after which such a run more is broken off by a reset, to be begun again."""
     large: bool = False
     """Whether weights are so large that gradients reach the first of many layers."""
 
     def config(self, chips: int = 1):
         """Of a chip; or of one that is as large as all of them."""
         mesh = (f"mesh.columns={self.columns * chips}", f"mesh.rows={self.rows}")
-        return load("tiny", [*mesh, *self.settings])
+        return load(self.preset, [*mesh, *self.settings])
 
     def train(self) -> None:
-        """A batch in RTL, under each of the conditions, against the model."""
+        """A batch in RTL, several times, against the model."""
         rng = np.random.default_rng(SEED)
         case = Case.random(
             rng,
@@ -76,25 +83,28 @@ class Chips:
         drams = plan.drams(case.weights, case.x, case.targets, case.rule, case.loss_scale)
         size = max(map(len, drams.values()))
         with ChipSession(self.config(), dram_bytes=size, chips=self.chips) as session:
-            for conditions in self.conditions:
+            for number, after in enumerate((*(0,) * self.runs, *self.interrupted)):
+                drawn = conditions(rng, number)
                 run = session.run(
                     ChipRequest(
                         drams=drams,
                         programs=plan.addresses,
                         connections=plan.connections,
                         timeout=1 << 18,
-                        **conditions,
+                        interrupted=after,
+                        **drawn,
                     )
                 )
-                print(f"{conditions}: {run.cycles} cycles, {run.cycles / run.seconds:.0f} Hz")
+                speed = run.cycles / run.seconds
+                print(f"{drawn}, {after=}: {run.cycles} cycles, {speed:.0f} Hz", flush=True)
                 expect_mesh(plan, run.drams, run.outcomes, record)
 
 
 CASES = {
-    # The last run is broken off by a reset and begun again.
-    "square": Chips(conditions=(*CONDITIONS, {"interrupted": 9000}, {"interrupted": 17000})),
-    "joined": Chips(chips=2, settings=("noc.link_credits=16",), conditions=CONDITIONS[1:]),
-    "shared": Chips(settings=("dram.shared=1",), conditions=CONDITIONS[2:3]),
+    "square": Chips(runs=4, interrupted=(9000, 17000)),
+    "stress": Chips(runs=30, interrupted=tuple(range(1000, 25000, 3001))),
+    "joined": Chips(chips=2, settings=("noc.link_credits=16",), runs=6, interrupted=(9000, 17000)),
+    "shared": Chips(settings=("dram.shared=1",), runs=4, interrupted=(9000,)),
     "2x10": Chips(
         rows=10,
         layers=(*(conv(4) for _ in range(18)), conv(3, stride=(2, 2)), LAST),
@@ -108,6 +118,20 @@ CASES = {
         layers=(*(conv(4) for _ in range(30)), conv(3, stride=(2, 2)), LAST),
         size=(5, 5, 3),
         batch=2,
+        steps=2,
+        large=True,
+    ),
+    "full-square": Chips(
+        preset="vcu128",
+        layers=(conv(21), conv(40, pool=2), conv(33), conv(16), LAST),
+        size=(12, 12, 5),
+        runs=2,
+    ),
+    "full-2x10": Chips(
+        preset="vcu128",
+        rows=10,
+        layers=(*(conv(17 + 3 * n) for n in range(18)), conv(9, stride=(2, 2)), LAST),
+        size=(7, 7, 5),
         steps=2,
         large=True,
     ),

@@ -4,7 +4,7 @@ import pytest
 
 from hw.conv.lowering import ConvLayer, bp_passes, fp_pass
 from hw.conv.shape import EngineShape
-from hw.memory.place import Place
+from hw.memory.layout import Layout
 
 SHAPE = EngineShape(lanes=16, pixels=16)
 
@@ -50,14 +50,14 @@ def test_strips_are_of_rows_that_there_are(first, last):
 
 def test_sums_of_too_many_terms_are_refused():
     layer = ConvLayer(h=8, w=8, kernel=(7, 7), c_tiles=256, m_tiles=64)
-    place = {"spikes": Place(), "weights": 0, "psums": Place()}
+    place = {"spikes": Layout(), "weights": 0, "psums": Layout()}
     with pytest.raises(ValueError, match="FP sums have at most 131072 terms, not 200704"):
         fp_pass(layer, SHAPE, **place)
     with pytest.raises(ValueError, match="BP sums have at most 32768 terms, not 50176"):
-        list(bp_passes(layer, SHAPE, du=Place(), weights=0, psums=Place()))
+        list(bp_passes(layer, SHAPE, du=Layout(), weights=0, psums=Layout()))
     # Under a stride a sum has the taps of one residue, not of the whole kernel.
     strided = ConvLayer(h=8, w=8, kernel=(7, 7), stride=2, m_tiles=64)
-    list(bp_passes(strided, SHAPE, du=Place(), weights=0, psums=Place()))
+    list(bp_passes(strided, SHAPE, du=Layout(), weights=0, psums=Layout()))
     small = ConvLayer(h=8, w=8, kernel=(3, 3), c_tiles=8)
     fp_pass(small, SHAPE, plane=0, plane_top=6, **place)
     with pytest.raises(ValueError, match="terms"):
@@ -70,7 +70,7 @@ def test_sums_of_too_many_terms_are_refused():
 @pytest.mark.parametrize("tiles", [1, 2, 3, 7, 32])
 def test_groups_cover_all_tiles_and_fit_the_hardware(kernel, tiles):
     layer = ConvLayer(h=9, w=9, kernel=(kernel, kernel), c_tiles=tiles)
-    fields = fp_pass(layer, SHAPE, spikes=Place(), weights=0, psums=Place())
+    fields = fp_pass(layer, SHAPE, spikes=Layout(), weights=0, psums=Layout())
     rows = fields["group_tiles"] * fields["group_rows"]
     assert rows <= SHAPE.rows
     assert rows * fields["kernel_w"] <= SHAPE.entries
@@ -86,7 +86,7 @@ def test_groups_cover_all_tiles_and_fit_the_hardware(kernel, tiles):
 def test_every_kernel_position_is_in_one_pass_of_bp(stride):
     layer = ConvLayer(h=9, w=9, kernel=(5, 5), stride=stride)
     taps = 0
-    for fields in bp_passes(layer, SHAPE, du=Place(row=9), weights=0, psums=Place(row=9)):
+    for fields in bp_passes(layer, SHAPE, du=Layout(row=9), weights=0, psums=Layout(row=9)):
         rows = (fields["row_groups"] - 1) * fields["group_rows"] + fields["last_rows"]
         taps += rows * fields["kernel_w"]
     assert taps == 25
@@ -141,23 +141,43 @@ def test_strips_of_kernels_see_more_than_padding():
     ("engine", "changes", "message"),
     [
         # 6 x 6 pixels, 2 tiles, 2 steps, 3 samples: 432 words.
-        ("fp", {"psums": Place(base=65105)}, "psums must end at word 65535 or before, not 65536"),
         (
             "fp",
-            {"spikes": Place(base=-1)},
+            {"psums": Layout(base=65105)},
+            "psums must end at word 65535 or before, not 65536",
+        ),
+        (
+            "fp",
+            {"spikes": Layout(base=-1)},
             "base of spikes must be a whole number from 0 to 65535, not -1",
         ),
         ("fp", {"weights": 65536 - 575}, "weights must end at word 65535 or before, not 65536"),
-        ("bp", {"du": Place(step=-2)}, "step of du must be a whole number of at least 0, not -2"),
-        ("fp", {"psums": Place(step=0)}, "strides of psums must keep its pixels apart, which row"),
-        ("bp", {"psums": Place(tile=63)}, "strides of psums must keep its pixels apart, which row"),
-        ("bp", {"psums": Place(tile=65500)}, "psums must end at word 65535 or before, not "),
-        ("bp", {"fire": Place(sample=32768)}, "fire must end at word 65535 or before, not 65567"),
+        (
+            "bp",
+            {"du": Layout(step=-2)},
+            "step of du must be a whole number of at least 0, not -2",
+        ),
+        (
+            "fp",
+            {"psums": Layout(step=0)},
+            "strides of psums must keep its pixels apart, which row",
+        ),
+        (
+            "bp",
+            {"psums": Layout(tile=63)},
+            "strides of psums must keep its pixels apart, which row",
+        ),
+        ("bp", {"psums": Layout(tile=65500)}, "psums must end at word 65535 or before, not "),
+        (
+            "bp",
+            {"fire": Layout(sample=32768)},
+            "fire must end at word 65535 or before, not 65567",
+        ),
     ],
 )
 def test_what_leaves_its_memory_is_refused(engine, changes, message):
     layer = ConvLayer(h=8, w=8, kernel=(3, 3), c_tiles=2, m_tiles=2, samples=3, steps=2)
-    places = {"psums": Place(), "weights": 0, "spikes" if engine == "fp" else "du": Place()}
+    places = {"psums": Layout(), "weights": 0, "spikes" if engine == "fp" else "du": Layout()}
     with pytest.raises(ValueError, match=message):
         if engine == "fp":
             fp_pass(layer, SHAPE, **places | changes)

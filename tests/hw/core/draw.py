@@ -11,7 +11,7 @@ from hw.conv.lowering import bp_operands, fp_operands
 from hw.conv.shape import EngineShape
 from hw.instruction import Instruction, ProgramError
 from hw.isa import INNER_ROUTES, ROUTES, SRAMS, IsaShape, instruction_set
-from hw.memory.place import Place
+from hw.memory.layout import Layout
 from hw.neuron.command import Destination, Operation, Source
 from hw.neuron.lowering import Area, ElementOperands
 from hw.wg.lowering import wg_operands
@@ -48,7 +48,7 @@ class Draw:
         self.kernel: int | None = None
         self.stride: int | None = None
 
-    def _at(self, sram: str, *shape: int) -> Place:
+    def _at(self, sram: str, *shape: int) -> Layout:
         return Map.anywhere(self.random, self._memories, sram, shape).at
 
     def _whole(self, low: int, high: int) -> int:
@@ -138,7 +138,7 @@ class Draw:
             self._whole(0, 1) << format.width - 1
         )
 
-    def _map(self, sram: str, area: Area, *, pooled: bool = False) -> Place:
+    def _map(self, sram: str, area: Area, *, pooled: bool = False) -> Layout:
         side = area.pooling if pooled else 1
         size = max(1, area.h_size // side), max(1, area.w_size // side)
         return self._at(sram, area.samples, 1, *size, area.m_size)

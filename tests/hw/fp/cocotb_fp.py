@@ -11,7 +11,7 @@ import numpy as np
 from hw.conv.lowering import fp_pass
 from hw.fp.engine import FpEngine
 from sim.harness.driver import EngineDriver
-from sim.harness.layout import place, tile_maps, tile_weights
+from sim.harness.layout import layout_of, tile_maps, tile_weights
 from sim.model import Status, psum_fp
 from tests.hw.conv.cases import (
     Seen,
@@ -119,8 +119,8 @@ async def engine_equals_model(dut):
             totals = Counter()
             invalid = False
             for part, begin, first in parts:
-                spikes = place(spike_words, s_base)
-                psums = place(psum_words, psum_base)
+                spikes = layout_of(spike_words, s_base)
+                psums = layout_of(psum_words, psum_base)
                 command = fp_pass(
                     part,
                     shape,

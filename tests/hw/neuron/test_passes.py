@@ -8,14 +8,14 @@ import re
 import pytest
 from amaranth.sim import Simulator
 
-from hw.memory.place import Place
+from hw.memory.layout import Layout
 from hw.neuron.command import LEVELS, Destination, Operation, Source
 from hw.neuron.lowering import Area
 from hw.neuron.passes import Passes
 from hw.neuron.walk import Walk
 
 PASSES = Passes(lanes=4, pixels=4)
-AT = Place()
+AT = Layout()
 
 
 def simulate(extent, words, bits, pixels):
@@ -64,8 +64,8 @@ def simulate(extent, words, bits, pixels):
 )
 def test_walk_visits_every_pixel_once_where_it_lies(h, w, pooling, samples, m_size):
     area = Area(h_size=h, w_size=w, m_size=m_size, pooling=pooling, samples=samples)
-    conv, u = Place(base=100), Place(base=7, row=w + 2, tile=1000, sample=5000)
-    spike, s_out = Place(base=3), Place(base=11, tile=200, sample=700)
+    conv, u = Layout(base=100), Layout(base=7, row=w + 2, tile=1000, sample=5000)
+    spike, s_out = Layout(base=3), Layout(base=11, tile=200, sample=700)
     fields = PASSES.soma(
         area, t_acc=False, alpha=0, th_f=0, conv=conv, u=u, spike=spike, s_out=s_out
     )
@@ -158,11 +158,11 @@ VECTOR = {"x": Source.U, "y": Source.SCALAR, "u": AT, "write": AT}
             "alpha must be a whole number from 0 to 65535, not 65536",
         ),
         (
-            lambda: PASSES.soma(Area(**AREA), **SOMA | {"conv": Place(base=65531)}),
+            lambda: PASSES.soma(Area(**AREA), **SOMA | {"conv": Layout(base=65531)}),
             "conv must end at word 65535 or before, not 65536",
         ),
         (
-            lambda: PASSES.soma(Area(**AREA), **SOMA | {"u": Place(row=-1)}),
+            lambda: PASSES.soma(Area(**AREA), **SOMA | {"u": Layout(row=-1)}),
             "row of u must be a whole number of at least 0, not -1",
         ),
         (

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from hw.arith.format import FP32, Float
 from hw.conv.lowering import ConvLayer
 from hw.wg.lowering import wg_pass
-from sim.harness.layout import codes_dtype, place, tile_maps, tile_weights
+from sim.harness.layout import codes_dtype, layout_of, tile_maps, tile_weights
 from sim.model import Status, add_dw, encode, psum_wg, read_wg
 from tests.hw.conv.cases import littered
 
@@ -68,10 +68,10 @@ class WgCase:
 
     def commands(self, *, skip: bool) -> Iterator[dict[str, int]]:
         """Fields of the commands; from the second on, they add to what is there."""
-        spikes = place(self.spike_words, self.bases[0])
+        spikes = layout_of(self.spike_words, self.bases[0])
         if self.direct:
             spikes = replace(spikes, step=0)
-        du = place(self.du_words, self.bases[1])
+        du = layout_of(self.du_words, self.bases[1])
         for index, (part, seen, rows) in enumerate(self.parts):
             yield wg_pass(
                 part,

@@ -6,15 +6,15 @@ import pytest
 from amaranth.lib import data
 
 from hw.conv.lowering import ConvLayer
-from hw.memory.place import Place
+from hw.memory.layout import Layout
 from hw.wg.command import WgCommand
 from hw.wg.lowering import wg_pass
 
 SETTINGS = {
     "lanes": 4,
     "pixels": 8,
-    "spikes": Place(base=100, tile=20, row=2, step=80, sample=160),
-    "du": Place(base=7, tile=100, row=10, step=200, sample=400),
+    "spikes": Layout(base=100, tile=20, row=2, step=80, sample=160),
+    "du": Layout(base=7, tile=100, row=10, step=200, sample=400),
     "dw": 5,
 }
 

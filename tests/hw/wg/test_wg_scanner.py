@@ -7,14 +7,14 @@ import pytest
 from amaranth.sim import Simulator
 
 from hw.conv.lowering import ConvLayer
-from hw.memory.place import Place
+from hw.memory.layout import Layout
 from hw.wg.lowering import wg_pass
 from hw.wg.picker import WgPicker
 from hw.wg.scanner import WgSteps
 
 SEED = 11
-SPIKES = Place(base=300, tile=1000, row=9, step=3000, sample=7000)
-DU = Place(base=50, tile=2000, row=40, step=5000, sample=9000)
+SPIKES = Layout(base=300, tile=1000, row=9, step=3000, sample=7000)
+DU = Layout(base=50, tile=2000, row=40, step=5000, sample=9000)
 
 
 def layers(count):

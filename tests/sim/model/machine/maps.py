@@ -9,7 +9,7 @@ import numpy as np
 
 from hw.arith.format import FP16, Float
 from hw.config import ArrayConfig, BpSrams, ChipConfig, FpSrams
-from hw.memory.place import Place
+from hw.memory.layout import Layout
 from sim.model.machine import Memories
 from sim.model.machine.memories import word_kinds
 
@@ -89,7 +89,7 @@ class Map:
     """Maps (sample, step, y, x, channel) in an SRAM."""
 
     sram: str
-    at: Place
+    at: Layout
     shape: tuple[int, int, int, int, int]
     lanes: int
     pixels: int
@@ -111,7 +111,7 @@ class Map:
             if span <= words:
                 break
         base = int(random.integers(words - span + 1))
-        at = Place(base=base, row=row, **strides)
+        at = Layout(base=base, row=row, **strides)
         return cls(sram=sram, at=at, shape=tuple(shape), lanes=array.lanes, pixels=pixels)
 
     def where(self, channels: int):
@@ -142,10 +142,10 @@ class Map:
         packed = np.packbits(bits.reshape(len(bits), -1), axis=1, bitorder="little")
         memories.raw[self.sram][:] = packed
 
-    def from_row(self, row: int) -> Place:
+    def from_row(self, row: int) -> Layout:
         """The place of the rows from ``row`` on."""
         at = self.at
-        return Place(
+        return Layout(
             base=at.base + row * at.row, row=at.row, tile=at.tile, step=at.step, sample=at.sample
         )
 

@@ -7,7 +7,7 @@ import pytest
 
 from hw.conv.lowering import ConvLayer, bp_passes, fp_pass
 from hw.conv.shape import EngineShape
-from hw.memory.place import Place
+from hw.memory.layout import Layout
 from sim.harness.layout import tile_weights
 from sim.model import Status, encode, psum_bp, psum_fp
 from sim.model.machine import run_bp, run_fp
@@ -250,7 +250,7 @@ def test_too_many_terms_are_refused():
     config = CONFIGS[0]
     layer = ConvLayer(h=7, w=7, kernel=(7, 7), c_tiles=8)
     command = fp_pass(
-        layer, EngineShape.from_config(config), spikes=Place(), weights=0, psums=Place()
+        layer, EngineShape.from_config(config), spikes=Layout(), weights=0, psums=Layout()
     )
     memories = garbage(np.random.default_rng(SEED), config)
     with pytest.raises(ValueError, match=r"a sum of FP must have at most 2\*\*17 = 131072 terms"):

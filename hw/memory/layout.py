@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from hw.limits import check_whole
 from hw.memory.port import ADDRESS_BITS
 
-__all__ = ["Place", "check_words"]
+__all__ = ["Layout", "check_words"]
 
 LAST_WORD = (1 << ADDRESS_BITS) - 1
 
@@ -20,7 +20,7 @@ def check_words(name: str, base: int, words: int) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class Layout:
     """Its first word, and words from one row, tile, time step and sample to the next.
 
     Strides that are None are those of maps without gaps: samples of steps of tiles of rows.
@@ -42,8 +42,8 @@ class Place:
         steps: int = 1,
         samples: int = 1,
         written: bool = False,
-    ) -> Place:
-        """The place of maps of this size, with all strides; ``written`` to by the command.
+    ) -> Layout:
+        """The layout of maps of this size, with all strides; ``written`` to by the command.
 
         Raises
         ------
@@ -72,4 +72,4 @@ class Place:
                 )
             span += (count - 1) * stride
         check_words(name, self.base, span)
-        return Place(base=self.base, **strides)
+        return Layout(base=self.base, **strides)
