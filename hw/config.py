@@ -34,8 +34,8 @@ __all__ = [
 
 PAGE = 4096
 """Bytes between two addresses that no burst may cross."""
-DU_NEXT_BANKS = 2
-"""BP reads du of one layer while WG reads those of another."""
+DU_NEXT_BANKS = 4
+"""BP reads du of one layer while WG reads those of another, and DMA what comes next for BP."""
 KIB = 1024
 """Bytes in a KB as the tables of SRAM sizes count them."""
 

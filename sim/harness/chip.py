@@ -369,11 +369,12 @@ class ChipDriver:
         *,
         timeout: int = 1 << 20,
         limit: int = 50_000_000,
+        empty: bool = True,
     ) -> tuple[dict[Place, dict[str, Outcome]], int]:
         """Runs programs that lie at these addresses in the cores' DRAMs, to their ends.
 
-        All sub-cores of a chip start in the same cycle. Returns what has become of each program,
-        and the cycles that it took.
+        All sub-cores of a chip start in the same cycle, with ``empty`` message boxes or with what
+        is in them. Returns what has become of each program, and the cycles that it took.
 
         Raises
         ------
@@ -389,7 +390,7 @@ class ChipDriver:
         for chip in range(bench.chips):
             await self._host.write(self._chip(chip) + CHIP_ADDRESSES["enable"], 1)
             every = (1 << bench.config.mesh.cores) - 1
-            await self._write_all(chip, every, "start", START_EMPTY | START_ZERO)
+            await self._write_all(chip, every, "start", START_EMPTY * empty | START_ZERO)
         # Cores that run the same sub-cores start together.
         dut.record.value = 1
         begin = cocotb.simtime.get_sim_time("ps")

@@ -44,6 +44,11 @@ class ChipModel:
         }
         self._order = order
 
-    def run(self, programs: Mapping[Place, Mapping[str, int]]) -> dict[Place, dict[str, Outcome]]:
-        """Runs programs, by place and sub-core, all at once; what becomes of each."""
-        return run_together(self.cores, programs, self._order)
+    def run(
+        self, programs: Mapping[Place, Mapping[str, int]], *, empty: bool = True
+    ) -> dict[Place, dict[str, Outcome]]:
+        """Runs programs, by place and sub-core, all at once; what becomes of each.
+
+        Unless boxes are emptied first, messages and statuses that nobody took are still there.
+        """
+        return run_together(self.cores, programs, self._order, empty=empty)

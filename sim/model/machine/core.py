@@ -78,8 +78,9 @@ class CoreModel:
         """Runs the programs that lie at these addresses in DRAM, by sub-core, side by side."""
         return run_together({(0, 0): self}, {(0, 0): programs}, self._order)[0, 0]
 
-    def begin(self, programs: Mapping[str, int]) -> None:
-        """Is about to run them."""
+    def begin(self, programs: Mapping[str, int], *, empty: bool = True) -> None:
+        """Is about to run them, with what came and was not taken unless boxes are to be empty."""
+        before = self.subcores
         self.subcores = {
             name: ControllerModel(
                 name,
@@ -90,6 +91,10 @@ class CoreModel:
             )
             for name in UNITS
         }
+        if not empty:
+            for name, subcore in before.items():
+                self.subcores[name].boxes = subcore.boxes
+                self.subcores[name].received = subcore.received
 
     def execute(
         self, subcore: ControllerModel, unit: str, cores: Mapping[Place, CoreModel]
@@ -209,10 +214,15 @@ def run_together(
     cores: Mapping[Place, CoreModel],
     programs: Mapping[Place, Mapping[str, int]],
     order: Order | None = None,
+    *,
+    empty: bool = True,
 ) -> dict[Place, dict[str, Outcome]]:
-    """Runs programs of all cores side by side; ``order`` is as of :class:`CoreModel`."""
+    """Runs programs of all cores side by side; ``order`` is as of :class:`CoreModel`.
+
+    ``empty`` is as of :meth:`CoreModel.begin`.
+    """
     for place, core in cores.items():
-        core.begin(programs.get(place, {}))
+        core.begin(programs.get(place, {}), empty=empty)
     running = [
         (core, subcore)
         for core in cores.values()

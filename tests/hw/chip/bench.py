@@ -61,6 +61,7 @@ class Bench:
         self.driver = ChipDriver(dut, bench)
         self.dut = dut
         self.cycles = 0
+        self._model: ChipModel
 
     @classmethod
     async def started(cls, dut: Any, number: int, **reset: int) -> Bench:
@@ -68,6 +69,14 @@ class Bench:
         bench = cls(dut, number)
         await bench.driver.reset(**reset)
         return bench
+
+    def change_conditions(self, *, calm: bool) -> None:
+        """How long DRAM and links between chips take: little, or anything."""
+        slow = {"latency": 100, "spread": 256, "stall": 120, "delay": 60, "delay_stall": 120}
+        quick = {"latency": 2, "spread": 0, "stall": 0, "delay": 4, "delay_stall": 0}
+        for name, most in slow.items():
+            value = quick[name] if calm else int(self.random.integers(2, most))
+            getattr(self.dut, name).value = value
 
     def program(self, subcore: str) -> Program:
         """An empty program."""
@@ -86,10 +95,12 @@ class Bench:
         *,
         timeout: int = 1 << 20,
         by_host: bool = False,
+        empty: bool = True,
     ) -> dict[Place, dict[str, Outcome]]:
         """Runs programs on memories full of numbers, and compares all that is left behind.
 
         Programs come to DRAM by the back door, or ``by_host``: the same for several cores once.
+        Boxes are ``empty`` in front, or hold what the run before has left in them.
         """
         addresses: dict[Place, dict[str, int]] = {place: {} for place in self.places}
         drams, tables = {}, {}
@@ -111,11 +122,14 @@ class Bench:
                 words[:] = finite(self.random, self.config, name, words)
             self.driver.memories(place).load(core.memories)
             self._dram(place)[:] = before[place] if by_host else drams[place]
-        outcomes = model.run(addresses)
+            if not empty:
+                core.subcores = self._model.cores[place].subcores
+        self._model = model
+        outcomes = model.run(addresses, empty=empty)
         await self.driver.connect(tables)
         if by_host:
             await self._store(programs)
-        found, cycles = await self.driver.run(addresses, timeout=timeout)
+        found, cycles = await self.driver.run(addresses, timeout=timeout, empty=empty)
         self.cycles += cycles
         assert found == outcomes, f"{what}: {found} instead of {outcomes}"
         for place, core in model.cores.items():

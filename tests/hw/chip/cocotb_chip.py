@@ -17,9 +17,6 @@ from hw.noc.instructions import Flow
 from tests.hw.chip.bench import Bench
 from toolchain.program import Program
 
-CONDITIONS = ((2, 0, 0), (30, 60, 90))
-"""Latency and stalls of DRAM, and stalls of links between chips."""
-
 
 class _Draw:
     """Draws NOC_DATA of one sub-core; each writes to a part of SRAMs that is its own.
@@ -79,9 +76,8 @@ class _Draw:
 async def words_arrive(dut: Any) -> None:
     """Every route, as UNICAST and MULTICAST, from all sub-cores at once to any others."""
     bench = await Bench.started(dut, 0)
-    for case, (latency, stall, link_stall) in enumerate(CONDITIONS * 3):
-        dut.latency.value, dut.stall.value = latency, stall
-        dut.delay.value, dut.delay_stall.value = 2 + latency, link_stall
+    for case in range(6):
+        bench.change_conditions(calm=not case)
         programs, connections = {}, {}
         for number, (place, subcore) in enumerate(bench.subcores):
             draw = _Draw(bench, subcore, number)
@@ -109,9 +105,8 @@ async def messages_follow_words(dut: Any) -> None:
     """Psums go from core to core; each waits for a message that they are there."""
     bench = await Bench.started(dut, 1)
     words, laps = 40, 3
-    for case, (latency, stall, link_stall) in enumerate(CONDITIONS):
-        dut.latency.value, dut.stall.value = latency, stall
-        dut.delay.value, dut.delay_stall.value = 2 + latency, link_stall
+    for case in range(2):
+        bench.change_conditions(calm=not case)
         programs, connections = {}, {}
         for subcore in UNITS:
             ring = list(bench.places)
@@ -309,11 +304,47 @@ async def statuses_reach_all_cores(dut: Any) -> None:
                 for flow in flows:
                     program.add("NOC_CTRL", {"flow_type": flow.value}, reason="")
                 program.barrier("wu", after="noc", reason="statuses are collected")
-                update = {"words": 4, "dw": 0, "w": 4, "v": 8, "stored": 0, "k": 0x3F800000}
-                program.add("WU", {**update, "lr": 0x3F000000}, reason="")
+                _update(program)
                 program.end()
                 programs[place, "bp"] = program
             await bench.run(programs, connections, f"overflow in core {sums_of}, {clears=}")
+
+
+@cocotb.test()
+async def what_came_stays_for_the_next_run(dut: Any) -> None:
+    """Messages and statuses that nobody took, unless boxes are emptied at the start."""
+    bench = await Bench.started(dut, 7)
+    here, there = bench.places[0], bench.places[-1]
+    sender = bench.program("bp")
+    _overflow(bench, sender)
+    sender.barrier("noc", after="grad", reason="the status")
+    _signal(sender, 3, 2)
+    _signal(sender, 3, 2, Control.REMOTE_COLLECT)
+    sender.end()
+    connections = {(here, "bp"): {3: Connection(place=there, subcore="bp")}}
+    await bench.run({(here, "bp"): sender}, connections, "sender")
+    for waits, empty, fault in (
+        (1, False, Fault.NONE),
+        (1, False, Fault.NONE),
+        (1, False, Fault.TIMEOUT),
+        (0, False, Fault.NONE),
+        (0, True, Fault.NONE),
+        (1, False, Fault.TIMEOUT),
+    ):
+        program = bench.program("bp")
+        program.add("NOC_CTRL", {"flow_type": Control.COLLECT.value}, reason="is there a status?")
+        program.barrier("wu", after="noc", boxes=[2] * waits, reason="as many messages")
+        _update(program)
+        program.end()
+        run = {(there, "bp"): program}
+        found = await bench.run(run, {}, f"{waits=} {empty=}", timeout=2000, empty=empty)
+        assert found[there]["bp"].fault is fault, f"{waits=} {empty=}"
+
+
+def _update(program: Program) -> None:
+    """Of a few weights, unless statuses forbid it."""
+    update = {"words": 4, "dw": 0, "w": 4, "v": 8, "stored": 0, "k": 0x3F800000}
+    program.add("WU", {**update, "lr": 0x3F000000}, reason="an update")
 
 
 def _overflow(bench: Bench, program: Program) -> None:

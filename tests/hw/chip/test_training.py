@@ -76,7 +76,7 @@ class Chips:
             planes=0,
         )
         if self.large:
-            case.weights, case.loss_scale = random_weights(rng, case.network, 3.0), 1.0
+            case.weights, case.loss_scale = random_weights(rng, case.network, 3.0), 2.0**-6
         plan = plan_mesh(case.network, case.config, self.batch, input_steps=case.x.shape[0])
         record = case.step()
         assert record.updated and all(layer.du.any() for layer in record.layers)
