@@ -29,9 +29,11 @@ PRESETS = {
     for config in (
         # The chip of the paper: 32 cores, 2073 KB of SRAM each (Suppl. Table 2).
         ChipConfig(),
-        # One VCU128 board of the paper's five: the same cores, four of them, at FPGA clocks.
+        # One VCU128 board of the paper's five: four of its cores at FPGA clocks. Twice its bp.dw
+        # holds a tile of 3x3 kernels while the one before is stored: a WG_CONV makes a whole one.
         ChipConfig(
             name="vcu128",
+            bp=BpSrams(dw=18 * KIB),
             mesh=MeshConfig(columns=2, rows=2),
             clocks=Clocks(core_mhz=150, noc_mhz=200),
         ),

@@ -18,7 +18,7 @@ BETWEEN = 10
 """Cycles of the decoder for an instruction beside those of its words and checks."""
 GROUP = 9
 """Cycles of a group of tiles in FP and BP beside those of its products and weights."""
-READOUT = 40
+READOUT = 31
 """Cycles of WG beside those of its sums, and of reading out the last ones."""
 DENSITY = {"FP_CONV": 0.45, "BP_CONV": 0.7, "WG_CONV": 0.25}
 """Share of the dense cycles that arrays need."""

@@ -35,7 +35,8 @@ class TestPresets:
         board = PRESETS["vcu128"]
         assert board.mesh.cores == 4
         assert board.clocks.ratio == pytest.approx(200 / 150)
-        assert (board.array, board.fp, board.bp) == (ArrayConfig(), FpSrams(), BpSrams())
+        assert (board.array, board.fp) == (ArrayConfig(), FpSrams())
+        assert board.bp == BpSrams(dw=18 * 1024)
 
     def test_tiny(self):
         tiny = PRESETS["tiny"]

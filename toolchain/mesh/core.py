@@ -183,10 +183,15 @@ class Core:
         """When BP is told that FP of a part is done, if that is known."""
         return self._told[number] if number < len(self._told) else None
 
+    def knows(self, samples: int) -> bool:
+        """Whether BP has been told that FP of the first so many samples is done."""
+        taken = len(self.bp.builder.taken)
+        return samples <= (self.parts[taken - 1].stop if taken else 0)
+
     def take(self, number: int) -> None:
         """The next DMA_RD of BP is the first that needs FP of a part, or one behind it."""
         if number == len(self.bp.builder.taken):
-            self.bp.builder.await_message(FORWARD_DONE, self._told[number])
+            self.bp.builder.await_message(FORWARD_DONE, self._told[number], self.parts[number])
 
 
 def _with_shared(needs: Mapping[int, int], own: Sequence[int]) -> dict[int, int]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from toolchain.mesh.backward import Received
 from toolchain.mesh.core import Core
 from toolchain.mesh.schedule import Work
+from toolchain.order import Moment
 from toolchain.step.blocks import Blocks
 from toolchain.step.gradients import Gradients
 from toolchain.step.layers import Lowered
@@ -47,12 +48,18 @@ class GradientStage:
         found = [
             (moment.done, number)
             for number, (layer, groups) in enumerate(self._left)
-            if groups and (moment := self._received[layer.index].stored(groups[0].stop))
+            if groups and (moment := self._there(layer, groups[0].stop))
         ]
         if not found:
             return None
         at, number = min(found)
         return at, *self._left[number]
+
+    def _there(self, layer: Lowered, samples: int) -> Moment | None:
+        """When du of the first so many samples is in DRAM, if their spikes are known to be."""
+        if layer.index and not self._core.knows(samples):
+            return None
+        return self._received[layer.index].stored(samples)
 
     def _add(self) -> None:
         if not self._begun:

@@ -124,7 +124,7 @@ class Gradients:
             copies = self._setting.layout.du[layer.index].copies(
                 base, steps=range(self._setting.network.steps), samples=samples, tiles=tiles
             )
-            self._builder.move("DMA_RD", "du_next", copies, reason=f"du {what}")
+            self._builder.move("DMA_RD", "du_next", copies, reason=f"du {what}", relies=range(0))
         return base
 
     def _spikes_of(
@@ -142,7 +142,8 @@ class Gradients:
                 tiles=block.in_tiles,
                 rows=rows,
             )
-            self._builder.move("DMA_RD", "s", copies, reason=f"input {what}")
+            relies = samples if layer.index else range(0)
+            self._builder.move("DMA_RD", "s", copies, reason=f"input {what}", relies=relies)
         return base
 
     def _convolve(
@@ -215,4 +216,5 @@ class Gradients:
             words=words,
             word_bytes=width,
         )
-        self._builder.move(mnemonic, "dw", copies, reason=f"dw of layer {layer.index}, {block}")
+        what = f"dw of layer {layer.index}, {block}"
+        self._builder.move(mnemonic, "dw", copies, reason=what, relies=range(0))

@@ -163,7 +163,9 @@ def _backward(
         beside.add(gradients.layer(layer, partial(backward.ready, layer)))
     for samples, comes in zip(setting.rounds, times, strict=True):
         beside.catch_up(comes.done)
-        builder.await_message(FORWARD_DONE, comes)  # for the loss, from which all else follows
+        builder.await_message(
+            FORWARD_DONE, comes, samples
+        )  # for the loss, from which all else follows
         for layer in reversed(setting.layers):
             for _ in backward.layer(layer, samples):
                 beside.catch_up()

@@ -67,6 +67,7 @@ class Builder(OrderedProgram):
             lanes=array.lanes, pixels=array.spike_pixels, format=setting.config.format
         )
         self._message: Waits = {}
+        self._told: list[range] = []
         self.taken: list[Moment] = []
         """Of those that have taken the messages of :meth:`await_message`."""
 
@@ -79,9 +80,13 @@ class Builder(OrderedProgram):
         words = self.setting.room.words(f"{self.subcore}.{sram}", 4)
         return Ring(first * words, words)
 
-    def await_message(self, box: int, comes: Moment) -> None:
-        """The next DMA_RD takes a message, which ``comes`` has sent: all others are behind it."""
+    def await_message(self, box: int, comes: Moment, samples: range) -> None:
+        """The next DMA_RD takes a message, which ``comes`` has sent.
+
+        It tells that the forward pass of ``samples`` is in DRAM. They are told of in order.
+        """
         self._message = {"boxes": (box,), "comes": comes}
+        self._told.append(samples)
 
     def move(
         self,
@@ -90,28 +95,38 @@ class Builder(OrderedProgram):
         copies: Iterable[Mapping[str, int | At]],
         *,
         reason: str,
+        relies: range | None = None,
         **waits: Unpack[Waits],
     ) -> Moment:
-        """DMA_RD or DMA_WR of each of ``copies``, the first of which waits; moment of the last."""
+        """DMA_RD or DMA_WR of each of ``copies``, the first of which waits; moment of the last.
+
+        A DMA_RD ``relies`` on what was told of these samples; on all that was told if left out.
+        """
         number = SRAMS[self.subcore].index(sram)
         moment = START
         for copy in copies:
             operands = {**copy, "sram": number}
             if mnemonic == "DMA_RD":
-                moment = self._read(operands, reason, waits)
+                moment = self._read(operands, reason, relies, waits)
             else:
                 moment = self.add(mnemonic, operands, reason=reason, **waits)
             waits = {}
         return moment
 
-    def _read(self, operands: Mapping[str, int | At], reason: str, waits: Waits) -> Moment:
-        """DMA_RD; it stays behind the last one that has taken a message."""
-        told, taking = len(self.taken), bool(self._message)
+    def _read(
+        self, operands: Mapping[str, int | At], reason: str, relies: range | None, waits: Waits
+    ) -> Moment:
+        """DMA_RD; it stays behind the one that has taken the last message it relies on."""
+        taking = bool(self._message)
         if taking:
             waits, self._message = self._message, {}
-            waits["exchanged"] = [Touch("told", told, told + 1, True)]
-        elif told:
-            waits["exchanged"] = [Touch("told", told - 1, told - 1, False)]
+        last = len(self._told) - 1
+        if relies is not None and not taking:
+            last = sum(told.start < relies.stop for told in self._told) - 1
+        if taking:
+            waits["exchanged"] = [Touch("told", last, last + 1, True)]
+        elif last >= 0:
+            waits["exchanged"] = [Touch("told", last, last, False)]
         moment = self.add("DMA_RD", operands, reason=reason, **waits)
         if taking:
             self.taken.append(moment)
