@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import permutations
 from typing import Any
 
-from amaranth import Array, Cat, Elaboratable, Module, ResetSignal, Signal, Value
+from amaranth import Array, Cat, Elaboratable, Module, Mux, ResetSignal, Signal, Value
 from amaranth.asserts import AnyConst, AnySeq
 from amaranth.hdl import Assert, Assume
 
@@ -167,7 +167,13 @@ class QueueClaims(Elaboratable):
 
 
 class CrossingClaims(Elaboratable):
-    """No overflow, no loss within the bound, and order, whatever the clocks do."""
+    """No overflow, no loss within the bound, and order, whatever the clocks do.
+
+    And it does not stand still: what is inside is offered, and room is, at the ``PASSES``-th edge
+    of the clock that they are for at the latest.
+    """
+
+    PASSES = 4
 
     def __init__(self, crossing: Crossing):
         self._crossing = crossing
@@ -190,6 +196,13 @@ class CrossingClaims(Elaboratable):
         order.push(incoming.valid & incoming.ready, incoming.payload)
         order.pop(outgoing.valid & outgoing.ready, outgoing.payload)
         m.d.comb += Assert(order.level <= self._depth)
+        for domain, waits in (
+            ("read", (order.level != 0) & ~outgoing.valid),
+            ("write", (order.level < self._depth) & ~incoming.ready),
+        ):
+            edges = Signal(range(self.PASSES + 1), name=f"{domain}_edges")
+            m.d[domain] += edges.eq(Mux(waits, edges + 1, 0))
+            m.d.comb += Assert(~waits | (edges < self.PASSES))
         return m
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping, Sequence
 
-from hw.config import DU_NEXT_BANKS
 from hw.isa import Control
 from hw.noc.connection import Place
-from toolchain.mesh.room import SLOTS, Words, slots
+from toolchain.mesh.room import Words, slots
 from toolchain.mesh.wiring import End
 from toolchain.order import START, Moment
 from toolchain.step.layers import Lowered
@@ -101,20 +100,6 @@ class Core:
     ) -> dict[int, Ring]:
         return slots(self.setting.room, self.place, sram, needs, least=least, share=share)
 
-    def _arriving(self, needs: Mapping[int, int]) -> dict[int, Ring]:
-        """Slots of bp.du_next, in its first half.
-
-        If they are small enough they lie in each of its banks by turns: the next one is stored for
-        WG while BP reads one.
-        """
-        bank = self.setting.room.words("bp.du_next", DU_NEXT_BANKS)
-        if sum(needs.values()) > bank:
-            return self._slots("bp.du_next", needs, share=2)
-        rings = self._slots("bp.du_next", needs, share=DU_NEXT_BANKS)
-        for ring in rings.values():
-            ring.bases = [base + half for base in ring.bases for half in (0, bank)][:SLOTS]
-        return rings
-
     def _forward_rings(self, words: Words) -> None:
         layers = self.forward
         neurons = {each.index: words.neurons(each) for each in layers}
@@ -135,7 +120,9 @@ class Core:
         last = self.setting.layers[-1]
         losses: dict[int, int] = {LOSS: words.results(last)} if last in self.forward else {}
         neurons = {each.index: words.neurons(each) for each in self.forward}
-        self.du_next = self._arriving({each.index: words.neurons(each) for each in self.gradients})
+        self.du_next = self._slots(
+            "bp.du_next", {each.index: words.neurons(each) for each in self.gradients}, share=2
+        )
         psums = {each.index: words.pooled_psums(each) for each in self._inner}
         conv = self._slots("bp.conv_bp", {**_with_shared(psums, ()), **losses})
         self.back_psums = deque(conv[SHARED].bases if psums else ())

@@ -28,6 +28,7 @@ from hw.noc.route import Endpoint
 from sim.harness.bench import STALL_BITS
 from sim.harness.traffic.packet import (
     COUNT_BITS,
+    FAULT_BITS,
     LENGTH_BITS,
     PAYLOAD_BITS,
     RESULTS,
@@ -81,7 +82,7 @@ class TrafficBench(EmitOnce):
                 "spread": In(LENGTH_BITS),
                 "idle": In(STALL_BITS),
                 "stall": In(STALL_BITS),
-                "fault": In(2),
+                "fault": In(FAULT_BITS),
                 "which": In(ceil_log2(len(self.places))),
                 "results": Out(_RESULTS),
                 "quiet": Out(1),

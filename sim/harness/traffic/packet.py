@@ -14,6 +14,7 @@ from hw.noc.flit import Destination
 
 __all__ = [
     "COUNT_BITS",
+    "FAULT_BITS",
     "LENGTH_BITS",
     "PAYLOAD_BITS",
     "RESULTS",
@@ -55,6 +56,13 @@ class Fault(enum.IntEnum):
     CORRUPT = 1
     DROP = 2
     CUT = 3
+    MISROUTE = 4
+    """They come to another sink than they should."""
+    DOUBLE = 5
+    """Each comes twice."""
+
+
+FAULT_BITS = 3
 
 
 class Head(data.Struct):

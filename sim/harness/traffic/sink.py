@@ -14,6 +14,7 @@ from hw.component import EmitOnce
 from hw.noc.flit import Destination, flit_layout
 from sim.harness.bench import STALL_BITS, Staller
 from sim.harness.traffic.packet import (
+    FAULT_BITS,
     LENGTH_BITS,
     PAYLOAD_BITS,
     RESULTS,
@@ -45,7 +46,7 @@ class TrafficSink(EmitOnce):
         Where it is; constant.
     stall : In(8)
         The probability, of 256, that it takes nothing in a cycle.
-    fault : In(2)
+    fault : In(3)
         A :class:`Fault`.
     run, now, least, spread
         See ``SETTINGS``.
@@ -62,7 +63,7 @@ class TrafficSink(EmitOnce):
                 **SETTINGS,
                 "here": In(Destination),
                 "stall": In(STALL_BITS),
-                "fault": In(2),
+                "fault": In(FAULT_BITS),
                 "count": In(1),
                 "i": In(stream.Signature(flit_layout(PAYLOAD_BITS))),
                 "results": Out(RESULTS),
@@ -75,16 +76,20 @@ class TrafficSink(EmitOnce):
         m = Module()
         results = self.results
         m.submodules.staller = staller = Staller()
+        again = Signal()
         m.d.comb += [
             staller.run.eq(self.run),
             staller.seed.eq((self.here.as_value() << 4 | 13) * 40503),
             staller.stall.eq(self.stall),
-            self.i.ready.eq(staller.ready),
+            self.i.ready.eq(staller.ready & ((self.fault != Fault.DOUBLE) | again)),
         ]
+        with m.If(self.i.valid & staller.ready):
+            m.d.sync += again.eq((self.fault == Fault.DOUBLE) & ~again)
         comes = Signal()
         flit = Signal.like(self.i.payload)
         m.d.comb += [
-            comes.eq(self.i.valid & self.i.ready & (self.fault != Fault.DROP)),
+            # Doubled, a flit is counted in two cycles, and leaves in the second of them.
+            comes.eq(self.i.valid & staller.ready & (self.fault != Fault.DROP)),
             flit.payload.eq(self.i.payload.payload ^ (self.fault == Fault.CORRUPT) << 20),
             flit.last.eq(self.i.payload.last ^ (self.fault == Fault.CUT)),
         ]
@@ -126,7 +131,8 @@ class TrafficSink(EmitOnce):
                 m.d.sync += [made.eq(head.time), results.packets.eq(results.packets + 1)]
                 with m.If(head.check != check_of(head)):
                     m.d.sync += results.corrupted.eq(1)
-                with m.If(head.destination.as_value() != self.here.as_value()):
+                here = self.here.as_value() ^ (self.fault == Fault.MISROUTE)
+                with m.If(head.destination.as_value() != here):
                     m.d.sync += results.misrouted.eq(1)
                 with m.If(head.sequence != read.data):
                     m.d.sync += results.out_of_order.eq(1)

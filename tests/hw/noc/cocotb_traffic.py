@@ -50,7 +50,7 @@ async def what_goes_wrong_is_found(dut):
     driver = TrafficDriver(dut, TrafficBench(**settings["bench"]), settings["periods"])
     await driver.start()
     fault, expected = Fault[settings["fault"]], settings["expected"]
-    await driver.load(Load(pattern=Pattern.UNIFORM, rate=0.2, spread=3))
+    await driver.load(Load(pattern=Pattern.UNIFORM, rate=0.2, spread=settings["spread"]))
     await driver.wait(1000)
     assert not any(results[name] for results in (await driver.results()).values() for name in WRONG)
     await driver.fault(fault, 100)

@@ -107,6 +107,17 @@ class TestCrossing:
 
         assert not prove(crossing_claims(Greedy), steps=12, any_clocks=True).holds
 
+    @pytest.mark.parametrize("side", ["i", "o"])
+    def test_standing_still_is_found(self, side):
+        class Stuck(Crossing):
+            def elaborate(self, platform):
+                m = super().elaborate(platform)
+                stuck = self.i.ready if side == "i" else self.o.valid
+                m.d.comb += stuck.eq(0)
+                return m
+
+        assert not prove(crossing_claims(Stuck), steps=14, any_clocks=True).holds
+
 
 class TestRouter:
     def test_claims_hold(self):

@@ -39,13 +39,25 @@ def test_small_mesh(ratio):
 
 
 @pytest.mark.parametrize(
-    ("fault", "expected"),
-    [("CORRUPT", "corrupted"), ("CUT", "of_wrong_length"), ("DROP", "out_of_order")],
+    ("fault", "spread", "expected"),
+    [
+        ("CORRUPT", 3, "corrupted"),
+        ("CUT", 3, "of_wrong_length"),
+        ("DROP", 3, "out_of_order"),
+        ("MISROUTE", 3, "misrouted"),
+        ("DOUBLE", 3, "corrupted"),
+        ("DOUBLE", 0, "out_of_order"),
+    ],
 )
-def test_what_goes_wrong_is_found(fault, expected):
+def test_what_goes_wrong_is_found(fault, spread, expected):
     bench = TrafficBench(columns=2, rows=2, depth=4, crossing=8)
     run_traffic(
-        "what_goes_wrong_is_found", bench, periods=(1000, 1000), fault=fault, expected=expected
+        "what_goes_wrong_is_found",
+        bench,
+        periods=(1000, 1000),
+        fault=fault,
+        spread=spread,
+        expected=expected,
     )
 
 
