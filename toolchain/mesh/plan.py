@@ -25,7 +25,7 @@ from toolchain.mesh.wiring import Edge, Wiring
 from toolchain.step.blocks import Blocks, cut_gradients, first_rows
 from toolchain.step.image import Bytes, CoreImage, StepResult, read_step
 from toolchain.step.layers import Lowered, lowered_layers
-from toolchain.step.layout import Layout
+from toolchain.step.layout import DramLayout
 from toolchain.step.parts import Room, cut_range
 from toolchain.step.setting import Setting
 from toolchain.step.update import chunk_rows
@@ -166,7 +166,7 @@ def plan_mesh(
         cuts: dict[str, set[int]] = {}
         for index in gradients:
             cuts |= first_rows(layers[index], blocks[index])
-        layout = Layout(
+        layout = DramLayout(
             network,
             layers,
             room,

@@ -14,7 +14,7 @@ from sim.model.number import Bits, Values
 from sim.model.update import F32, UpdateRule
 from toolchain.program import Program
 from toolchain.step.layers import Lowered
-from toolchain.step.layout import Layout
+from toolchain.step.layout import DramLayout
 from toolchain.step.loss import LOSS_SCALE
 from toolchain.step.update import RULE
 
@@ -53,8 +53,8 @@ class StepResult:
 def read_step(
     layers: Sequence[Lowered],
     *,
-    forward: Sequence[tuple[Layout, Bytes]],
-    gradients: Sequence[tuple[Layout, Bytes]],
+    forward: Sequence[tuple[DramLayout, Bytes]],
+    gradients: Sequence[tuple[DramLayout, Bytes]],
 ) -> StepResult:
     """What a step has left: of each layer, in the DRAM of the core that did FP, and WG of it."""
     made = []
@@ -82,7 +82,7 @@ class CoreImage:
     Parameters
     ----------
     network : Network
-    layout : Layout
+    layout : DramLayout
         Programs lie behind all that it has.
     programs : mapping of sub-core to Program
 
@@ -97,7 +97,7 @@ class CoreImage:
         Bytes of DRAM.
     """
 
-    def __init__(self, network: Network, layout: Layout, programs: Mapping[str, Program]):
+    def __init__(self, network: Network, layout: DramLayout, programs: Mapping[str, Program]):
         self._network, self.layout = network, layout
         self.programs = programs
         self.words = {name: np.array(each.words, "<u4") for name, each in programs.items()}

@@ -17,7 +17,7 @@ from toolchain.dram import ALIGNMENT, Allocator, Maps, rounded_up
 from toolchain.step.layers import Lowered
 from toolchain.step.parts import Room
 
-__all__ = ["Layout", "spikes_of"]
+__all__ = ["DramLayout", "spikes_of"]
 
 Bytes = NDArray[np.uint8]
 
@@ -27,7 +27,7 @@ def spikes_of(index: int) -> str:
     return f"s_out {index}" if index >= 0 else "x"
 
 
-class Layout:
+class DramLayout:
     """DRAM of a core in a training step.
 
     Maps are found by the number of the layer that makes them; the input is what layer -1 makes.

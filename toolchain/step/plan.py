@@ -21,7 +21,7 @@ from toolchain.step.blocks import first_rows as wg_first_rows
 from toolchain.step.gradients import Gradients
 from toolchain.step.image import Bytes, CoreImage, LayerResult, StepResult, read_step
 from toolchain.step.layers import lowered_layers
-from toolchain.step.layout import Layout
+from toolchain.step.layout import DramLayout
 from toolchain.step.parts import Room, WeightRoom, even
 from toolchain.step.setting import FORWARD_DONE, Builder, CoreSetting
 from toolchain.step.update import Update, chunk_rows
@@ -134,7 +134,7 @@ def plan_step(
         backward=backward,
         forward_weights=forward_weights,
         backward_weights=backward_weights,
-        layout=Layout(network, layers, room, batch=batch, cuts=cuts),
+        layout=DramLayout(network, layers, room, batch=batch, cuts=cuts),
     )
     forward_program, times = fp.forward(setting)
     programs = {"fp": forward_program, "bp": _backward(setting, blocks, times)}

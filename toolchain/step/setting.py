@@ -18,7 +18,7 @@ from toolchain.hazards import OrderedProgram
 from toolchain.order import START, Moment
 from toolchain.program import At
 from toolchain.step.layers import Lowered
-from toolchain.step.layout import Layout
+from toolchain.step.layout import DramLayout
 from toolchain.step.parts import Cut, Ring, Room, WeightRoom
 
 __all__ = ["FORWARD_DONE", "Builder", "CoreSetting", "Setting"]
@@ -36,7 +36,7 @@ class Setting:
     batch: int
     layers: list[Lowered]
     room: Room
-    layout: Layout
+    layout: DramLayout
 
     def code(self, value: float) -> int:
         """A number of the storage format."""
