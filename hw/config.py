@@ -35,7 +35,7 @@ __all__ = [
 PAGE = 4096
 """Bytes between two addresses that no burst may cross."""
 DU_NEXT_BANKS = 8
-"""BP reads du of one layer while WG reads those of another, and DMA what comes next for BP."""
+"""BP and WG read du, a word a cycle each, and DMA stores those that have come: all at a time."""
 KIB = 1024
 """Bytes in a KB as the tables of SRAM sizes count them."""
 

@@ -191,6 +191,11 @@ class TestRefused:
                 "not 256",
             ),
             (
+                {"array": ArrayConfig(spike_pixels=4), "bp": BpSrams(du_next=32 * 12)},
+                "bp.du_next must be a multiple of 256 bytes (8 x 256 bits) from 512 to 2097152, "
+                "not 384",
+            ),
+            (
                 {"dram": DramConfig(bus_bits=1024, burst_beats=64)},
                 "dram.burst_beats must be at most 32 for a bus of 1024 bits, not 64",
             ),

@@ -16,7 +16,7 @@ from scripts.bench.pipeline import (
 from sim.model.machine.chip import ChipModel
 from tests.toolchain.networks import expect_mesh
 
-CHIP = load("paper", ["mesh.columns=2", "mesh.rows=2"])
+CHIP = load("vcu128")
 
 
 def test_the_dense_network_is_dense():

@@ -14,6 +14,7 @@ from sim.model import UpdateRule, round_values
 from sim.model.machine.chip import ChipModel
 from sim.model.machine.core import CoreModel
 from sim.model.network import Layer, Network, Weights
+from tests.toolchain.told import expect_told
 from toolchain.step import plan_step, samples_for
 
 
@@ -154,6 +155,8 @@ class Case:
 
 def check_mesh(case, plan, orders=(None,)):
     """As :meth:`Case.check`, for the programs of many cores."""
+    reads = [expect_told(case.config, image) for image in plan.images.values()]
+    assert any(reads)
     record = case.step()
     before = plan.drams(case.weights, case.x, case.targets, case.rule, case.loss_scale)
     for order in orders:

@@ -174,11 +174,13 @@ class BackwardStage:
         core.take(step.part)
         step.u = core.back_u[layer.index].take()
         copies = layout.u[layer.index].copies(step.u, **where)
-        self._builder.move("DMA_RD", "u", copies, reason=f"u {what}")
+        relies = step.samples
+        self._builder.move("DMA_RD", "u", copies, reason=f"u {what}", relies=relies)
         if layer.layer.pool > 1:
             step.bits = core.bits[layer.index].take()
             copies = layout.s_out[layer.index].copies(step.bits, **where)
-            self._builder.move("DMA_RD", "s", copies, reason=f"pooled spikes {what}")
+            reason = f"pooled spikes {what}"
+            self._builder.move("DMA_RD", "s", copies, reason=reason, relies=relies)
         elif layer.masked and self._received:
             step.bits = core.bits[layer.index].take()
             find_fire(

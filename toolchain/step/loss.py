@@ -59,7 +59,7 @@ def loss(builder: Builder, rings: BackwardRings, tiles: range, samples: range) -
             bits, steps=range(t, t + 1), samples=samples, tiles=tiles
         )
         reason = f"spikes of the last layer, {what}, step {t}"
-        builder.move("DMA_RD", "s", copies, reason=reason)
+        builder.move("DMA_RD", "s", copies, reason=reason, relies=samples)
         operands = vector(
             area,
             Operation.ADD,
@@ -86,7 +86,7 @@ def loss(builder: Builder, rings: BackwardRings, tiles: range, samples: range) -
     builder.move("DMA_WR", "du", copies, reason=f"rates of {what}")
     targets = Layout(base=rings.u.take())
     copies = layout.targets.copies(targets.base, **one)
-    builder.move("DMA_RD", "u", copies, reason=f"targets of {what}")
+    builder.move("DMA_RD", "u", copies, reason=f"targets of {what}", relies=range(0))
     operands = vector(
         area, Operation.SUBTRACT, x=Source.DU, y=Source.U, du=rates, u=targets, write=error
     )
