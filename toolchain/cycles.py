@@ -12,7 +12,7 @@ from hw.noc.instructions import Flow
 
 __all__ = ["DENSITY", "decoding", "estimate"]
 
-OVERHEAD = {"read": 46, "write": 46, "noc": 49, "soma": 26, "grad": 36, "wu": 34}
+OVERHEAD = {"read": 46, "write": 46, "noc": 49, "soma": 26, "grad": 36, "wu": 50}
 """Cycles of an instruction beside those of its words, with the latency of DRAM, by unit."""
 BETWEEN = 10
 """Cycles of the decoder for an instruction beside those of its words and checks."""

@@ -195,6 +195,7 @@ async def wrong_use_stops_the_sender(dut: Any) -> None:
     }
     tags = bench.config.noc.connections
     data = {"flow_type": Flow.UNICAST.value, "words": 3}
+    room, own_room = (bench.config.srams[name].words for name in ("fp.s_in", "bp.s"))
     cases = {
         "no connection": ("NOC_DATA", {**data, "tag_id": 9}, Fault.CONNECTION),
         "no such tag": ("NOC_DATA", {**data, "tag_id": tags}, Fault.CONNECTION),
@@ -211,6 +212,21 @@ async def wrong_use_stops_the_sender(dut: Any) -> None:
             "NOC_CTRL",
             {"flow_type": Control.REMOTE_COLLECT.value, "tag_id": 2},
             Fault.CONNECTION,
+        ),
+        "words beyond the other SRAM": (
+            "NOC_DATA",
+            {**data, "tag_id": 0, "destination": room - 2},
+            Fault.ADDRESS,
+        ),
+        "more words than it has": (
+            "NOC_DATA",
+            {**data, "tag_id": 0, "words": 1, "rows": room + 1, "destination_row": 1},
+            Fault.ADDRESS,
+        ),
+        "words beyond the own SRAM": (
+            "NOC_DATA",
+            {**data, "flow_type": Flow.MULTICAST.value, "tag_id": 0, "own": own_room - 1},
+            Fault.ADDRESS,
         ),
         "a MULTICAST": (
             "NOC_DATA",

@@ -51,6 +51,8 @@ class Chips:
     size: tuple[int, int, int] = (6, 6, 3)
     batch: int = 3
     steps: int = 3
+    planes: int = 0
+    """Bit planes of the input, which then is the same at all steps; 0 for spikes."""
     runs: int = 1
     """Each with a clock of its own for the networks."""
     interrupted: tuple[int, ...] = ()
@@ -73,11 +75,12 @@ class Chips:
             self.size,
             batch=self.batch,
             steps=self.steps,
-            planes=0,
+            planes=self.planes,
         )
         if self.large:
             case.weights, case.loss_scale = random_weights(rng, case.network, 3.0), 2.0**-6
         plan = plan_mesh(case.network, case.config, self.batch, input_steps=case.x.shape[0])
+        assert not self.large or len(plan.images) == case.config.mesh.cores
         record = case.step()
         assert record.updated and all(layer.du.any() for layer in record.layers)
         drams = plan.drams(case.weights, case.x, case.targets, case.rule, case.loss_scale)
@@ -90,7 +93,7 @@ class Chips:
                         drams=drams,
                         programs=plan.addresses,
                         connections=plan.connections,
-                        timeout=1 << 18,
+                        timeout=1 << 20,
                         interrupted=after,
                         **drawn,
                     )
@@ -98,10 +101,17 @@ class Chips:
                 speed = run.cycles / run.seconds
                 print(f"{drawn}, {after=}: {run.cycles} cycles, {speed:.0f} Hz", flush=True)
                 expect_mesh(plan, run.drams, run.outcomes, record)
+                spans = {
+                    unit: np.concatenate([core[unit] for core in run.activity.values()])
+                    for unit in ("fp_fp", "bp_bp", "bp_wg")
+                }
+                # FP of samples goes on while BP is at those before, and so does BP beside WG.
+                assert spans["bp_bp"][:, 0].min() < spans["fp_fp"][:, 1].max()
+                assert spans["bp_wg"][:, 0].min() < spans["bp_bp"][:, 1].max()
 
 
 CASES = {
-    "square": Chips(runs=4, interrupted=(9000, 17000)),
+    "square": Chips(planes=2, runs=4, interrupted=(9000, 17000)),
     "stress": Chips(runs=30, interrupted=tuple(range(1000, 25000, 3001))),
     "joined": Chips(chips=2, settings=("noc.link_credits=16",), runs=6, interrupted=(9000, 17000)),
     "shared": Chips(settings=("dram.shared=1",), runs=4, interrupted=(9000,)),
@@ -130,8 +140,8 @@ CASES = {
     "full-2x10": Chips(
         preset="vcu128",
         rows=10,
-        layers=(*(conv(17 + 3 * n) for n in range(18)), conv(9, stride=(2, 2)), LAST),
-        size=(7, 7, 5),
+        layers=(*(conv(33) for _ in range(18)), conv(17, stride=(2, 2)), LAST),
+        size=(6, 6, 33),
         steps=2,
         large=True,
     ),

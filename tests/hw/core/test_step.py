@@ -17,7 +17,8 @@ from tests.toolchain.networks import Case, digits_case, expect, random_case
 SEED = 5400
 NETWORKS = 3
 """Networks whose first layer has the same kernel."""
-SLOW_BUS, FAST_BUS = {"latency": 40, "stall": 40}, {"latency": 4, "stall": 0}
+SLOW_BUS = {"latency": 40, "spread": 127, "stall": 40, "seed": SEED}
+FAST_BUS = {"latency": 4}
 
 
 @pytest.fixture(scope="module")
@@ -27,12 +28,12 @@ def tiny():
         yield session
 
 
-def run_step(session, case, plan, dram=None, *, latency=40, stall=0):
+def run_step(session, case, plan, dram=None, **conditions):
     """Runs a step and compares all that it leaves; returns the record of the model and the run."""
     assert plan.size <= LEAST_DRAM, "this would take a build of its own"
     record = case.step()
     dram = case.image(plan) if dram is None else dram
-    run = session.run(CoreRequest(dram=dram, programs=plan.addresses, latency=latency, stall=stall))
+    run = session.run(CoreRequest(dram=dram, programs=plan.addresses, **conditions))
     expect(plan, run.dram, run.outcomes, record)
     return record, run
 

@@ -92,7 +92,7 @@ class TestQueue:
 
 class TestCrossing:
     def test_claims_hold(self):
-        assert prove(crossing_claims(), steps=12, any_clocks=True).holds
+        assert prove(crossing_claims(), steps=14, any_clocks=True).holds
 
     @pytest.mark.slow
     def test_claims_hold_for_longer(self):
