@@ -195,7 +195,6 @@ async def wrong_use_stops_the_sender(dut: Any) -> None:
     }
     tags = bench.config.noc.connections
     data = {"flow_type": Flow.UNICAST.value, "words": 3}
-    room, own_room = (bench.config.srams[name].words for name in ("fp.s_in", "bp.s"))
     cases = {
         "no connection": ("NOC_DATA", {**data, "tag_id": 9}, Fault.CONNECTION),
         "no such tag": ("NOC_DATA", {**data, "tag_id": tags}, Fault.CONNECTION),
@@ -213,21 +212,6 @@ async def wrong_use_stops_the_sender(dut: Any) -> None:
             {"flow_type": Control.REMOTE_COLLECT.value, "tag_id": 2},
             Fault.CONNECTION,
         ),
-        "words beyond the other SRAM": (
-            "NOC_DATA",
-            {**data, "tag_id": 0, "destination": room - 2},
-            Fault.ADDRESS,
-        ),
-        "more words than it has": (
-            "NOC_DATA",
-            {**data, "tag_id": 0, "words": 1, "rows": room + 1, "destination_row": 1},
-            Fault.ADDRESS,
-        ),
-        "words beyond the own SRAM": (
-            "NOC_DATA",
-            {**data, "flow_type": Flow.MULTICAST.value, "tag_id": 0, "own": own_room - 1},
-            Fault.ADDRESS,
-        ),
         "a MULTICAST": (
             "NOC_DATA",
             {**data, "flow_type": Flow.MULTICAST.value, "tag_id": 2, "own": 5},
@@ -242,6 +226,24 @@ async def wrong_use_stops_the_sender(dut: Any) -> None:
         program.end()
         found = await bench.run({(here, "fp"): program}, {(here, "fp"): ends}, what)
         assert (found[here]["fp"].fault, found[here]["fp"].position) == (fault, position), what
+
+    # What programs cannot be built with: words beyond the SRAM at the other end, or the own one.
+    other, own = (bench.config.srams[name].words for name in ("fp.s_in", "bp.s"))
+    for flow, operand, value in (
+        (Flow.UNICAST, "destination", other - 2),
+        (Flow.UNICAST, "words", other + 1),
+        (Flow.MULTICAST, "destination", other - 2),
+        (Flow.MULTICAST, "own", own - 2),
+    ):
+        program = bench.program("fp")
+        operands = {**data, "flow_type": flow.value, "tag_id": 0}
+        position = program.add("NOC_DATA", operands, reason="too much")
+        program.words[program.word_of(position, operand)] = value
+        program.end()
+        what = f"{flow}, {operand}={value}"
+        found = await bench.run({(here, "fp"): program}, {(here, "fp"): ends}, what)
+        outcome = found[here]["fp"]
+        assert (outcome.fault, outcome.position) == (Fault.ADDRESS, position), what
 
 
 @cocotb.test()
