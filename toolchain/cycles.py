@@ -12,8 +12,8 @@ from hw.noc.instructions import Flow
 
 __all__ = ["DENSITY", "decoding", "estimate"]
 
-OVERHEAD = {"read": 46, "write": 46, "noc": 49, "soma": 26, "grad": 36, "wu": 50}
-"""Cycles of an instruction beside those of its words, with the latency of DRAM, by unit."""
+OVERHEAD = {"dma": 46, "noc": 49, "soma": 26, "grad": 36, "wu": 50}
+"""Cycles of an instruction beside those of its words, with the latency of DRAM."""
 BETWEEN = 10
 """Cycles of the decoder for an instruction beside those of its words and checks."""
 GROUP = 9
@@ -69,27 +69,25 @@ def estimate(
         readout = array.lanes * array.lanes // array.dw_lanes
         return int(max(products * density[mnemonic], taps * readout)) + taps + readout + READOUT
     if "window_rows" in values:
-        unit = "soma" if mnemonic.startswith("FP") else "grad"
+        kind = "soma" if mnemonic.startswith("FP") else "grad"
         side = values.get("pooling", 1)
         windows = values["window_rows"] * values["window_columns"] * side * side
         # With t_acc it reads the step before, which DMA stores at the same time.
         pixel = max(array.lanes // array.pipeline_lanes, 1 + values.get("t_acc", 0))
         cycles = values["samples"] * values["tiles"] * windows * pixel
     elif mnemonic == "WU":
-        unit, cycles = "wu", values["words"] * array.lanes
+        kind, cycles = "wu", values["words"] * array.lanes
     elif mnemonic == "NOC_DATA":
-        unit, cycles = "noc", values["rows"] * values["words"]
+        kind, cycles = "noc", values["rows"] * values["words"]
         if values["flow_type"] != Flow.CORE.value:
             flits = -(-width * 8 // config.noc.flit_bits)
             cycles = int(cycles * max(1.0, flits / config.clocks.ratio))
     elif width:
-        unit, cycles = (
-            "read",
-            values["rows"] * -(-values["words"] * width * 8 // config.dram.bus_bits),
-        )
+        beats = -(-values["words"] * width * 8 // config.dram.bus_bits)
+        kind, cycles = "dma", values["rows"] * beats
     else:
-        unit, cycles = "noc", 0
-    return cycles + OVERHEAD[unit]
+        kind, cycles = "noc", 0
+    return cycles + OVERHEAD[kind]
 
 
 def _products(values: Mapping[str, int], rows: int, columns: int) -> int:

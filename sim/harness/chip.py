@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import zlib
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -39,7 +38,7 @@ from sim.model.machine.core import Connections
 
 __all__ = ["ChipBench", "ChipDriver"]
 
-SIDES = {"east": "west", "west": "east"}
+SIDES = {"east": "west", "west": "east", "south": "north", "north": "south"}
 PERIOD_PS = 2000
 """Of the clock of the cores."""
 CORE_ADDRESSES = {register.name: register.address for register in REGISTERS}
@@ -47,7 +46,7 @@ CHIP_ADDRESSES = {register.name: register.address for register in CHIP_REGISTERS
 
 
 class ChipBench(EmitOnce):
-    """Chips, joined from west to east, with their DRAMs; host and DRAM's latency are ports.
+    """Chips, joined at their edges, with their DRAMs; host and DRAM's latency are ports.
 
     Parameters
     ----------
@@ -55,23 +54,27 @@ class ChipBench(EmitOnce):
         Of each chip; with links if there are several.
     dram_bytes : int
         Of each port to DRAM.
-    chips : int
+    chips : (int, int)
+        From west to east, and from north to south; they are numbered row by row.
     """
 
-    def __init__(self, config: ChipConfig, *, dram_bytes: int, chips: int = 1):
-        if chips > 1 and not config.noc.link_credits:
-            raise ValueError("ChipBench chips must be 1 where noc.link_credits is 0")
+    def __init__(self, config: ChipConfig, *, dram_bytes: int, chips: tuple[int, int] = (1, 1)):
+        if chips != (1, 1) and not config.noc.link_credits:
+            raise ValueError(
+                f"ChipBench chips must be (1, 1) where noc.link_credits is 0, not {chips}"
+            )
         self.config = config
-        self.chips = chips
+        self.grid = chips
+        self.chips = chips[0] * chips[1]
         self.dram_words = dram_bytes * 8 // config.dram.bus_bits
-        self._cores = config.mesh.cores * chips
+        self._cores = config.mesh.cores * self.chips
         super().__init__(
             {
                 "clk": In(1),
                 "rst": In(1),
                 "noc_clk": In(1),
-                "host": In(AxiLite(address_bits=self.host_bits + ceil_log2(chips))),
-                "irq": Out(1).array(chips),
+                "host": In(AxiLite(address_bits=self.host_bits + ceil_log2(self.chips))),
+                "irq": Out(1).array(self.chips),
                 "latency": In(LATENCY_BITS),
                 "spread": In(SPREAD_BITS),
                 "stall": In(STALL_BITS),
@@ -91,7 +94,7 @@ class ChipBench(EmitOnce):
     def setting(self) -> dict[str, Any]:
         """What another one like it is made with."""
         dram_bytes = self.dram_words * self.config.dram.bus_bits // 8
-        return {"config": self.config, "dram_bytes": dram_bytes, "chips": self.chips}
+        return {"config": self.config, "dram_bytes": dram_bytes, "chips": self.grid}
 
     @property
     def module_name(self) -> str:
@@ -117,11 +120,16 @@ class ChipBench(EmitOnce):
         """Chip and place in the whole mesh of every core, in the order of their numbers."""
         mesh = self.config.mesh
         return [
-            (chip, (chip * mesh.columns + x, y))
+            (chip, (self.first(chip)[0] + x, self.first(chip)[1] + y))
             for chip in range(self.chips)
             for y in range(mesh.rows)
             for x in range(mesh.columns)
         ]
+
+    def first(self, chip: int) -> Place:
+        """The place of a chip's north-western core in the whole mesh."""
+        row, column = divmod(chip, self.grid[0])
+        return column * self.config.mesh.columns, row * self.config.mesh.rows
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
@@ -135,9 +143,10 @@ class ChipBench(EmitOnce):
         for number, chip in enumerate(chips):
             m.submodules[f"chip_{number}"] = chip
             m.d.comb += [
-                chip.x0.eq(number * mesh.columns),
-                chip.extent.columns.eq(mesh.columns * self.chips),
-                chip.extent.rows.eq(mesh.rows),
+                chip.x0.eq(self.first(number)[0]),
+                chip.y0.eq(self.first(number)[1]),
+                chip.extent.columns.eq(mesh.columns * self.grid[0]),
+                chip.extent.rows.eq(mesh.rows * self.grid[1]),
                 self.irq[number].eq(chip.irq),
             ]
             for port, bus in enumerate(chip.dram):
@@ -151,9 +160,14 @@ class ChipBench(EmitOnce):
                     recorder.run.eq(self.record),
                     self.recorded[at].eq(recorder.count),
                 ]
-        for number, (west, east) in enumerate(itertools.pairwise(chips)):
-            self._link(m, f"eastward_{number}", west, "east", east)
-            self._link(m, f"westward_{number}", east, "west", west)
+        for number, chip in enumerate(chips):
+            row, column = divmod(number, self.grid[0])
+            if column + 1 < self.grid[0]:
+                self._link(m, f"eastward_{number}", chip, "east", chips[number + 1])
+                self._link(m, f"westward_{number}", chips[number + 1], "west", chip)
+            if row + 1 < self.grid[1]:
+                self._link(m, f"southward_{number}", chip, "south", chips[number + self.grid[0]])
+                self._link(m, f"northward_{number}", chips[number + self.grid[0]], "north", chip)
         self._hosts(m, chips)
         return m
 
@@ -182,12 +196,12 @@ class ChipBench(EmitOnce):
         for network in ("requests", "replies"):
             outs = getattr(here, f"{network}_{side}_out")
             ins = getattr(there, f"{network}_{SIDES[side]}_in")
-            for row, (out, into) in enumerate(zip(outs, ins, strict=True)):
+            for place, (out, into) in enumerate(zip(outs, ins, strict=True)):
                 for kind, source, sink in (
                     ("flit", out.flit, into.flit),
                     ("credit", into.credit, out.credit),
                 ):
-                    what = f"{name}_{network}_{row}_{kind}"
+                    what = f"{name}_{network}_{place}_{kind}"
                     delay = Delay(source.signature.members["payload"].shape)
                     m.submodules[what] = DomainRenamer("noc")(delay)
                     m.d.comb += [
@@ -248,7 +262,7 @@ class ChipDriver:
         self._records: dict[Place, NDArray[np.uint64]] = {}
         for number, (chip, place) in enumerate(bench.places()):
             core = number % mesh.cores
-            x, y = place[0] - chip * mesh.columns, place[1]
+            y, x = divmod(core, mesh.columns)
             port = 0 if config.dram.shared else core
             scope = f"bench.dram_{chip}_{port}"
             self._drams[place] = backdoor(scope, bench.dram_words, 8 * bus_bytes).reshape(-1)

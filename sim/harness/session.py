@@ -231,10 +231,11 @@ class ChipSession(Session[ChipRequest, ChipRun]):
     config : ChipConfig
     dram_bytes : int
         Bytes of DRAM that programs of a core need.
-    chips : int
+    chips : (int, int)
+        As of :class:`sim.harness.chip.ChipBench`.
     """
 
-    def __init__(self, config: ChipConfig, *, dram_bytes: int, chips: int = 1):
+    def __init__(self, config: ChipConfig, *, dram_bytes: int, chips: tuple[int, int] = (1, 1)):
         cores = config.mesh.cores if config.dram.shared else 1
         dram_bytes = _dram_bytes(cores * _dram_bytes(dram_bytes))
         super().__init__(ChipBench(config, dram_bytes=dram_bytes, chips=chips))

@@ -51,6 +51,21 @@ def test_gradients():
     assert estimate(PAPER, "WG_CONV", operands, density=DENSE) == pytest.approx(7567, rel=0.002)
 
 
+@pytest.mark.parametrize(
+    ("mnemonic", "operands", "cycles"),
+    [
+        ("FP_SOMA", {"samples": 1, "tiles": 2, "window_rows": 15, "window_columns": 15}, 926),
+        ("BP_GRAD", {"samples": 1, "tiles": 2, "window_rows": 15, "window_columns": 15}, 936),
+        ("DMA_WR", {"rows": 1, "words": 450}, 496),
+        ("NOC_DATA", {"flow_type": 1, "rows": 1, "words": 450}, 499),
+        ("WU", {"words": 24}, 434),
+    ],
+)
+def test_whatever_else_there_is(mnemonic, operands, cycles):
+    width = 32 * (mnemonic in ("DMA_WR", "NOC_DATA"))
+    assert estimate(PAPER, mnemonic, operands, width) == pytest.approx(cycles, rel=0.002)
+
+
 def test_what_lies_in_the_padding_takes_no_time():
     """Of 15 rows and columns, three positions of a kernel meet 14, 15 and 14."""
     operands = wg_operands(layer(1, 1), lanes=16, pixels=16, spikes=Layout(), du=Layout(), dw=0)

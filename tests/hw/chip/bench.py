@@ -25,10 +25,11 @@ DRAM_BYTES = 1 << 17
 """Of each core, that programs see: there is more, so that all tests have the same benches."""
 SEED = 9173
 
-CHIPS: dict[str, tuple[tuple[str, ...], int]] = {
-    "square": (("mesh.columns=2", "mesh.rows=2"), 1),
-    "joined": (("mesh.columns=2", "mesh.rows=2", "noc.link_credits=16"), 2),
-    "shared": (("mesh.columns=2", "mesh.rows=2", "dram.shared=1"), 1),
+CHIPS: dict[str, tuple[tuple[str, ...], tuple[int, int]]] = {
+    "square": (("mesh.columns=2", "mesh.rows=2"), (1, 1)),
+    "joined": (("mesh.columns=2", "mesh.rows=2", "noc.link_credits=16"), (2, 1)),
+    "joined-four": (("mesh.columns=2", "mesh.rows=1", "noc.link_credits=16"), (2, 2)),
+    "shared": (("mesh.columns=2", "mesh.rows=2", "dram.shared=1"), (1, 1)),
 }
 """Settings of each chip beside those of tiny, and how many are joined."""
 

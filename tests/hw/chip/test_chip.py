@@ -7,7 +7,9 @@ import pytest
 from sim.harness.cosim import run
 from tests.hw.chip.bench import chip_bench
 
-LARGER = [pytest.param(name, marks=pytest.mark.slow) for name in ("joined", "shared")]
+LARGER = [
+    pytest.param(name, marks=pytest.mark.slow) for name in ("joined", "joined-four", "shared")
+]
 
 
 @pytest.mark.parametrize("chip", ["square", *LARGER])

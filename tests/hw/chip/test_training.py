@@ -40,12 +40,12 @@ def conditions(rng, run):
 
 @dataclass(frozen=True, kw_only=True)
 class Chips:
-    """Chips that are joined from west to east, and a network that is trained on them."""
+    """Chips that are joined, and a network that is trained on them."""
 
     preset: str = "tiny"
     columns: int = 2
     rows: int = 2
-    chips: int = 1
+    chips: tuple[int, int] = (1, 1)
     settings: tuple[str, ...] = ()
     layers: tuple[Layer, ...] = FEW
     size: tuple[int, int, int] = (6, 6, 3)
@@ -60,9 +60,9 @@ class Chips:
     large: bool = False
     """Whether weights are so large that gradients reach the first of many layers."""
 
-    def config(self, chips: int = 1):
+    def config(self, chips=(1, 1)):
         """Of a chip; or of one that is as large as all of them."""
-        mesh = (f"mesh.columns={self.columns * chips}", f"mesh.rows={self.rows}")
+        mesh = (f"mesh.columns={self.columns * chips[0]}", f"mesh.rows={self.rows * chips[1]}")
         return load(self.preset, [*mesh, *self.settings])
 
     def train(self) -> None:
@@ -113,7 +113,12 @@ class Chips:
 CASES = {
     "square": Chips(planes=2, runs=4, interrupted=(9000, 17000)),
     "stress": Chips(runs=30, interrupted=tuple(range(1000, 25000, 3001))),
-    "joined": Chips(chips=2, settings=("noc.link_credits=16",), runs=6, interrupted=(9000, 17000)),
+    "joined": Chips(
+        chips=(2, 1), settings=("noc.link_credits=16",), runs=6, interrupted=(9000, 17000)
+    ),
+    "joined-four": Chips(
+        rows=1, chips=(2, 2), settings=("noc.link_credits=8",), runs=4, interrupted=(9000,)
+    ),
     "shared": Chips(settings=("dram.shared=1",), runs=4, interrupted=(9000,)),
     "2x10": Chips(
         rows=10,
