@@ -242,9 +242,9 @@ def network(layers=(CONV, LAST), input_size=(6, 6, 3), steps=4, wg_samples=1, **
         ),
         (
             network(),
-            ["bp.du_next=96"],
+            ["bp.du_next=128"],
             2,
-            "wg_samples must be at most 0 for layer 0, of which a sample takes 64 of 3 words of "
+            "wg_samples must be at most 0 for layer 0, of which a sample takes 64 of 4 words of "
             "bp.du_next, not 1",
         ),
         (
