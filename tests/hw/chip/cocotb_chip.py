@@ -167,16 +167,18 @@ async def full_boxes_hold_messages_back(dut: Any) -> None:
         connections[place, subcore] = {0: Connection(place=target, subcore=receiver)}
     program = bench.program(receiver)
     copy = {"words": 1, "rows": 1}
-    for number in range(count * len(senders)):
-        program.barrier("noc", boxes=[3], reason="one message")
-        operands = {**copy, "source": number % 7, "destination": 8 + number % 5}
-        program.add("NOC_DATA", operands, reason="takes time")
+    with program.loop(count, reason="as many from each"):
+        for number in range(len(senders)):
+            program.barrier("noc", boxes=[3], reason="one message")
+            operands = {**copy, "source": number % 7, "destination": 8 + number % 5}
+            program.add("NOC_DATA", operands, reason="takes time")
     # All have been taken: there is none left.
     program.barrier("noc", boxes=[3], reason="there is none")
     program.add("NOC_DATA", copy, reason="never starts")
     program.end()
     programs[target, receiver] = program
-    outcomes = await bench.run(programs, connections, "full boxes", timeout=3000)
+    # Senders are refused again and again: who gets the next place is chance.
+    outcomes = await bench.run(programs, connections, "full boxes", timeout=1 << 15)
     found = outcomes[target][receiver]
     assert (found.fault, found.boxes, found.tag) == (Fault.TIMEOUT, 1 << 3, None)
 
