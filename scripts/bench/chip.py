@@ -21,7 +21,7 @@ from sim.harness.session import ChipRequest, ChipRun, ChipSession
 __all__ = ["FIGURES", "dense_run"]
 
 CONFIG = load("vcu128")
-"""2 x 2 of the cores of ``paper``."""
+"""2 x 2 cores; those of ``paper``, but for the size of bp.dw."""
 FOLDER = Path("build/bench")
 WINDOWS = 200
 """Parts of a batch whose utilisation is told apart."""
