@@ -14,13 +14,13 @@ import copy
 import itertools
 from contextlib import ExitStack
 
-from hw.instruction import Fault
-from hw.presets import load
-from scripts.train import Training, TrainingSettings
-from scripts.train.core import compare
-from sim.harness.session import ChipRequest, ChipSession
-from sim.model.machine.chip import ChipModel
-from toolchain.mesh import plan_mesh
+from backspike.commands.train import Training, TrainingSettings
+from backspike.compiler.planning.mesh import plan_mesh
+from backspike.hw.isa.instruction import Fault
+from backspike.hw.presets import load
+from backspike.sim.harness.session import ChipRequest, ChipSession
+from backspike.sim.model.machine.chip import ChipModel
+from backspike.training.core import compare
 
 
 def main() -> int:

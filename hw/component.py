@@ -26,8 +26,8 @@ class EmitOnce(wiring.Component):
 
     Amaranth emits every submodule *instance* as a module of its own. A subclass of this class
     elaborates as usual in Amaranth's simulator; under a platform that can make instances
-    (:class:`hw.emit.Emitter`) each child is replaced by an ``Instance`` of the module that the
-    child is emitted as, once.
+    (:class:`backspike.hw.emit.Emitter`) each child is replaced by an ``Instance`` of the module
+    that the child is emitted as, once.
 
     Two components with the same class and parameters are the same module, so whatever makes one
     instance differ from another (an id, a coordinate) is an input port, never a parameter.

@@ -1,8 +1,8 @@
 """The one description of a chip that hardware, model, compiler and tests all take.
 
-A configuration is a tree of frozen dataclasses; :mod:`hw.presets` has named ones and reads TOML
-files. Whatever cannot be built is refused here with a :class:`ConfigError`, one sentence that names
-the setting, its value and what is allowed.
+A configuration is a tree of frozen dataclasses; :mod:`backspike.hw.presets` has named ones and
+reads TOML files. Whatever cannot be built is refused here with a :class:`ConfigError`, one sentence
+that names the setting, its value and what is allowed.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from hw.arith.format import FP16, FP32, PSUM_BITS, Float
-from hw.memory.port import ADDRESS_BITS
-from hw.setting import ConfigError, PowerOfTwo, Section, Whole, setting
+from backspike.hw.arith.format import FP16, FP32, PSUM_BITS, Float
+from backspike.hw.limits import ADDRESS_BITS
+from backspike.hw.setting import ConfigError, PowerOfTwo, Section, Whole, setting
 
 __all__ = [
     "KIB",

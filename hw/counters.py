@@ -6,7 +6,7 @@ from amaranth import Module
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
-from hw.component import EmitOnce
+from backspike.hw.component import EmitOnce
 
 __all__ = ["COUNTER_BITS", "Counters"]
 

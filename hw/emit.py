@@ -1,8 +1,8 @@
 """Verilog of a tree of components: every distinct component becomes one module, once.
 
 Amaranth alone would emit each submodule *instance* as a module of its own. :class:`Emitter` is an
-Amaranth platform under which a child that is an :class:`hw.component.EmitOnce` elaborates to an
-``Instance`` of the module it is emitted as; see :func:`emit`.
+Amaranth platform under which a child that is an :class:`backspike.hw.component.EmitOnce` elaborates
+to an ``Instance`` of the module it is emitted as; see :func:`emit`.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from amaranth.hdl._ir import PortDirection
 from amaranth.hdl._xfrm import DomainCollector
 from amaranth.lib import wiring
 
-from hw.component import EmitOnce
-from hw.verilog import EmitError, Port, ports_of, verilog_of, zeros_left_out
+from backspike.hw.component import EmitOnce
+from backspike.hw.verilog import EmitError, Port, ports_of, verilog_of, zeros_left_out
 
 __all__ = ["Emission", "EmitError", "EmittedModule", "Emitter", "Port", "emit"]
 

@@ -8,8 +8,8 @@ from typing import Any
 from amaranth import Module, Signal
 from amaranth.lib.wiring import In, Out
 
-from hw.component import EmitOnce
-from hw.counters import Counters
+from backspike.hw.component import EmitOnce
+from backspike.hw.counters import Counters
 
 __all__ = ["Engine"]
 
@@ -27,7 +27,7 @@ class Engine(EmitOnce):
         Of the amounts by which counters beside ``busy``, ``stalled``, ``idle`` and those of the
         ports grow in a cycle.
     parameters : dict
-        As of :class:`hw.component.EmitOnce`.
+        As of :class:`backspike.hw.component.EmitOnce`.
     members : dict
         Members besides.
 
@@ -40,10 +40,10 @@ class Engine(EmitOnce):
     overflow : Out(1), invalid : Out(1)
         High in each cycle in which the status is to be set; never after ``done``.
     clear_counters : In(1), counters : Out(struct)
-        Of :class:`hw.counters.Counters`: ``busy`` (cycles in which an operand enters the array or
-        pipeline), ``stalled`` (other cycles between start and done), ``idle`` (cycles outside),
-        ``skipped`` (cycles that the dense schedule would have needed besides), ``lanes`` (lanes
-        that took part, summed over cycles), ``<port>s`` (accesses of a memory port).
+        Of :class:`backspike.hw.counters.Counters`: ``busy`` (cycles in which an operand enters the
+        array or pipeline), ``stalled`` (other cycles between start and done), ``idle`` (cycles
+        outside), ``skipped`` (cycles that the dense schedule would have needed besides), ``lanes``
+        (lanes that took part, summed over cycles), ``<port>s`` (accesses of a memory port).
     """
 
     def __init__(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 __all__ = [
+    "ADDRESS_BITS",
+    "COUNT_BITS",
     "LANE_BITS",
     "PLANE_BITS",
     "PLANE_MAX",
@@ -11,6 +13,11 @@ __all__ = [
     "TAP_MAX",
     "check_whole",
 ]
+
+ADDRESS_BITS = 16
+"""Bits of every on-chip address. An address counts words of the SRAM it goes to."""
+COUNT_BITS = 12
+"""Bits of a loop's trip count."""
 
 LANE_BITS = 7
 """Bits of a number of lanes: up to 64."""

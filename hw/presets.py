@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from hw.arith.format import Float
-from hw.config import (
+from backspike.hw.arith.format import Float
+from backspike.hw.config import (
     KIB,
     ArrayConfig,
     BpSrams,
@@ -20,7 +20,7 @@ from hw.config import (
     MeshConfig,
     NocConfig,
 )
-from hw.setting import ConfigError, Whole
+from backspike.hw.setting import ConfigError, Whole
 
 __all__ = ["PRESETS", "from_settings", "load"]
 
@@ -126,7 +126,8 @@ def load(source: str | Path, overrides: Iterable[str] = ()) -> ChipConfig:
 
 
 def from_settings(values: Mapping[str, Any]) -> ChipConfig:
-    """The configuration that :meth:`hw.config.ChipConfig.to_dict` has made a dictionary of.
+    """The configuration that :meth:`backspike.hw.config.ChipConfig.to_dict` has made a dictionary
+    of.
 
     Raises
     ------

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
-from hw.chip.map import CHIP_REGISTERS
-from hw.config import settings
-from hw.core.map import REGISTERS, HostRegister
-from hw.instruction import Fault, Instruction
-from hw.isa import UNITS, IsaShape, instruction_set
-from hw.presets import PRESETS
+from backspike.hw.chip.map import CHIP_REGISTERS
+from backspike.hw.config import settings
+from backspike.hw.core.map import REGISTERS, HostRegister
+from backspike.hw.isa.instruction import Fault, Instruction
+from backspike.hw.isa.table import UNITS, IsaShape, instruction_set
+from backspike.hw.presets import PRESETS
 
 __all__ = ["TABLES", "instruction_tables", "settings_table", "with_table"]
 

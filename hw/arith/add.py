@@ -6,9 +6,9 @@ from amaranth import Cat, Const, Module, Mux, Signal
 from amaranth.lib.wiring import In
 from amaranth.utils import bits_for
 
-from hw.arith.format import Float
-from hw.arith.rounding import DIGIT_BITS, RoundedUnit, Rounding
-from hw.arith.unpack import Parts, delayed, unpack
+from backspike.hw.arith.format import Float
+from backspike.hw.arith.rounding import DIGIT_BITS, RoundedUnit, Rounding
+from backspike.hw.arith.unpack import Parts, delayed, unpack
 
 __all__ = ["FloatAdd"]
 
@@ -28,7 +28,7 @@ class FloatAdd(RoundedUnit):
     Members
     -------
     a, b : In(format.width)
-        For the others see :class:`hw.arith.rounding.RoundedUnit`.
+        For the others see :class:`backspike.hw.arith.rounding.RoundedUnit`.
     """
 
     cycles = SUM_CYCLES

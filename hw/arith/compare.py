@@ -5,9 +5,9 @@ from __future__ import annotations
 from amaranth import Cat, Module, Signal
 from amaranth.lib.wiring import In, Out
 
-from hw.arith.format import Float
-from hw.arith.unpack import unpack
-from hw.component import EmitOnce
+from backspike.hw.arith.format import Float
+from backspike.hw.arith.unpack import unpack
+from backspike.hw.component import EmitOnce
 
 __all__ = ["FloatCompare"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from amaranth import Cat, Const, Module, Mux
 from amaranth.lib.wiring import In
 
-from hw.arith.format import Float
-from hw.arith.rounding import RoundedUnit, Rounding
-from hw.arith.unpack import unpack
+from backspike.hw.arith.format import Float
+from backspike.hw.arith.rounding import RoundedUnit, Rounding
+from backspike.hw.arith.unpack import unpack
 
 __all__ = ["FloatConvert"]
 
@@ -25,7 +25,7 @@ class FloatConvert(RoundedUnit):
     Members
     -------
     i : In(source.width)
-        For the others see :class:`hw.arith.rounding.RoundedUnit`.
+        For the others see :class:`backspike.hw.arith.rounding.RoundedUnit`.
     """
 
     def __init__(self, *, source: Float, target: Float):

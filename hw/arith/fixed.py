@@ -5,10 +5,10 @@ from __future__ import annotations
 from amaranth import Cat, Module, Signal, signed
 from amaranth.lib.wiring import In, Out
 
-from hw.arith.format import Float
-from hw.arith.rounding import RoundedUnit, Rounding
-from hw.arith.unpack import unpack
-from hw.component import EmitOnce
+from backspike.hw.arith.format import Float
+from backspike.hw.arith.rounding import RoundedUnit, Rounding
+from backspike.hw.arith.unpack import unpack
+from backspike.hw.component import EmitOnce
 
 __all__ = ["RoundFixed", "ToFixed"]
 
@@ -90,7 +90,7 @@ class RoundFixed(RoundedUnit):
     i : In(signed(width))
     scale : In(scale_bits)
         Only with scale_bits > 0; belongs to the ``i`` of the same cycle.
-        For the others see :class:`hw.arith.rounding.RoundedUnit`.
+        For the others see :class:`backspike.hw.arith.rounding.RoundedUnit`.
 
     Raises
     ------

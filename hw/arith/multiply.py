@@ -5,9 +5,9 @@ from __future__ import annotations
 from amaranth import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib.wiring import In
 
-from hw.arith.format import Float
-from hw.arith.rounding import RoundedUnit, Rounding
-from hw.arith.unpack import delayed, unpack
+from backspike.hw.arith.format import Float
+from backspike.hw.arith.rounding import RoundedUnit, Rounding
+from backspike.hw.arith.unpack import delayed, unpack
 
 __all__ = ["FloatMultiply"]
 
@@ -25,7 +25,7 @@ class FloatMultiply(RoundedUnit):
     Members
     -------
     a, b : In(format.width)
-        For the others see :class:`hw.arith.rounding.RoundedUnit`.
+        For the others see :class:`backspike.hw.arith.rounding.RoundedUnit`.
     """
 
     cycles = PRODUCT_CYCLES

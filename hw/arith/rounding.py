@@ -10,9 +10,9 @@ from amaranth import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib.wiring import Out
 from amaranth.utils import bits_for
 
-from hw.arith.format import Float
-from hw.arith.unpack import delayed
-from hw.component import EmitOnce
+from backspike.hw.arith.format import Float
+from backspike.hw.arith.unpack import delayed
+from backspike.hw.component import EmitOnce
 
 __all__ = ["Rounded", "RoundedUnit", "Rounding"]
 
@@ -261,7 +261,7 @@ class RoundedUnit(EmitOnce):
         Members that are read.
     rounding : Rounding
     **parameters
-        As of :class:`hw.component.EmitOnce`.
+        As of :class:`backspike.hw.component.EmitOnce`.
 
     Members
     -------

@@ -5,7 +5,7 @@ from __future__ import annotations
 from amaranth import Cat, Module, Signal
 from amaranth.lib import data
 
-from hw.arith.format import Float
+from backspike.hw.arith.format import Float
 
 __all__ = ["Parts", "delayed", "unpack"]
 

@@ -8,15 +8,15 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from hw.bp.row import BpRow, Operand, operand_of
-from hw.conv.array import ConvArray
-from hw.conv.shape import EngineShape
+from backspike.hw.bp.row import BpRow, Operand, operand_of
+from backspike.hw.conv.array import ConvArray
+from backspike.hw.isa.conv.shape import EngineShape
 
 __all__ = ["BpArray"]
 
 
 class BpArray(ConvArray):
-    """The array of :class:`hw.bp.engine.BpEngine`.
+    """The array of :class:`backspike.hw.bp.engine.BpEngine`.
 
     Tiles are stored as for FP, a word per output channel of the layer; here that word goes down a
     column, so that the array multiplies by the transposed tile.
@@ -35,7 +35,7 @@ class BpArray(ConvArray):
         A product was too large.
     taking : Out(lanes)
         Lanes of du that take part in the step; for the counters.
-        For the others see :class:`hw.conv.array.ConvArray`.
+        For the others see :class:`backspike.hw.conv.array.ConvArray`.
     """
 
     def __init__(self, shape: EngineShape):

@@ -8,12 +8,12 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import connect, flipped
 from amaranth.utils import ceil_log2
 
-from hw.bp.array import BpArray
-from hw.conv.engine import ConvEngine
-from hw.conv.front import Pixel
-from hw.conv.shape import EngineShape
-from hw.memory.port import ADDRESS_BITS
-from hw.memory.stream import ReadStream
+from backspike.hw.bp.array import BpArray
+from backspike.hw.conv.engine import ConvEngine
+from backspike.hw.conv.front import Pixel
+from backspike.hw.isa.conv.shape import EngineShape
+from backspike.hw.limits import ADDRESS_BITS
+from backspike.hw.memory.stream import ReadStream
 
 __all__ = ["BpEngine"]
 
@@ -32,11 +32,12 @@ class BpEngine(ConvEngine):
     Members
     -------
     nonzero_read : Out(ReadPort)
-        Which du words are not zero (:class:`hw.memory.nonzero.NonzeroMap`), by address of du.
+        Which du words are not zero (:class:`backspike.hw.memory.nonzero.NonzeroMap`), by address of
+        du.
     du_read : Out(ReadPort)
         Gradients.
     fire_read : Out(ReadPort)
-        The fire map of the layer; for the others see :class:`hw.conv.engine.ConvEngine`.
+        The fire map of the layer; for the others see :class:`backspike.hw.conv.engine.ConvEngine`.
     """
 
     def __init__(self, shape: EngineShape):

@@ -7,10 +7,10 @@ from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from hw.arith.format import Float
-from hw.arith.unpack import delayed, unpack
-from hw.component import EmitOnce
-from hw.conv.accumulator import Accumulator, adder_tree
+from backspike.hw.arith.format import Float
+from backspike.hw.arith.unpack import delayed, unpack
+from backspike.hw.component import EmitOnce
+from backspike.hw.conv.accumulator import Accumulator, adder_tree
 
 __all__ = ["BpRow", "Operand", "operand_of"]
 

@@ -7,19 +7,19 @@ from typing import Any
 from amaranth import DomainRenamer, Module
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from hw.chip.dram import SharedDram, joined_id_bits
-from hw.chip.host import ChipHost, host_address_bits
-from hw.component import EmitOnce
-from hw.config import ChipConfig
-from hw.core.axi_lite import AxiLite
-from hw.core.core import CORE_ID_BITS, Core
-from hw.dma.axi import AxiBus
-from hw.isa import UNITS
-from hw.noc.crossing import Crossing
-from hw.noc.flit import COORDINATE_BITS
-from hw.noc.mesh import Network, edge_links
-from hw.noc.packet import Reply
-from hw.noc.table import Extent
+from backspike.hw.chip.dram import SharedDram, joined_id_bits
+from backspike.hw.chip.host import ChipHost, host_address_bits
+from backspike.hw.component import EmitOnce
+from backspike.hw.config import ChipConfig
+from backspike.hw.core.axi_lite import AxiLite
+from backspike.hw.core.core import CORE_ID_BITS, Core
+from backspike.hw.dma.axi import AxiBus
+from backspike.hw.isa.table import UNITS
+from backspike.hw.noc.crossing import Crossing
+from backspike.hw.noc.flit import COORDINATE_BITS
+from backspike.hw.noc.mesh import Network, edge_links
+from backspike.hw.noc.packet import Reply
+from backspike.hw.noc.table import Extent
 
 __all__ = ["Chip"]
 
@@ -44,13 +44,13 @@ class Chip(EmitOnce):
         Where the chip's north-western core is in the whole mesh, and how large that is, over all
         chips; constant.
     host : In(AxiLite), irq : Out(1)
-        :mod:`hw.chip.map`.
+        :mod:`backspike.hw.chip.map`.
     working : Out(12) x cores
-        As of :class:`hw.core.core.Core`.
+        As of :class:`backspike.hw.core.core.Core`.
     dram : Out(AxiBus) x ports
         One for each core, from west to east and north to south, or a single one.
     requests_<side>_out, requests_<side>_in, replies_<side>_out, replies_<side>_in
-        Links at the edges, if there are credits: see :class:`hw.noc.mesh.Network`.
+        Links at the edges, if there are credits: see :class:`backspike.hw.noc.mesh.Network`.
     """
 
     def __init__(self, *, config: ChipConfig):

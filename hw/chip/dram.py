@@ -8,10 +8,10 @@ from amaranth import Module
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from hw.component import EmitOnce
-from hw.dma.arbiter import AxiReadArbiter, AxiWriteArbiter
-from hw.dma.axi import AxiBus, AxiRead, AxiWrite
-from hw.limits import check_whole
+from backspike.hw.component import EmitOnce
+from backspike.hw.dma.arbiter import AxiReadArbiter, AxiWriteArbiter
+from backspike.hw.dma.axi import AxiBus, AxiRead, AxiWrite
+from backspike.hw.limits import check_whole
 
 __all__ = ["SharedDram", "joined_id_bits"]
 
@@ -25,7 +25,7 @@ class SharedDram(EmitOnce):
     """Arbiters in two levels: the cores of a row share a port, and the rows another.
 
     An address takes a cycle in each level that has more than one master, data and answers none. For
-    order and fairness see :mod:`hw.dma.arbiter`.
+    order and fairness see :mod:`backspike.hw.dma.arbiter`.
 
     Parameters
     ----------

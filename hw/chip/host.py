@@ -9,10 +9,10 @@ from amaranth.lib import enum
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from hw.chip.map import ALL, CHIP_IDENTITY, CHIP_REGISTERS
-from hw.component import EmitOnce
-from hw.core.axi_lite import HOST_ADDRESS_BITS, OKAY, SLAVE_ERROR, WORD_BITS, AxiLite
-from hw.limits import check_whole
+from backspike.hw.chip.map import ALL, CHIP_IDENTITY, CHIP_REGISTERS
+from backspike.hw.component import EmitOnce
+from backspike.hw.core.axi_lite import HOST_ADDRESS_BITS, OKAY, SLAVE_ERROR, WORD_BITS, AxiLite
+from backspike.hw.limits import check_whole
 
 __all__ = ["ChipHost", "host_address_bits"]
 
@@ -32,10 +32,10 @@ class _State(enum.Enum, shape=2):
 class ChipHost(EmitOnce):
     """Passes reads and writes on to cores, one at a time, and has registers of its own.
 
-    Window 0 is :data:`hw.chip.map.CHIP_REGISTERS`. What is written to window 1 is written to all
-    cores that are selected, in the same cycle: so programs start together. Window 2 and those
-    behind are the cores themselves. What a core, or any of those selected, refuses is refused, and
-    so is what goes to no core.
+    Window 0 is :data:`backspike.hw.chip.map.CHIP_REGISTERS`. What is written to window 1 is written
+    to all cores that are selected, in the same cycle: so programs start together. Window 2 and
+    those behind are the cores themselves. What a core, or any of those selected, refuses is
+    refused, and so is what goes to no core.
 
     Parameters
     ----------

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from hw.core.axi_lite import HOST_ADDRESS_BITS
-from hw.core.map import HostRegister
+from backspike.hw.core.axi_lite import HOST_ADDRESS_BITS
+from backspike.hw.core.map import HostRegister
 
 __all__ = ["ALL", "CHIP_IDENTITY", "CHIP_REGISTERS", "MASK_WORDS", "core_window", "masked"]
 

@@ -8,10 +8,17 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for, exact_log2
 
-from hw.component import EmitOnce
-from hw.control.microcode import FILE_BITS, FILE_WORDS, VALUE_BITS, Action, Microcode, MicroOp
-from hw.instruction import Fault
-from hw.isa import IsaShape, instruction_set
+from backspike.hw.component import EmitOnce
+from backspike.hw.control.microcode import (
+    FILE_BITS,
+    FILE_WORDS,
+    VALUE_BITS,
+    Action,
+    Microcode,
+    MicroOp,
+)
+from backspike.hw.isa.instruction import Fault
+from backspike.hw.isa.table import IsaShape, instruction_set
 
 __all__ = ["FAULT_BITS", "WORD", "Alu", "program_bits"]
 
@@ -40,7 +47,7 @@ WORD = data.StructLayout(
         "last": 1,
     }
 )
-"""A :class:`hw.control.microcode.MicroOp` in bits."""
+"""A :class:`backspike.hw.control.microcode.MicroOp` in bits."""
 
 
 def word_of(op: MicroOp) -> dict[str, int]:
@@ -69,7 +76,7 @@ class Alu(EmitOnce):
     Parameters
     ----------
     shape : IsaShape, subcore : str
-        As of :func:`hw.isa.instruction_set`.
+        As of :func:`backspike.hw.isa.table.instruction_set`.
 
     Members
     -------

@@ -10,16 +10,16 @@ from amaranth.lib import data, enum
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from hw.component import EmitOnce
-from hw.control.alu import FAULT_BITS
-from hw.control.decoder import Decoder
-from hw.control.fetch import POSITION_BITS, ProgramFetch
-from hw.control.slot import Slot
-from hw.dma.axi import ADDRESS_BITS as DRAM_BITS
-from hw.dma.axi import AxiRead
-from hw.instruction import Fault
-from hw.isa import BOX_MESSAGES, BOXES, UNITS, IsaShape
-from hw.units import UNIT_REGISTERS
+from backspike.hw.component import EmitOnce
+from backspike.hw.control.alu import FAULT_BITS
+from backspike.hw.control.decoder import Decoder
+from backspike.hw.control.fetch import POSITION_BITS, ProgramFetch
+from backspike.hw.control.slot import Slot
+from backspike.hw.dma.axi import ADDRESS_BITS as DRAM_BITS
+from backspike.hw.dma.axi import AxiRead
+from backspike.hw.isa.instruction import Fault
+from backspike.hw.isa.table import BOX_MESSAGES, BOXES, UNITS, IsaShape
+from backspike.hw.isa.units import UNIT_REGISTERS
 
 __all__ = ["TIMEOUT_BITS", "Controller", "Progress"]
 
@@ -46,7 +46,7 @@ class Controller(EmitOnce):
     Parameters
     ----------
     shape : IsaShape, subcore : str
-        As of :func:`hw.isa.instruction_set`.
+        As of :func:`backspike.hw.isa.table.instruction_set`.
     bus_bits : int
         Bits of a beat of the bus.
 

@@ -8,14 +8,14 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for, exact_log2
 
-from hw.component import EmitOnce
-from hw.control.alu import FAULT_BITS, Alu, program_bits
-from hw.control.fetch import POSITION_BITS, WORD_BITS
-from hw.control.loops import REGISTER_BITS, ProgramLoops
-from hw.control.microcode import FILE_BITS, NO_REGISTER, VALUE_BITS, Microcode
-from hw.instruction import Fault
-from hw.isa import BOXES, LOOP_STEPS, UNITS, WORD_MAX, IsaShape, instruction_set
-from hw.memory.port import ADDRESS_BITS
+from backspike.hw.component import EmitOnce
+from backspike.hw.control.alu import FAULT_BITS, Alu, program_bits
+from backspike.hw.control.fetch import POSITION_BITS, WORD_BITS
+from backspike.hw.control.loops import REGISTER_BITS, ProgramLoops
+from backspike.hw.control.microcode import FILE_BITS, NO_REGISTER, VALUE_BITS, Microcode
+from backspike.hw.isa.instruction import Fault
+from backspike.hw.isa.table import BOXES, LOOP_STEPS, UNITS, WORD_MAX, IsaShape, instruction_set
+from backspike.hw.limits import ADDRESS_BITS
 
 __all__ = ["Decoder"]
 
@@ -48,7 +48,7 @@ class Decoder(EmitOnce):
     Parameters
     ----------
     shape : IsaShape, subcore : str
-        As of :func:`hw.isa.instruction_set`.
+        As of :func:`backspike.hw.isa.table.instruction_set`.
 
     Members
     -------
@@ -57,7 +57,7 @@ class Decoder(EmitOnce):
     valid : In(1), word : In(32), error : In(1), take : Out(1)
         Words of the program, and whether the bus failed to read one.
     position : In(20), jump : Out(1), target : Out(20)
-        As of :class:`hw.control.fetch.ProgramFetch`.
+        As of :class:`backspike.hw.control.fetch.ProgramFetch`.
     free, clear_of_waits : In(units)
         Slots that have room; and those that can be told what the next instruction waits for.
     idle : In(1)

@@ -6,10 +6,10 @@ from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
-from hw.component import EmitOnce
-from hw.dma.axi import ADDRESS_BITS as DRAM_BITS
-from hw.dma.axi import INCREMENT, OKAY, AxiRead
-from hw.memory.sram import Sram
+from backspike.hw.component import EmitOnce
+from backspike.hw.dma.axi import ADDRESS_BITS as DRAM_BITS
+from backspike.hw.dma.axi import INCREMENT, OKAY, AxiRead
+from backspike.hw.memory.sram import Sram
 
 __all__ = ["POSITION_BITS", "PROGRAM_ALIGNMENT", "WORD_BITS", "ProgramFetch"]
 

@@ -7,10 +7,10 @@ from amaranth.lib import data
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from hw.component import EmitOnce
-from hw.control.fetch import POSITION_BITS, WORD_BITS
-from hw.isa import LOOP_LEVELS, LOOP_STEPS, REGISTERS
-from hw.memory.loops import COUNT_BITS
+from backspike.hw.component import EmitOnce
+from backspike.hw.control.fetch import POSITION_BITS, WORD_BITS
+from backspike.hw.isa.table import LOOP_LEVELS, LOOP_STEPS, REGISTERS
+from backspike.hw.limits import COUNT_BITS
 
 __all__ = ["REGISTER_BITS", "ProgramLoops"]
 

@@ -10,7 +10,7 @@ import enum
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from hw.instruction import (
+from backspike.hw.isa.instruction import (
     ONE,
     Access,
     Aligned,
@@ -23,7 +23,7 @@ from hw.instruction import (
     Step,
     Whole,
 )
-from hw.units import UNIT_REGISTERS
+from backspike.hw.isa.units import UNIT_REGISTERS
 
 __all__ = [
     "FILE_BITS",

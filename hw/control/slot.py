@@ -7,11 +7,11 @@ from amaranth.hdl import ValueCastable
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
-from hw.component import EmitOnce
-from hw.control.fetch import WORD_BITS
-from hw.control.microcode import FILE_BITS
-from hw.isa import BOXES, UNITS
-from hw.units import UNIT_REGISTERS
+from backspike.hw.component import EmitOnce
+from backspike.hw.control.fetch import WORD_BITS
+from backspike.hw.control.microcode import FILE_BITS
+from backspike.hw.isa.table import BOXES, UNITS
+from backspike.hw.isa.units import UNIT_REGISTERS
 
 __all__ = ["OUTSTANDING_BITS", "Slot", "assign"]
 
@@ -40,7 +40,7 @@ class Slot(EmitOnce):
     Parameters
     ----------
     subcore, unit : str
-        As in :data:`hw.isa.UNITS`.
+        As in :data:`backspike.hw.isa.table.UNITS`.
 
     Members
     -------

@@ -10,12 +10,12 @@ from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from hw.arith.format import PSUM_BITS
-from hw.component import EmitOnce
-from hw.conv.control import StepControl
-from hw.conv.front import Pixel
-from hw.conv.shape import EngineShape
-from hw.conv.weights import part_bits
+from backspike.hw.arith.format import PSUM_BITS
+from backspike.hw.component import EmitOnce
+from backspike.hw.conv.control import StepControl
+from backspike.hw.conv.front import Pixel
+from backspike.hw.conv.weights import part_bits
+from backspike.hw.isa.conv.shape import EngineShape
 
 __all__ = ["ConvArray"]
 
@@ -32,17 +32,17 @@ class ConvArray(EmitOnce):
     step, operands, results : dict
         Members besides: of a step, of what it works on, and of what comes of it.
     fire_lanes : int
-        As of :func:`hw.conv.front.Pixel`.
+        As of :func:`backspike.hw.conv.front.Pixel`.
 
     Members
     -------
     write, slot, part, rows : In
-        From :class:`hw.conv.weights.WeightLoader`.
+        From :class:`backspike.hw.conv.weights.WeightLoader`.
     valid, first, last, pixel : In
-        A step of :class:`hw.conv.front.ConvFront`.
+        A step of :class:`backspike.hw.conv.front.ConvFront`.
     pop : Out(1), old : In(lanes x 64)
     push : Out(1), push_addr : Out(16), new : Out(lanes x 64)
-        To :class:`hw.conv.psums.PsumAccess`.
+        To :class:`backspike.hw.conv.psums.PsumAccess`.
     invalid : Out(1)
         A NaN or infinity took part.
     empty : Out(1)

@@ -8,9 +8,9 @@ from amaranth import Cat, Module, Signal
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
-from hw.component import EmitOnce
-from hw.conv.front import Pixel
-from hw.memory.port import ADDRESS_BITS
+from backspike.hw.component import EmitOnce
+from backspike.hw.conv.front import Pixel
+from backspike.hw.limits import ADDRESS_BITS
 
 __all__ = ["StepControl"]
 
@@ -23,7 +23,7 @@ class StepControl(EmitOnce):
     latency : int
         Cycles from a step to its psum.
     fire_lanes : int
-        As of :func:`hw.conv.front.Pixel`.
+        As of :func:`backspike.hw.conv.front.Pixel`.
 
     Members
     -------

@@ -7,22 +7,22 @@ from typing import Self
 from amaranth import Module, Signal, Value, signed
 from amaranth.lib.wiring import Out, connect, flipped
 
-from hw.arith.format import PSUM_BITS
-from hw.component import EmitOnce
-from hw.config import ChipConfig
-from hw.conv.command import ConvCommand
-from hw.conv.front import ConvFront
-from hw.conv.psums import PsumAccess
-from hw.conv.shape import EngineShape
-from hw.conv.weights import WeightLoader
-from hw.engine import Engine
-from hw.memory.port import ReadPort, WritePort
+from backspike.hw.arith.format import PSUM_BITS
+from backspike.hw.component import EmitOnce
+from backspike.hw.config import ChipConfig
+from backspike.hw.conv.front import ConvFront
+from backspike.hw.conv.psums import PsumAccess
+from backspike.hw.conv.weights import WeightLoader
+from backspike.hw.engine import Engine
+from backspike.hw.isa.conv.command import ConvCommand
+from backspike.hw.isa.conv.shape import EngineShape
+from backspike.hw.memory.port import ReadPort, WritePort
 
 __all__ = ["ConvEngine"]
 
 
 class ConvEngine(Engine):
-    """Base of the two engines that run a :class:`hw.conv.command.ConvCommand`.
+    """Base of the two engines that run a :class:`backspike.hw.isa.conv.command.ConvCommand`.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ class ConvEngine(Engine):
     w_read : Out(ReadPort)
         Weights.
     conv_read : Out(ReadPort), conv_write : Out(WritePort)
-        Psums; for the others see :class:`hw.engine.Engine`.
+        Psums; for the others see :class:`backspike.hw.engine.Engine`.
 
     Raises
     ------

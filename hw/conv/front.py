@@ -8,13 +8,14 @@ from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out, connect, flipped
 from amaranth.utils import ceil_log2
 
-from hw.component import EmitOnce
-from hw.conv.command import ConvCommand
-from hw.conv.walker import Walker
-from hw.conv.window import WindowGenerator
-from hw.memory.loops import COUNT_BITS, LoopNest
-from hw.memory.port import ADDRESS_BITS, ReadPort
-from hw.memory.stream import ReadStream
+from backspike.hw.component import EmitOnce
+from backspike.hw.conv.walker import Walker
+from backspike.hw.conv.window import WindowGenerator
+from backspike.hw.isa.conv.command import ConvCommand
+from backspike.hw.limits import ADDRESS_BITS, COUNT_BITS
+from backspike.hw.memory.loops import LoopNest
+from backspike.hw.memory.port import ReadPort
+from backspike.hw.memory.stream import ReadStream
 
 __all__ = ["ConvFront", "Pixel"]
 
@@ -45,7 +46,7 @@ class ConvFront(EmitOnce):
     bits : int
         Bits of an input pixel: the lanes that walk apart (FP), or 1 (BP: is du other than 0).
     pixels, rows, entries : int
-        As of :class:`hw.conv.window.WindowGenerator`.
+        As of :class:`backspike.hw.conv.window.WindowGenerator`.
     depth : int
         Tiles in the ring.
     fire_lanes : int
@@ -57,13 +58,13 @@ class ConvFront(EmitOnce):
     input : Out(ReadPort), fire : Out(ReadPort)
         To the spikes or non-zero bits; to the fire map.
     request_valid, request_ready, request : Out(Pixel)
-        Pixels on their way to the array, for :class:`hw.conv.psums.PsumAccess`.
+        Pixels on their way to the array, for :class:`backspike.hw.conv.psums.PsumAccess`.
     claimable, claim
         Of the same.
     group_valid, group_base, next_group
-        Of :class:`hw.conv.weights.WeightLoader`.
+        Of :class:`backspike.hw.conv.weights.WeightLoader`.
     o_valid, o_ready, entry, take, slots, first, last, pixel
-        The steps (:class:`hw.conv.walker.Walker`).
+        The steps (:class:`backspike.hw.conv.walker.Walker`).
     present : Out
         Entries of the window that is being handed on with ``window``; for the counters.
     window : Out(1)

@@ -7,7 +7,7 @@ from typing import Any
 
 from amaranth import Module
 
-from hw.memory.loops import LoopNest
+from backspike.hw.memory.loops import LoopNest
 
 __all__ = ["group_nest"]
 
@@ -16,7 +16,8 @@ def group_nest(m: Module, at: Mapping[str, int], command: Any) -> LoopNest:
     """A nest of two values whose last group may have fewer tiles, and fewer rows of the kernel.
 
     ``at`` has the level of each loop by name, ``command`` is a
-    :class:`hw.conv.command.ConvCommand`. Left to the caller are counts, strides and bases.
+    :class:`backspike.hw.isa.conv.command.ConvCommand`. Left to the caller are counts, strides and
+    bases.
     """
     nest = LoopNest(
         levels=len(at),

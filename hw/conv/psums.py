@@ -5,10 +5,11 @@ from __future__ import annotations
 from amaranth import Module, Signal
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from hw.arith.format import PSUM_BITS
-from hw.component import EmitOnce
-from hw.memory.port import ADDRESS_BITS, ReadPort, WritePort
-from hw.memory.stream import ReadStream, WriteQueue
+from backspike.hw.arith.format import PSUM_BITS
+from backspike.hw.component import EmitOnce
+from backspike.hw.limits import ADDRESS_BITS
+from backspike.hw.memory.port import ReadPort, WritePort
+from backspike.hw.memory.stream import ReadStream, WriteQueue
 
 __all__ = ["PsumAccess"]
 

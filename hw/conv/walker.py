@@ -7,7 +7,7 @@ from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from hw.component import EmitOnce
+from backspike.hw.component import EmitOnce
 
 __all__ = ["Walker"]
 

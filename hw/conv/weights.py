@@ -8,11 +8,12 @@ from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out, connect, flipped
 from amaranth.utils import ceil_log2
 
-from hw.component import EmitOnce
-from hw.conv.command import ConvCommand
-from hw.conv.groups import group_nest
-from hw.memory.port import ADDRESS_BITS, ReadPort
-from hw.memory.stream import ReadStream
+from backspike.hw.component import EmitOnce
+from backspike.hw.conv.groups import group_nest
+from backspike.hw.isa.conv.command import ConvCommand
+from backspike.hw.limits import ADDRESS_BITS
+from backspike.hw.memory.port import ReadPort
+from backspike.hw.memory.stream import ReadStream
 
 __all__ = ["WeightLoader", "part_bits"]
 

@@ -7,19 +7,19 @@ from collections.abc import Iterable
 from amaranth import Cat, Module
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from hw.component import EmitOnce
-from hw.config import ChipConfig
-from hw.control.controller import Progress
-from hw.core.axi_lite import AxiLite
-from hw.core.host import HostPort
-from hw.core.host_memory import HostMemory
-from hw.core.subcore import SubCore
-from hw.dma.arbiter import AxiReadArbiter, AxiWriteArbiter
-from hw.dma.axi import AxiBus
-from hw.isa import UNITS
-from hw.noc.flit import COORDINATE_BITS
-from hw.noc.packet import NetworkPort
-from hw.noc.table import Extent
+from backspike.hw.component import EmitOnce
+from backspike.hw.config import ChipConfig
+from backspike.hw.control.controller import Progress
+from backspike.hw.core.axi_lite import AxiLite
+from backspike.hw.core.host import HostPort
+from backspike.hw.core.host_memory import HostMemory
+from backspike.hw.core.subcore import SubCore
+from backspike.hw.dma.arbiter import AxiReadArbiter, AxiWriteArbiter
+from backspike.hw.dma.axi import AxiBus
+from backspike.hw.isa.table import UNITS
+from backspike.hw.noc.flit import COORDINATE_BITS
+from backspike.hw.noc.packet import NetworkPort
+from backspike.hw.noc.table import Extent
 
 __all__ = ["CORE_ID_BITS", "Core", "counter_names"]
 
@@ -46,7 +46,7 @@ class Core(EmitOnce):
     Members
     -------
     host : In(AxiLite), irq : Out(1)
-        Registers: :mod:`hw.core.map`.
+        Registers: :mod:`backspike.hw.core.map`.
     running : Out(1), stopped : Out(1)
         One of its programs runs; one was stopped by a fault.
     working : Out(12)

@@ -8,24 +8,24 @@ from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
-from hw.component import EmitOnce
-from hw.control.controller import TIMEOUT_BITS, Progress
-from hw.core.axi_lite import HOST_ADDRESS_BITS, OKAY, SLAVE_ERROR, WORD_BITS, AxiLite
-from hw.core.map import IDENTITY, REGISTERS, counter_addresses
-from hw.core.status import SubCoreStatus
-from hw.counters import COUNTER_BITS
-from hw.dma.axi import ADDRESS_BITS as DRAM_BITS
-from hw.dma.select import WordTree
-from hw.isa import UNITS
-from hw.noc.flit import COORDINATE_BITS
-from hw.noc.instructions import TAG_BITS
-from hw.noc.table import ConnectionWrite, Extent
+from backspike.hw.component import EmitOnce
+from backspike.hw.control.controller import TIMEOUT_BITS, Progress
+from backspike.hw.core.axi_lite import HOST_ADDRESS_BITS, OKAY, SLAVE_ERROR, WORD_BITS, AxiLite
+from backspike.hw.core.map import IDENTITY, REGISTERS, counter_addresses
+from backspike.hw.core.status import SubCoreStatus
+from backspike.hw.counters import COUNTER_BITS
+from backspike.hw.dma.axi import ADDRESS_BITS as DRAM_BITS
+from backspike.hw.dma.select import WordTree
+from backspike.hw.isa.noc.instructions import TAG_BITS
+from backspike.hw.isa.table import UNITS
+from backspike.hw.noc.flit import COORDINATE_BITS
+from backspike.hw.noc.table import ConnectionWrite, Extent
 
 __all__ = ["HostPort"]
 
 
 class HostPort(EmitOnce):
-    """The registers of :data:`hw.core.map.REGISTERS`, and the counters of all units.
+    """The registers of :data:`backspike.hw.core.map.REGISTERS`, and the counters of all units.
 
     One read and one write at a time; a read takes three cycles. An address that is none, or that
     may not be read or written, is answered with SLVERR and does nothing; so is a write of less
@@ -49,7 +49,8 @@ class HostPort(EmitOnce):
         Where the core is; constant.
     memory_write, memory_read, memory_address, memory_word
     memory_written, memory_found, memory_value, memory_error
-        To DRAM, as the members without ``memory`` of :class:`hw.core.host_memory.HostMemory`.
+        To DRAM, as the members without ``memory`` of
+        :class:`backspike.hw.core.host_memory.HostMemory`.
     origin, fp_program, bp_program : Out(40), timeout : Out(32)
     fp, bp : In(SubCoreStatus)
     <unit> : In(struct of 40-bit counters)

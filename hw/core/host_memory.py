@@ -8,10 +8,10 @@ from amaranth import Cat, Const, Module, Mux, Signal
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
-from hw.component import EmitOnce
-from hw.core.axi_lite import WORD_BITS
-from hw.dma.axi import ADDRESS_BITS as DRAM_BITS
-from hw.dma.axi import INCREMENT, OKAY, AxiRead, AxiWrite
+from backspike.hw.component import EmitOnce
+from backspike.hw.core.axi_lite import WORD_BITS
+from backspike.hw.dma.axi import ADDRESS_BITS as DRAM_BITS
+from backspike.hw.dma.axi import INCREMENT, OKAY, AxiRead, AxiWrite
 
 __all__ = ["HostMemory"]
 

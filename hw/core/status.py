@@ -4,11 +4,11 @@
 
 from amaranth.lib import data
 
-from hw.control.alu import FAULT_BITS
-from hw.control.controller import Progress
-from hw.control.fetch import POSITION_BITS
-from hw.isa import BOXES
-from hw.noc.instructions import TAG_BITS
+from backspike.hw.control.alu import FAULT_BITS
+from backspike.hw.control.controller import Progress
+from backspike.hw.control.fetch import POSITION_BITS
+from backspike.hw.isa.noc.instructions import TAG_BITS
+from backspike.hw.isa.table import BOXES
 
 __all__ = ["SubCoreStatus", "Waits"]
 

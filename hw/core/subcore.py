@@ -5,33 +5,42 @@ from __future__ import annotations
 from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from hw.bp.engine import BpEngine
-from hw.component import EmitOnce
-from hw.config import ChipConfig
-from hw.control.controller import TIMEOUT_BITS, Controller, Progress
-from hw.core.status import SubCoreStatus
-from hw.dma.arbiter import AxiReadArbiter
-from hw.dma.axi import ADDRESS_BITS as DRAM_BITS
-from hw.dma.axi import AxiRead, AxiWrite
-from hw.dma.read import DmaRead
-from hw.dma.write import DmaWrite
-from hw.engine import Engine
-from hw.fp.engine import FpEngine
-from hw.isa import BOXES, INNER_ROUTES, OWN_ROUTES, ROUTES, SRAMS, UNITS, Control, IsaShape
-from hw.memory.nonzero import NonzeroMap
-from hw.memory.port import WritePort
-from hw.memory.shared import SharedSram
-from hw.neuron.grad import GradEngine
-from hw.neuron.soma import SomaEngine
-from hw.neuron.update import UpdateEngine
-from hw.noc.control import NocControl
-from hw.noc.copy import CopyEngine, Route
-from hw.noc.flit import COORDINATE_BITS
-from hw.noc.instructions import Flow
-from hw.noc.interface import NetworkInterface
-from hw.noc.packet import NetworkPort, word_flits
-from hw.noc.table import ConnectionWrite, Extent
-from hw.wg.engine import WgEngine
+from backspike.hw.bp.engine import BpEngine
+from backspike.hw.component import EmitOnce
+from backspike.hw.config import ChipConfig
+from backspike.hw.control.controller import TIMEOUT_BITS, Controller, Progress
+from backspike.hw.core.status import SubCoreStatus
+from backspike.hw.dma.arbiter import AxiReadArbiter
+from backspike.hw.dma.axi import ADDRESS_BITS as DRAM_BITS
+from backspike.hw.dma.axi import AxiRead, AxiWrite
+from backspike.hw.dma.read import DmaRead
+from backspike.hw.dma.write import DmaWrite
+from backspike.hw.engine import Engine
+from backspike.hw.fp.engine import FpEngine
+from backspike.hw.isa.noc.instructions import Flow
+from backspike.hw.isa.table import (
+    BOXES,
+    INNER_ROUTES,
+    OWN_ROUTES,
+    ROUTES,
+    SRAMS,
+    UNITS,
+    Control,
+    IsaShape,
+)
+from backspike.hw.memory.nonzero import NonzeroMap
+from backspike.hw.memory.port import WritePort
+from backspike.hw.memory.shared import SharedSram
+from backspike.hw.neuron.grad import GradEngine
+from backspike.hw.neuron.soma import SomaEngine
+from backspike.hw.neuron.update import UpdateEngine
+from backspike.hw.noc.control import NocControl
+from backspike.hw.noc.copy import CopyEngine, Route
+from backspike.hw.noc.flit import COORDINATE_BITS
+from backspike.hw.noc.interface import NetworkInterface
+from backspike.hw.noc.packet import NetworkPort, word_flits
+from backspike.hw.noc.table import ConnectionWrite, Extent
+from backspike.hw.wg.engine import WgEngine
 
 __all__ = ["SubCore"]
 

@@ -9,9 +9,9 @@ from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2, exact_log2
 
-from hw.component import EmitOnce
-from hw.dma.axi import INCREMENT, AxiRead, AxiWrite
-from hw.limits import check_whole
+from backspike.hw.component import EmitOnce
+from backspike.hw.dma.axi import INCREMENT, AxiRead, AxiWrite
+from backspike.hw.limits import check_whole
 
 __all__ = ["AxiReadArbiter", "AxiWriteArbiter"]
 

@@ -6,11 +6,10 @@ from amaranth import Cat, Const, Module, Mux, Signal
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
-from hw.component import EmitOnce
-from hw.dma.axi import ADDRESS_BITS as DRAM_BITS
-from hw.dma.command import DmaCommand
-from hw.memory.loops import COUNT_BITS
-from hw.memory.port import ADDRESS_BITS
+from backspike.hw.component import EmitOnce
+from backspike.hw.dma.axi import ADDRESS_BITS as DRAM_BITS
+from backspike.hw.isa.dma.command import DmaCommand
+from backspike.hw.limits import ADDRESS_BITS, COUNT_BITS
 
 __all__ = ["Bursts"]
 

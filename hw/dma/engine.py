@@ -8,13 +8,12 @@ from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
-from hw.dma.axi import ADDRESS_BITS as DRAM_BITS
-from hw.dma.axi import INCREMENT
-from hw.dma.bursts import Bursts
-from hw.dma.command import DmaCommand
-from hw.engine import Engine
-from hw.limits import check_whole
-from hw.memory.port import ADDRESS_BITS
+from backspike.hw.dma.axi import ADDRESS_BITS as DRAM_BITS
+from backspike.hw.dma.axi import INCREMENT
+from backspike.hw.dma.bursts import Bursts
+from backspike.hw.engine import Engine
+from backspike.hw.isa.dma.command import DmaCommand
+from backspike.hw.limits import ADDRESS_BITS, check_whole
 
 __all__ = ["DmaEngine"]
 
@@ -52,7 +51,7 @@ class DmaEngine(Engine):
         Without ids: all answers come in order.
     error : Out(1)
         With ``done``: the bus has answered with an error.
-        For the others see :class:`hw.engine.Engine`; nothing is ever skipped.
+        For the others see :class:`backspike.hw.engine.Engine`; nothing is ever skipped.
 
     Raises
     ------

@@ -6,9 +6,9 @@ from amaranth import Cat, Module, Signal
 from amaranth.lib.wiring import Out
 from amaranth.utils import exact_log2
 
-from hw.dma.axi import AxiRead
-from hw.dma.engine import DmaEngine
-from hw.memory.port import WritePort
+from backspike.hw.dma.axi import AxiRead
+from backspike.hw.dma.engine import DmaEngine
+from backspike.hw.memory.port import WritePort
 
 __all__ = ["DmaRead"]
 
@@ -22,7 +22,7 @@ class DmaRead(DmaEngine):
     Members
     -------
     <memory>_write : Out(WritePort)
-        Written in whole words. For the others see :class:`hw.dma.engine.DmaEngine`.
+        Written in whole words. For the others see :class:`backspike.hw.dma.engine.DmaEngine`.
     """
 
     bus_kind = AxiRead

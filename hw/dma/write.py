@@ -6,10 +6,10 @@ from amaranth import Cat, Module, Signal
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import Out
 
-from hw.dma.axi import AxiWrite
-from hw.dma.engine import DmaEngine
-from hw.dma.select import WordTree
-from hw.memory.port import ReadPort
+from backspike.hw.dma.axi import AxiWrite
+from backspike.hw.dma.engine import DmaEngine
+from backspike.hw.dma.select import WordTree
+from backspike.hw.memory.port import ReadPort
 
 __all__ = ["DmaWrite"]
 
@@ -29,7 +29,7 @@ class DmaWrite(DmaEngine):
     Members
     -------
     <memory>_read : Out(ReadPort)
-        For the others see :class:`hw.dma.engine.DmaEngine`; granules do not matter.
+        For the others see :class:`backspike.hw.dma.engine.DmaEngine`; granules do not matter.
     """
 
     bus_kind = AxiWrite

@@ -7,17 +7,17 @@ from amaranth.lib import data
 from amaranth.lib.wiring import In
 from amaranth.utils import ceil_log2
 
-from hw.arith.fixed import ToFixed
-from hw.conv.array import ConvArray
-from hw.conv.shape import EngineShape
-from hw.fp.row import FpRow
-from hw.limits import PLANE_BITS
+from backspike.hw.arith.fixed import ToFixed
+from backspike.hw.conv.array import ConvArray
+from backspike.hw.fp.row import FpRow
+from backspike.hw.isa.conv.shape import EngineShape
+from backspike.hw.limits import PLANE_BITS
 
 __all__ = ["FpArray"]
 
 
 class FpArray(ConvArray):
-    """The array of :class:`hw.fp.engine.FpEngine`.
+    """The array of :class:`backspike.hw.fp.engine.FpEngine`.
 
     Weights are put on the fixed-point grid once, when they are loaded.
 
@@ -28,9 +28,9 @@ class FpArray(ConvArray):
     Members
     -------
     take, slots : In
-        Of a step, as of :class:`hw.conv.front.ConvFront`.
+        Of a step, as of :class:`backspike.hw.conv.front.ConvFront`.
     shift : In(4)
-        Held during a command. For the others see :class:`hw.conv.array.ConvArray`.
+        Held during a command. For the others see :class:`backspike.hw.conv.array.ConvArray`.
     """
 
     def __init__(self, shape: EngineShape):

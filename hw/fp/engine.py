@@ -5,9 +5,9 @@ from __future__ import annotations
 from amaranth import Module, Mux
 from amaranth.lib.wiring import connect, flipped
 
-from hw.conv.engine import ConvEngine
-from hw.conv.shape import EngineShape
-from hw.fp.array import FpArray
+from backspike.hw.conv.engine import ConvEngine
+from backspike.hw.fp.array import FpArray
+from backspike.hw.isa.conv.shape import EngineShape
 
 __all__ = ["FpEngine"]
 
@@ -26,7 +26,7 @@ class FpEngine(ConvEngine):
     Members
     -------
     s_in_read : Out(ReadPort)
-        Spikes; for the others see :class:`hw.conv.engine.ConvEngine`.
+        Spikes; for the others see :class:`backspike.hw.conv.engine.ConvEngine`.
     """
 
     def __init__(self, shape: EngineShape):

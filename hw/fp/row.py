@@ -8,11 +8,11 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from hw.arith.format import Float
-from hw.arith.unpack import delayed
-from hw.component import EmitOnce
-from hw.conv.accumulator import Accumulator, adder_tree
-from hw.limits import PLANE_BITS
+from backspike.hw.arith.format import Float
+from backspike.hw.arith.unpack import delayed
+from backspike.hw.component import EmitOnce
+from backspike.hw.conv.accumulator import Accumulator, adder_tree
+from backspike.hw.limits import PLANE_BITS
 
 __all__ = ["FpRow"]
 

@@ -6,13 +6,11 @@ from amaranth import Const, Module, Mux, Signal, unsigned
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
-from hw.component import EmitOnce
-from hw.memory.port import ADDRESS_BITS
+from backspike.hw.component import EmitOnce
+from backspike.hw.limits import ADDRESS_BITS, COUNT_BITS
 
-__all__ = ["COUNT_BITS", "LoopNest"]
+__all__ = ["LoopNest"]
 
-COUNT_BITS = 12
-"""Bits of a loop's trip count."""
 NEXT_TO_LAST = ~3 & (1 << COUNT_BITS) - 1
 """Complement of 3: with the step from it on, one iteration is left behind that at work."""
 

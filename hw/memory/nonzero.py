@@ -7,8 +7,9 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In
 from amaranth.utils import ceil_log2
 
-from hw.component import EmitOnce
-from hw.memory.port import ADDRESS_BITS, ReadPort
+from backspike.hw.component import EmitOnce
+from backspike.hw.limits import ADDRESS_BITS
+from backspike.hw.memory.port import ReadPort
 
 __all__ = ["NonzeroMap"]
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["ADDRESS_BITS", "ReadPort", "WritePort"]
+from backspike.hw.limits import ADDRESS_BITS
 
-ADDRESS_BITS = 16
-"""Bits of every on-chip address. An address counts words of the SRAM it goes to."""
+__all__ = ["ReadPort", "WritePort"]
 
 
 class ReadPort(wiring.Signature):

@@ -6,10 +6,10 @@ from amaranth import Cat, Const, Module, Mux, Signal
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from hw.component import EmitOnce
-from hw.limits import check_whole
-from hw.memory.port import ADDRESS_BITS, ReadPort, WritePort
-from hw.memory.sram import Sram
+from backspike.hw.component import EmitOnce
+from backspike.hw.limits import ADDRESS_BITS, check_whole
+from backspike.hw.memory.port import ReadPort, WritePort
+from backspike.hw.memory.sram import Sram
 
 __all__ = ["SharedSram"]
 
@@ -31,7 +31,7 @@ class SharedSram(EmitOnce):
     words : int
         Words over all banks, from 2 to 2**16; what an access beyond them does is undefined.
     width, granules : int
-        As of :class:`hw.memory.sram.Sram`.
+        As of :class:`backspike.hw.memory.sram.Sram`.
     banks : int
         A power of two, less than or equal to ``words``.
     tap : bool
@@ -45,8 +45,8 @@ class SharedSram(EmitOnce):
         ``ready`` depends on the address of its client and on what the others ask for, and on
         nothing else that clients drive; it is always high for a client that is alone.
     stored_en, stored_addr, stored_data : Out
-        The write that takes place in this cycle (:class:`hw.memory.nonzero.NonzeroMap` wants to
-        know). Only with ``tap``.
+        The write that takes place in this cycle (:class:`backspike.hw.memory.nonzero.NonzeroMap`
+        wants to know). Only with ``tap``.
 
     Raises
     ------

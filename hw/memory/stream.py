@@ -6,8 +6,9 @@ from amaranth import Cat, Module, Signal
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
-from hw.component import EmitOnce
-from hw.memory.port import ADDRESS_BITS, ReadPort, WritePort
+from backspike.hw.component import EmitOnce
+from backspike.hw.limits import ADDRESS_BITS
+from backspike.hw.memory.port import ReadPort, WritePort
 
 __all__ = ["ReadStream", "WriteQueue"]
 
@@ -110,7 +111,7 @@ class WriteQueue(EmitOnce):
     Parameters
     ----------
     width, granules : int
-        As of :class:`hw.memory.port.WritePort`.
+        As of :class:`backspike.hw.memory.port.WritePort`.
     depth : int
         Words that may be reserved or waiting.
 

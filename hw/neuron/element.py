@@ -7,13 +7,13 @@ from typing import ClassVar
 from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib.wiring import connect, flipped
 
-from hw.arith.format import Float
-from hw.engine import Engine
-from hw.neuron.command import Operation, Source
-from hw.neuron.fetch import Fetch, vector_uses
-from hw.neuron.lane import lane_control, one
-from hw.neuron.operands import ElementKind
-from hw.neuron.store import Store
+from backspike.hw.arith.format import Float
+from backspike.hw.engine import Engine
+from backspike.hw.isa.neuron.command import Operation, Source
+from backspike.hw.isa.neuron.kinds import ElementKind
+from backspike.hw.neuron.fetch import Fetch, vector_uses
+from backspike.hw.neuron.lane import lane_control, one
+from backspike.hw.neuron.store import Store
 
 __all__ = ["CONVERT_LANES", "ElementEngine"]
 
@@ -50,8 +50,8 @@ class ElementEngine(Engine):
     Members
     -------
     <memory>_read : Out(ReadPort), <memory>_write : Out(WritePort)
-        For the others see :class:`hw.engine.Engine`; nothing is ever skipped. ``busy`` counts
-        parts.
+        For the others see :class:`backspike.hw.engine.Engine`; nothing is ever skipped. ``busy``
+        counts parts.
 
     Raises
     ------

@@ -8,14 +8,14 @@ from operator import and_
 from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from hw.arith.format import Float
-from hw.component import EmitOnce
-from hw.limits import LANE_BITS
-from hw.memory.port import ReadPort
-from hw.memory.stream import ReadStream
-from hw.neuron.command import Operation, Source
-from hw.neuron.operands import ElementKind, word_bits
-from hw.neuron.walk import Walk
+from backspike.hw.arith.format import Float
+from backspike.hw.component import EmitOnce
+from backspike.hw.isa.neuron.command import Operation, Source
+from backspike.hw.isa.neuron.kinds import ElementKind, word_bits
+from backspike.hw.limits import LANE_BITS
+from backspike.hw.memory.port import ReadPort
+from backspike.hw.memory.stream import ReadStream
+from backspike.hw.neuron.walk import Walk
 
 __all__ = ["Fetch", "vector_uses"]
 
@@ -36,7 +36,7 @@ class Fetch(EmitOnce):
     ----------
     kind : ElementKind
     format, lanes, pixels
-        As of :class:`hw.neuron.element.ElementEngine`.
+        As of :class:`backspike.hw.neuron.element.ElementEngine`.
 
     Members
     -------
@@ -49,7 +49,7 @@ class Fetch(EmitOnce):
     <source> : Out(word)
         Operands: conv, u, (du), and bits (those of the pixel; 0 if not needed).
     opens, closes, whole : Out(1)
-        As of :class:`hw.neuron.walk.Walk`.
+        As of :class:`backspike.hw.neuron.walk.Walk`.
     lanes_used : Out(7)
         Lanes that stand for a channel.
     <memory>_read : Out(ReadPort)

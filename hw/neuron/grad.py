@@ -8,15 +8,15 @@ from types import SimpleNamespace
 from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib.wiring import In
 
-from hw.arith.add import FloatAdd
-from hw.arith.compare import FloatCompare
-from hw.arith.fixed import RoundFixed
-from hw.arith.format import Float
-from hw.arith.multiply import FloatMultiply
-from hw.neuron.command import Source
-from hw.neuron.element import ElementEngine
-from hw.neuron.lane import Delays, ElementLane, minus_zero, one
-from hw.neuron.operands import GRAD
+from backspike.hw.arith.add import FloatAdd
+from backspike.hw.arith.compare import FloatCompare
+from backspike.hw.arith.fixed import RoundFixed
+from backspike.hw.arith.format import Float
+from backspike.hw.arith.multiply import FloatMultiply
+from backspike.hw.isa.neuron.command import Source
+from backspike.hw.isa.neuron.kinds import GRAD
+from backspike.hw.neuron.element import ElementEngine
+from backspike.hw.neuron.lane import Delays, ElementLane, minus_zero, one
 
 __all__ = ["GradEngine", "GradLane"]
 
@@ -49,7 +49,7 @@ class GradLane(ElementLane):
     du : In(format.width), bit_in : In(1)
     enter, opens, whole : In(1)
         There are operands in this cycle; the pixel is the first of its window; the window is whole.
-        For the others, and vector operations, see :class:`hw.neuron.lane.ElementLane`.
+        For the others, and vector operations, see :class:`backspike.hw.neuron.lane.ElementLane`.
     """
 
     def __init__(self, *, format: Float, channels: int):
@@ -233,8 +233,8 @@ class GradEngine(ElementEngine):
     A step reads psums (one a window), u of this step, du of the step after, and with pooling the
     pooled spikes; it writes du. Throughput is ``pipeline_lanes`` channels of a pixel a cycle.
 
-    Parameters, Members: see :class:`hw.neuron.element.ElementEngine`; memories ``conv``, ``du``,
-    ``s`` (read and write) and ``u`` (read).
+    Parameters, Members: see :class:`backspike.hw.neuron.element.ElementEngine`; memories ``conv``,
+    ``du``, ``s`` (read and write) and ``u`` (read).
     """
 
     KIND = GRAD

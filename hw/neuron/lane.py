@@ -10,10 +10,10 @@ from amaranth.hdl import ValueLike
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
-from hw.arith.format import Float
-from hw.component import EmitOnce
-from hw.limits import PLANE_BITS
-from hw.neuron.command import Source
+from backspike.hw.arith.format import Float
+from backspike.hw.component import EmitOnce
+from backspike.hw.isa.neuron.command import Source
+from backspike.hw.limits import PLANE_BITS
 
 __all__ = ["Delays", "ElementLane", "lane_control", "minus_zero", "one"]
 
@@ -125,7 +125,7 @@ class ElementLane(EmitOnce):
     operands : dict
         Members that are read beside psums and u.
     parameters : dict
-        As of :class:`hw.component.EmitOnce`, beside the format.
+        As of :class:`backspike.hw.component.EmitOnce`, beside the format.
 
     Members
     -------

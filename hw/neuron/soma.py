@@ -8,16 +8,16 @@ from types import SimpleNamespace
 from amaranth import Module, Mux, Signal
 from amaranth.lib.wiring import In
 
-from hw.arith.add import FloatAdd
-from hw.arith.compare import FloatCompare
-from hw.arith.fixed import RoundFixed
-from hw.arith.format import Float
-from hw.arith.multiply import FloatMultiply
-from hw.limits import PLANE_BITS
-from hw.neuron.command import Source
-from hw.neuron.element import ElementEngine
-from hw.neuron.lane import Delays, ElementLane, one
-from hw.neuron.operands import SOMA
+from backspike.hw.arith.add import FloatAdd
+from backspike.hw.arith.compare import FloatCompare
+from backspike.hw.arith.fixed import RoundFixed
+from backspike.hw.arith.format import Float
+from backspike.hw.arith.multiply import FloatMultiply
+from backspike.hw.isa.neuron.command import Source
+from backspike.hw.isa.neuron.kinds import SOMA
+from backspike.hw.limits import PLANE_BITS
+from backspike.hw.neuron.element import ElementEngine
+from backspike.hw.neuron.lane import Delays, ElementLane, one
 
 __all__ = ["SomaEngine", "SomaLane"]
 
@@ -38,7 +38,7 @@ class SomaLane(ElementLane):
     Members
     -------
     bit_in : In(1)
-        For the others, and vector operations, see :class:`hw.neuron.lane.ElementLane`.
+        For the others, and vector operations, see :class:`backspike.hw.neuron.lane.ElementLane`.
     """
 
     def __init__(self, *, format: Float):
@@ -140,8 +140,8 @@ class SomaEngine(ElementEngine):
     after max-pooling: the OR of each window that lies in the map entirely. Throughput is
     ``pipeline_lanes`` channels of a pixel a cycle.
 
-    Parameters, Members: see :class:`hw.neuron.element.ElementEngine`; memories ``conv``, ``u``,
-    ``spike`` (read and write) and ``s_out`` (write).
+    Parameters, Members: see :class:`backspike.hw.neuron.element.ElementEngine`; memories ``conv``,
+    ``u``, ``spike`` (read and write) and ``s_out`` (write).
     """
 
     KIND = SOMA

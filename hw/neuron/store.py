@@ -9,14 +9,14 @@ from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
-from hw.arith.fixed import ToFixed
-from hw.arith.format import PSUM_BITS, Float
-from hw.component import EmitOnce
-from hw.memory.port import WritePort
-from hw.memory.stream import WriteQueue
-from hw.neuron.command import Destination, Operation, Source
-from hw.neuron.operands import ElementKind, word_bits
-from hw.neuron.walk import Walk
+from backspike.hw.arith.fixed import ToFixed
+from backspike.hw.arith.format import PSUM_BITS, Float
+from backspike.hw.component import EmitOnce
+from backspike.hw.isa.neuron.command import Destination, Operation, Source
+from backspike.hw.isa.neuron.kinds import ElementKind, word_bits
+from backspike.hw.memory.port import WritePort
+from backspike.hw.memory.stream import WriteQueue
+from backspike.hw.neuron.walk import Walk
 
 __all__ = ["Store"]
 
@@ -36,7 +36,7 @@ class Store(EmitOnce):
     ----------
     kind : ElementKind
     format, lanes, pixels
-        As of :class:`hw.neuron.element.ElementEngine`.
+        As of :class:`backspike.hw.neuron.element.ElementEngine`.
     psum_bits, psum_lsb : int
         Width and grid of the psums in the conv SRAM.
     convert_lanes : int

@@ -5,12 +5,13 @@ from __future__ import annotations
 from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib.wiring import Out, connect, flipped
 
-from hw.arith.format import FP32, Float
-from hw.engine import Engine
-from hw.memory.port import ADDRESS_BITS, ReadPort, WritePort
-from hw.memory.stream import ReadStream, WriteQueue
-from hw.neuron.command import WORDS_BITS, UpdateCommand
-from hw.neuron.update_lane import UpdateLane
+from backspike.hw.arith.format import FP32, Float
+from backspike.hw.engine import Engine
+from backspike.hw.isa.neuron.command import WORDS_BITS, UpdateCommand
+from backspike.hw.limits import ADDRESS_BITS
+from backspike.hw.memory.port import ReadPort, WritePort
+from backspike.hw.memory.stream import ReadStream, WriteQueue
+from backspike.hw.neuron.update_lane import UpdateLane
 
 __all__ = ["UpdateEngine", "update_fields"]
 
@@ -72,7 +73,7 @@ class UpdateEngine(Engine):
     Members
     -------
     dw_read, w_read, v_read : Out(ReadPort), w_write, v_write, stored_write : Out(WritePort)
-        For the others see :class:`hw.engine.Engine`; nothing is ever skipped.
+        For the others see :class:`backspike.hw.engine.Engine`; nothing is ever skipped.
 
     Raises
     ------

@@ -7,12 +7,12 @@ from functools import cached_property
 from amaranth import Cat, Module
 from amaranth.lib.wiring import In, Out
 
-from hw.arith.add import FloatAdd
-from hw.arith.convert import FloatConvert
-from hw.arith.format import FP32, Float
-from hw.arith.multiply import FloatMultiply
-from hw.component import EmitOnce
-from hw.neuron.lane import Delays
+from backspike.hw.arith.add import FloatAdd
+from backspike.hw.arith.convert import FloatConvert
+from backspike.hw.arith.format import FP32, Float
+from backspike.hw.arith.multiply import FloatMultiply
+from backspike.hw.component import EmitOnce
+from backspike.hw.neuron.lane import Delays
 
 __all__ = ["UpdateLane"]
 

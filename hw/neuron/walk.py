@@ -7,10 +7,10 @@ from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
-from hw.component import EmitOnce
-from hw.memory.loops import LoopNest
-from hw.memory.port import ADDRESS_BITS
-from hw.neuron.command import LEVELS, Address, BitAddress, Extent
+from backspike.hw.component import EmitOnce
+from backspike.hw.isa.neuron.command import LEVELS, Address, BitAddress, Extent
+from backspike.hw.limits import ADDRESS_BITS
+from backspike.hw.memory.loops import LoopNest
 
 __all__ = ["Walk"]
 

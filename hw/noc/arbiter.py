@@ -8,8 +8,8 @@ from typing import Any
 from amaranth import Cat, Module, Signal
 from amaranth.lib.wiring import In, Out
 
-from hw.component import EmitOnce
-from hw.limits import check_whole
+from backspike.hw.component import EmitOnce
+from backspike.hw.limits import check_whole
 
 __all__ = ["PacketArbiter"]
 

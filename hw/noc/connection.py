@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hw.isa import UNITS
+from backspike.hw.isa.table import UNITS
 
 __all__ = ["Connection", "Place"]
 

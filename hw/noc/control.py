@@ -6,9 +6,9 @@ from amaranth import Module, Mux, Signal
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for, ceil_log2
 
-from hw.component import EmitOnce
-from hw.isa import BOXES, Control
-from hw.noc.packet import Kind
+from backspike.hw.component import EmitOnce
+from backspike.hw.isa.table import BOXES, Control
+from backspike.hw.noc.packet import Kind
 
 __all__ = ["NocControl"]
 
@@ -30,7 +30,7 @@ class NocControl(EmitOnce):
     signals : Out(8), full : In(8)
         Messages for boxes of the other sub-core, and which of those are full.
     asks : Out(1), kind : Out(Kind), pending : In(1), give_up : Out(1)
-        To the network: see :class:`hw.noc.send.Sender`.
+        To the network: see :class:`backspike.hw.noc.send.Sender`.
     clears : Out(1), collects : Out(1)
         Statuses are to be forgotten, or to be collected, in this cycle.
     """

@@ -9,13 +9,13 @@ from amaranth.lib import data, stream
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from hw.engine import Engine
-from hw.memory.loops import COUNT_BITS
-from hw.memory.port import ADDRESS_BITS, ReadPort, WritePort
-from hw.memory.stream import ReadStream
-from hw.noc.command import CopyCommand
-from hw.noc.instructions import Flow
-from hw.noc.packet import outgoing_word
+from backspike.hw.engine import Engine
+from backspike.hw.isa.noc.command import CopyCommand
+from backspike.hw.isa.noc.instructions import Flow
+from backspike.hw.limits import ADDRESS_BITS, COUNT_BITS
+from backspike.hw.memory.port import ReadPort, WritePort
+from backspike.hw.memory.stream import ReadStream
+from backspike.hw.noc.packet import outgoing_word
 
 __all__ = ["CopyEngine", "Route"]
 
@@ -55,7 +55,8 @@ class CopyEngine(Engine):
     Members
     -------
     <source>_read : Out(ReadPort), <destination>_write : Out(WritePort)
-        Routes share them where they share a memory. For the others see :class:`hw.engine.Engine`.
+        Routes share them where they share a memory. For the others see
+        :class:`backspike.hw.engine.Engine`.
     network : Out(stream of outgoing_word)
         Of UNICAST and MULTICAST. A packet ends with a row, or when it is as long as it may be.
     pending : In(1)

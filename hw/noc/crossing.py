@@ -9,9 +9,9 @@ from amaranth.lib import stream
 from amaranth.lib.fifo import AsyncFIFO
 from amaranth.lib.wiring import In, Out
 
-from hw.component import EmitOnce
-from hw.noc.flit import flit_layout
-from hw.noc.queue import check_depth
+from backspike.hw.component import EmitOnce
+from backspike.hw.noc.flit import flit_layout
+from backspike.hw.noc.queue import check_depth
 
 __all__ = ["Crossing"]
 

@@ -4,7 +4,7 @@
 
 from amaranth.lib import data
 
-from hw.limits import check_whole
+from backspike.hw.limits import check_whole
 
 __all__ = ["COORDINATE_BITS", "DESTINATION_BITS", "Destination", "flit_layout"]
 

@@ -7,16 +7,16 @@ from amaranth.lib import stream
 from amaranth.lib.wiring import In, Out, connect, flipped
 from amaranth.utils import ceil_log2
 
-from hw.component import EmitOnce
-from hw.config import ChipConfig
-from hw.isa import BOXES, ROUTES, SRAMS, UNITS
-from hw.memory.port import WritePort
-from hw.noc.flit import COORDINATE_BITS
-from hw.noc.instructions import TAG_BITS
-from hw.noc.packet import SRAM_BITS, Kind, NetworkPort, outgoing_word
-from hw.noc.receive import Receiver
-from hw.noc.send import Sender
-from hw.noc.table import ConnectionTable, ConnectionWrite, Extent
+from backspike.hw.component import EmitOnce
+from backspike.hw.config import ChipConfig
+from backspike.hw.isa.noc.instructions import TAG_BITS
+from backspike.hw.isa.table import BOXES, ROUTES, SRAMS, UNITS
+from backspike.hw.memory.port import WritePort
+from backspike.hw.noc.flit import COORDINATE_BITS
+from backspike.hw.noc.packet import SRAM_BITS, Kind, NetworkPort, outgoing_word
+from backspike.hw.noc.receive import Receiver
+from backspike.hw.noc.send import Sender
+from backspike.hw.noc.table import ConnectionTable, ConnectionWrite, Extent
 
 __all__ = ["NetworkInterface"]
 
@@ -46,9 +46,9 @@ class NetworkInterface(EmitOnce):
         Whether a tag has a connection, for words of a route (``moves``) to a sub-core that takes
         them. The tag is held while anything is under way.
     words, asks, kind, box, found, pending, give_up
-        As of :class:`hw.noc.send.Sender`.
+        As of :class:`backspike.hw.noc.send.Sender`.
     <sram>_write, signal, full, messages, received : Out(1)
-        As of :class:`hw.noc.receive.Receiver`, ``received`` being its ``found``.
+        As of :class:`backspike.hw.noc.receive.Receiver`, ``received`` being its ``found``.
     network : Out(NetworkPort)
     """
 

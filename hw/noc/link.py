@@ -9,9 +9,9 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
-from hw.component import EmitOnce
-from hw.limits import check_whole
-from hw.noc.flit import flit_layout
+from backspike.hw.component import EmitOnce
+from backspike.hw.limits import check_whole
+from backspike.hw.noc.flit import flit_layout
 
 __all__ = ["Link", "LinkIn", "LinkOut"]
 

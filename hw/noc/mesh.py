@@ -9,12 +9,12 @@ from amaranth import Module
 from amaranth.lib import stream
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from hw.component import EmitOnce
-from hw.limits import check_whole
-from hw.noc.flit import COORDINATE_BITS, flit_layout
-from hw.noc.link import Link, LinkIn, LinkOut
-from hw.noc.route import LOCAL, STEPS, Port
-from hw.noc.router import Router
+from backspike.hw.component import EmitOnce
+from backspike.hw.limits import check_whole
+from backspike.hw.noc.flit import COORDINATE_BITS, flit_layout
+from backspike.hw.noc.link import Link, LinkIn, LinkOut
+from backspike.hw.noc.route import LOCAL, STEPS, Port
+from backspike.hw.noc.router import Router
 
 __all__ = ["Network", "edge_links"]
 
@@ -36,7 +36,7 @@ class Network(EmitOnce):
     """One network of a chip: ``rows`` x ``columns`` routers, one for each core.
 
     A chip has two, one for packets that may have to wait for replies, and one for replies. For
-    latency and throughput of each hop see :class:`hw.noc.router.Router`.
+    latency and throughput of each hop see :class:`backspike.hw.noc.router.Router`.
 
     Parameters
     ----------

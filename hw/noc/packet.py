@@ -6,15 +6,15 @@ from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from hw.isa import BOXES
-from hw.memory.port import ADDRESS_BITS
-from hw.noc.flit import Destination, flit_layout
-from hw.noc.instructions import TAG_BITS
+from backspike.hw.isa.noc.instructions import TAG_BITS
+from backspike.hw.isa.table import BOXES
+from backspike.hw.limits import ADDRESS_BITS
+from backspike.hw.noc.flit import Destination, flit_layout
 
 __all__ = ["SRAM_BITS", "Head", "Kind", "NetworkPort", "Reply", "outgoing_word", "word_flits"]
 
 SRAM_BITS = 3
-"""Bits of the number of an SRAM in its sub-core: :data:`hw.isa.SRAMS`."""
+"""Bits of the number of an SRAM in its sub-core: :data:`backspike.hw.isa.table.SRAMS`."""
 
 
 class Kind(enum.Enum, shape=2):

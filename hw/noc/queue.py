@@ -10,10 +10,10 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
-from hw.component import EmitOnce
-from hw.limits import check_whole
-from hw.noc.flit import COORDINATE_BITS, DESTINATION_BITS, Destination, flit_layout
-from hw.noc.route import Port, choices
+from backspike.hw.component import EmitOnce
+from backspike.hw.limits import check_whole
+from backspike.hw.noc.flit import COORDINATE_BITS, DESTINATION_BITS, Destination, flit_layout
+from backspike.hw.noc.route import Port, choices
 
 __all__ = ["InputQueue", "check_depth"]
 
@@ -40,7 +40,7 @@ class InputQueue(EmitOnce):
     outputs : int
         Bit mask of the ports of the router that packets may take, by their numbers, from two. A
         packet that would go elsewhere, which no mesh has, takes the first of them whose condition
-        in :func:`hw.noc.route.choices` holds, or the last.
+        in :func:`backspike.hw.noc.route.choices` holds, or the last.
 
     Members
     -------

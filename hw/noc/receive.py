@@ -7,12 +7,12 @@ from amaranth.lib import data, stream
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from hw.component import EmitOnce
-from hw.isa import BOXES
-from hw.limits import check_whole
-from hw.memory.port import ADDRESS_BITS, WritePort
-from hw.noc.flit import flit_layout
-from hw.noc.packet import Head, Kind, Reply, word_flits
+from backspike.hw.component import EmitOnce
+from backspike.hw.isa.table import BOXES
+from backspike.hw.limits import ADDRESS_BITS, check_whole
+from backspike.hw.memory.port import WritePort
+from backspike.hw.noc.flit import flit_layout
+from backspike.hw.noc.packet import Head, Kind, Reply, word_flits
 
 __all__ = ["Receiver"]
 

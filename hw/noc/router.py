@@ -10,11 +10,11 @@ from amaranth import Cat, Module, Signal, Value
 from amaranth.lib import stream
 from amaranth.lib.wiring import In, Out
 
-from hw.component import EmitOnce
-from hw.noc.arbiter import PacketArbiter
-from hw.noc.flit import COORDINATE_BITS, flit_layout
-from hw.noc.queue import InputQueue, check_depth
-from hw.noc.route import TURNS, Port
+from backspike.hw.component import EmitOnce
+from backspike.hw.noc.arbiter import PacketArbiter
+from backspike.hw.noc.flit import COORDINATE_BITS, flit_layout
+from backspike.hw.noc.queue import InputQueue, check_depth
+from backspike.hw.noc.route import TURNS, Port
 
 __all__ = ["Router"]
 
@@ -43,7 +43,7 @@ class Router(EmitOnce):
     x : In(4), y : In(4)
         Where the router is in the whole mesh; constant.
     i : In(stream of flits) x 6, o : Out(stream of flits) x 6
-        In the order of :class:`hw.noc.route.Port`.
+        In the order of :class:`backspike.hw.noc.route.Port`.
 
     Raises
     ------

@@ -7,12 +7,12 @@ from amaranth.lib import data, enum, stream
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from hw.component import EmitOnce
-from hw.isa import BOXES
-from hw.limits import check_whole
-from hw.noc.flit import Destination, flit_layout
-from hw.noc.instructions import TAG_BITS
-from hw.noc.packet import SRAM_BITS, Head, Kind, Reply, outgoing_word, word_flits
+from backspike.hw.component import EmitOnce
+from backspike.hw.isa.noc.instructions import TAG_BITS
+from backspike.hw.isa.table import BOXES
+from backspike.hw.limits import check_whole
+from backspike.hw.noc.flit import Destination, flit_layout
+from backspike.hw.noc.packet import SRAM_BITS, Head, Kind, Reply, outgoing_word, word_flits
 
 __all__ = ["Sender"]
 
@@ -40,7 +40,7 @@ class Sender(EmitOnce):
     routes : tuple of (int, int)
         Of each route: bits of a word, and the number of the SRAM that it goes to.
     flit_bits : int
-        At least those of a :class:`hw.noc.packet.Head`.
+        At least those of a :class:`backspike.hw.noc.packet.Head`.
     window : int
 
     Members

@@ -8,10 +8,10 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from hw.component import EmitOnce
-from hw.limits import check_whole
-from hw.noc.flit import COORDINATE_BITS, Destination
-from hw.noc.instructions import TAG_BITS
+from backspike.hw.component import EmitOnce
+from backspike.hw.isa.noc.instructions import TAG_BITS
+from backspike.hw.limits import check_whole
+from backspike.hw.noc.flit import COORDINATE_BITS, Destination
 
 __all__ = ["EXTENT_BITS", "ConnectionTable", "ConnectionWrite", "Extent"]
 

@@ -10,9 +10,9 @@ from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
-from hw.arith.fixed import ToFixed
-from hw.arith.format import Float
-from hw.component import EmitOnce
+from backspike.hw.arith.fixed import ToFixed
+from backspike.hw.arith.format import Float
+from backspike.hw.component import EmitOnce
 
 __all__ = ["WgArray", "WgColumn", "WgSum"]
 

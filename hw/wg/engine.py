@@ -6,15 +6,15 @@ from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib.wiring import Out, connect, flipped
 from amaranth.utils import bits_for
 
-from hw.arith.format import FP32, Float
-from hw.engine import Engine
-from hw.memory.port import ReadPort, WritePort
-from hw.memory.stream import ReadStream
-from hw.wg.array import WgArray
-from hw.wg.command import WgCommand
-from hw.wg.picker import WgPicker
-from hw.wg.readout import WgReadout
-from hw.wg.scanner import WgScanner, count_ones
+from backspike.hw.arith.format import FP32, Float
+from backspike.hw.engine import Engine
+from backspike.hw.isa.wg.command import WgCommand
+from backspike.hw.memory.port import ReadPort, WritePort
+from backspike.hw.memory.stream import ReadStream
+from backspike.hw.wg.array import WgArray
+from backspike.hw.wg.picker import WgPicker
+from backspike.hw.wg.readout import WgReadout
+from backspike.hw.wg.scanner import WgScanner, count_ones
 
 __all__ = ["WgEngine"]
 
@@ -25,8 +25,8 @@ class WgEngine(Engine):
     Takes one cycle per vector of spikes that is not silent (``skip``; else per pixel under a
     window) and position, one more a position, and another where the last row of a position lies in
     the padding or is silent; at the end some 25 and the readout of the last position. A position
-    lasts at least as long as the readout of the one before (:class:`hw.wg.readout.WgReadout`), and
-    a cycle more.
+    lasts at least as long as the readout of the one before
+    (:class:`backspike.hw.wg.readout.WgReadout`), and a cycle more.
 
     Parameters
     ----------
@@ -40,8 +40,8 @@ class WgEngine(Engine):
         A word is P pixels x L spikes; L values of one pixel.
     dw_read : Out(ReadPort), dw_write : Out(WritePort)
         A word is L binary32 values; read with ``dw_acc`` only. For the other members see
-        :class:`hw.engine.Engine`: ``busy`` counts vectors that enter the array, ``skipped`` those
-        left out, ``lanes`` the columns that add.
+        :class:`backspike.hw.engine.Engine`: ``busy`` counts vectors that enter the array,
+        ``skipped`` those left out, ``lanes`` the columns that add.
 
     Raises
     ------
@@ -75,7 +75,7 @@ class WgEngine(Engine):
 
     @classmethod
     def from_config(cls, config) -> WgEngine:
-        """The WG engine of a core of ``config`` (:class:`hw.config.ChipConfig`)."""
+        """The WG engine of a core of ``config`` (:class:`backspike.hw.config.ChipConfig`)."""
         array = config.array
         return cls(
             format=config.format,

@@ -6,10 +6,9 @@ from amaranth import Module, Signal
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
-from hw.component import EmitOnce
-from hw.limits import TAP_BITS
-from hw.memory.port import ADDRESS_BITS
-from hw.wg.scanner import STRIDES, SpikeWord
+from backspike.hw.component import EmitOnce
+from backspike.hw.limits import ADDRESS_BITS, TAP_BITS
+from backspike.hw.wg.scanner import STRIDES, SpikeWord
 
 __all__ = ["WgPicker"]
 

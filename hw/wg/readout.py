@@ -7,15 +7,15 @@ from amaranth.lib import data
 from amaranth.lib.wiring import In, Out, connect, flipped
 from amaranth.utils import exact_log2
 
-from hw.arith.add import FloatAdd
-from hw.arith.fixed import RoundFixed
-from hw.arith.format import FP32, Float
-from hw.component import EmitOnce
-from hw.limits import PLANE_BITS
-from hw.memory.port import ADDRESS_BITS, ReadPort, WritePort
-from hw.memory.stream import ReadStream, WriteQueue
-from hw.wg.array import group_bits
-from hw.wg.command import WgCommand
+from backspike.hw.arith.add import FloatAdd
+from backspike.hw.arith.fixed import RoundFixed
+from backspike.hw.arith.format import FP32, Float
+from backspike.hw.component import EmitOnce
+from backspike.hw.isa.wg.command import WgCommand
+from backspike.hw.limits import ADDRESS_BITS, PLANE_BITS
+from backspike.hw.memory.port import ReadPort, WritePort
+from backspike.hw.memory.stream import ReadStream, WriteQueue
+from backspike.hw.wg.array import group_bits
 
 __all__ = ["WgReadout", "WgRounder"]
 
@@ -124,7 +124,7 @@ class WgReadout(EmitOnce):
     free : Out(1)
         The copies have been read.
     load, row, group : Out, sums : In(signed(psum_bits)) x dw_lanes
-        Of :class:`hw.wg.array.WgArray`.
+        Of :class:`backspike.hw.wg.array.WgArray`.
     read : Out(ReadPort), write : Out(WritePort)
         To dw; a word is a row of L values, one granule each.
     overflow, invalid : Out(1)

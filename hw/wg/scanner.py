@@ -8,12 +8,12 @@ from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out, connect, flipped
 from amaranth.utils import bits_for, exact_log2
 
-from hw.component import EmitOnce
-from hw.limits import TAP_BITS, TAP_MAX
-from hw.memory.loops import LoopNest
-from hw.memory.port import ADDRESS_BITS, ReadPort
-from hw.memory.stream import ReadStream
-from hw.wg.command import WgCommand
+from backspike.hw.component import EmitOnce
+from backspike.hw.isa.wg.command import WgCommand
+from backspike.hw.limits import ADDRESS_BITS, TAP_BITS, TAP_MAX
+from backspike.hw.memory.loops import LoopNest
+from backspike.hw.memory.port import ReadPort
+from backspike.hw.memory.stream import ReadStream
 
 __all__ = ["STRIDES", "SpikeWord", "WgScanner", "WgSteps", "count_ones"]
 

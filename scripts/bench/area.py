@@ -9,13 +9,13 @@ import functools
 from collections.abc import Callable
 from functools import partial
 
-from hw.chip.chip import CROSSING_FLITS
-from hw.core.core import Core
-from hw.emit import Emission, emit
-from hw.isa import UNITS
-from hw.noc.crossing import Crossing
-from hw.noc.packet import Reply
-from hw.noc.router import Router
+from backspike.hw.chip.chip import CROSSING_FLITS
+from backspike.hw.core.core import Core
+from backspike.hw.emit import Emission, emit
+from backspike.hw.isa.table import UNITS
+from backspike.hw.noc.crossing import Crossing
+from backspike.hw.noc.packet import Reply
+from backspike.hw.noc.router import Router
 from scripts.bench.engines import CONFIG, engine_of
 from scripts.bench.figure import Figure
 from scripts.bench.synthesis import Area, total_area
@@ -29,7 +29,7 @@ BESIDE = {
 }
 """Modules of an engine that are no part of its array: address generators, row buffers, counters."""
 SRAM = ("sram_",)
-NETWORK = ("hw.noc.", "hw.dma.")
+NETWORK = ("backspike.hw.noc.", "backspike.hw.dma.")
 """Where what takes words out of a core, and to DRAM, comes from."""
 PAYLOADS = (CONFIG.noc.flit_bits, Reply.as_shape().size)
 """Bits of a flit of either network."""

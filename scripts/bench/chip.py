@@ -10,13 +10,14 @@ import numpy as np
 from matplotlib.figure import Figure as Plot
 from numpy.typing import NDArray
 
-from hw.instruction import Fault
-from hw.presets import load
+from backspike.hw.isa.instruction import Fault
+from backspike.hw.presets import load
+from backspike.sim.harness.session import ChipRequest, ChipRun, ChipSession
+from backspike.sim.model.network import train_step
+from backspike.training.core import compare
 from scripts.bench.engines import ARRAYS
 from scripts.bench.figure import Figure
 from scripts.bench.pipeline import DenseBatch, least_cycles, pipeline_cycles, utilisation
-from scripts.train.core import compare
-from sim.harness.session import ChipRequest, ChipRun, ChipSession
 
 __all__ = ["FIGURES", "dense_run"]
 
@@ -68,8 +69,13 @@ def batch_utilisation() -> float:
 def batch_values_differ() -> float:
     """Values that the batch leaves, and that are not those of the model."""
     batch, run = dense_run()
-    record = batch.network.train_step(
-        batch.x, batch.targets, batch.weights(), batch.rule, loss_scale=batch.loss_scale
+    record = train_step(
+        batch.network,
+        batch.x,
+        batch.targets,
+        batch.weights(),
+        batch.rule,
+        loss_scale=batch.loss_scale,
     )
     _, differ = compare(batch.plan.read(run.drams), record)
     return sum(differ.values())

@@ -8,14 +8,14 @@ from statistics import fmean
 
 import numpy as np
 
-from hw.isa import IsaShape
+from backspike.compiler.assembling.program import Program
+from backspike.hw.isa.table import IsaShape
+from backspike.sim.harness.session import CoreRequest, CoreSession
+from backspike.training.core import CoreStep, CoreTrainer
+from backspike.training.settings import TrainingSettings
+from backspike.training.training import Training
 from scripts.bench.engines import CONFIG
 from scripts.bench.figure import Figure
-from scripts.train.core import CoreStep, CoreTrainer
-from scripts.train.settings import TrainingSettings
-from scripts.train.training import Training
-from sim.harness.session import CoreRequest, CoreSession
-from toolchain.program import Program
 
 __all__ = ["FIGURES", "core_khz", "core_steps", "instruction_cycles"]
 

@@ -1,6 +1,6 @@
 """What is measured on the engines FP, BP and WG alone, Verilated: cycles, psums and speed.
 
-The benches of :mod:`sim.bench` run each at most once a process.
+The benches of :mod:`scripts.bench.rtl` run each at most once a process.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from hw.component import EmitOnce
+from backspike.hw.component import EmitOnce
+from backspike.sim.harness.bench import EngineBench
+from backspike.sim.harness.cosim import run
 from scripts.bench.figure import Figure
-from sim.bench.work import CONFIG, RESULT
-from sim.harness.bench import EngineBench
-from sim.harness.cosim import run
+from scripts.bench.rtl.work import CONFIG, RESULT
 
 __all__ = ["ARRAYS", "CONFIG", "FIGURES", "engine_of", "engine_runs"]
 
@@ -24,7 +24,7 @@ ARRAYS = {"fp": "fp_fp", "bp": "bp_bp", "wg": "bp_wg"}
 """The engines, and what the counters of each are called in a core."""
 FOLDER = Path("build/bench")
 CONV, FC = "3x3 64->64 32x32 dense", "FC 512->512, 4 steps of 8 samples"
-"""The layers; see :mod:`sim.bench.work`."""
+"""The layers; see :mod:`scripts.bench.rtl.work`."""
 
 
 def engine_of(name: str) -> EmitOnce:
@@ -35,11 +35,12 @@ def engine_of(name: str) -> EmitOnce:
 
 @functools.cache
 def engine_runs(name: str) -> dict[str, Any]:
-    """What the bench of an engine measured, by name of the run; see :func:`sim.bench.work.measure`.
+    """What the bench of an engine measured, by name of the run; see
+    :func:`scripts.bench.rtl.work.measure`.
 
     The Verilator build is kept from one call to the next while the Verilog stays the same.
     """
-    module = f"sim.bench.cocotb_{name}"
+    module = f"scripts.bench.rtl.cocotb_{name}"
     FOLDER.mkdir(parents=True, exist_ok=True)
     result = (FOLDER / f"{name}-runs.json").resolve()
     result.unlink(missing_ok=True)

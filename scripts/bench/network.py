@@ -10,13 +10,13 @@ from typing import Any
 
 from matplotlib.figure import Figure as Plot
 
-from hw.noc.route import Endpoint
+from backspike.hw.noc.route import Endpoint
+from backspike.sim.harness.cosim import run
+from backspike.sim.harness.traffic.bench import TrafficBench
+from backspike.sim.harness.traffic.packet import Pattern
 from scripts.bench.figure import Figure
-from sim.bench.cocotb_noc import SETTINGS
-from sim.bench.work import RESULT
-from sim.harness.cosim import run
-from sim.harness.traffic.bench import TrafficBench
-from sim.harness.traffic.packet import Pattern
+from scripts.bench.rtl.cocotb_noc import SETTINGS
+from scripts.bench.rtl.work import RESULT
 
 __all__ = ["FIGURES", "hop_cycles", "link_share", "network_runs", "saturation"]
 
@@ -57,7 +57,7 @@ def network_runs() -> list[dict[str, Any]]:
     result.unlink(missing_ok=True)
     run(
         bench,
-        "sim.bench.cocotb_noc",
+        "scripts.bench.rtl.cocotb_noc",
         environment={RESULT: str(result), SETTINGS: json.dumps(settings)},
     )
     rows = json.loads(result.read_text(encoding="utf-8"))

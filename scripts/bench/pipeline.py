@@ -14,13 +14,14 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from hw.config import ChipConfig
-from hw.noc.connection import Place
+from backspike.compiler.planning.mesh import MeshPlan, plan_mesh
+from backspike.hw.config import ChipConfig
+from backspike.hw.noc.connection import Place
+from backspike.network import Layer, Network
+from backspike.sim.model import UpdateRule, round_values
+from backspike.sim.model.network import Weights
+from backspike.sim.model.number import Values
 from scripts.bench.engines import ARRAYS
-from sim.model import UpdateRule, round_values
-from sim.model.network import Layer, Network, Weights
-from sim.model.number import Values
-from toolchain.mesh import MeshPlan, plan_mesh
 
 __all__ = ["BATCH", "PLACES", "DenseBatch", "least_cycles", "pipeline_cycles", "utilisation"]
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hw.emit import Emission, EmittedModule, Port
+from backspike.hw.emit import Emission, EmittedModule, Port
 
 __all__ = ["FMAX_SEED", "Area", "Fmax", "ToolError", "areas", "fmax", "registered", "total_area"]
 

@@ -8,9 +8,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from backspike.commands.train import TrainingSettings, measure_training_step
 from scripts.bench.engines import ARRAYS
 from scripts.bench.figure import Figure, NotMeasured
-from scripts.train import TrainingSettings, measure_training_step
 
 __all__ = ["FIGURES"]
 

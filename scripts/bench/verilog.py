@@ -20,7 +20,7 @@ CONFIG = "paper"
 def _emitted() -> tuple[float, int]:
     """Seconds from the start of the command to its end, and bytes of Verilog that it writes."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "scripts.cli", "verilog", CONFIG, "--out", folder]
+        command = [sys.executable, "-m", "backspike.cli", "verilog", CONFIG, "--out", folder]
         began = time.perf_counter()
         subprocess.run(command, check=True, capture_output=True)
         seconds = time.perf_counter() - began

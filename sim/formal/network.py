@@ -1,4 +1,4 @@
-"""What is claimed of the parts of the network on chip, as harnesses for :mod:`sim.formal.prove`."""
+"""What is claimed of the parts of the network on chip, as harnesses for :mod:`.prove`."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from amaranth import Array, Cat, Elaboratable, Module, Mux, ResetSignal, Signal,
 from amaranth.asserts import AnyConst, AnySeq
 from amaranth.hdl import Assert, Assume
 
-from hw.noc.arbiter import PacketArbiter
-from hw.noc.crossing import Crossing
-from hw.noc.flit import DESTINATION_BITS, Destination
-from hw.noc.queue import InputQueue
-from hw.noc.route import TURNS, Endpoint, Port, choices
-from hw.noc.router import Router
+from backspike.hw.noc.arbiter import PacketArbiter
+from backspike.hw.noc.crossing import Crossing
+from backspike.hw.noc.flit import DESTINATION_BITS, Destination
+from backspike.hw.noc.queue import InputQueue
+from backspike.hw.noc.route import TURNS, Endpoint, Port, choices
+from backspike.hw.noc.router import Router
 
 __all__ = ["ArbiterClaims", "CrossingClaims", "QueueClaims", "RouterClaims"]
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from hw.config import ChipConfig
-from hw.core.core import counter_names
-from hw.core.map import REGISTERS, counter_addresses
-from hw.core.subcore import SubCore
-from hw.instruction import Fault
-from hw.isa import SRAMS, UNITS
-from sim.harness.driver import backdoor
-from sim.harness.host import Host
-from sim.harness.recorder import TIME_BITS
-from sim.model.machine.controller import Outcome
-from sim.model.machine.memories import Memories
+from backspike.hw.config import ChipConfig
+from backspike.hw.core.core import counter_names
+from backspike.hw.core.map import REGISTERS, counter_addresses
+from backspike.hw.core.subcore import SubCore
+from backspike.hw.isa.instruction import Fault
+from backspike.hw.isa.table import SRAMS, UNITS
+from backspike.sim.harness.driver import backdoor
+from backspike.sim.harness.host import Host
+from backspike.sim.harness.recorder import TIME_BITS
+from backspike.sim.model.machine.controller import Outcome
+from backspike.sim.model.machine.memories import Memories
 
 __all__ = ["RECORDS", "CoreMemories", "CoreRegisters", "activity"]
 
@@ -133,7 +133,7 @@ class CoreRegisters:
 def activity(records: NDArray[np.uint64], count: int) -> dict[str, NDArray[np.int64]]:
     """When units of a core were at work: rows of first cycle and one after last.
 
-    ``count`` of the words of a :class:`sim.harness.recorder.Recorder` are written.
+    ``count`` of the words of a :class:`backspike.sim.harness.recorder.Recorder` are written.
 
     Raises
     ------

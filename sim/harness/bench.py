@@ -5,10 +5,10 @@ from __future__ import annotations
 from amaranth import ClockDomain, ClockSignal, Module, ResetSignal, Signal
 from amaranth.lib.wiring import In, Out
 
-from hw.component import EmitOnce
-from hw.memory.nonzero import NonzeroMap
-from hw.memory.port import ReadPort, WritePort
-from hw.memory.sram import Sram
+from backspike.hw.component import EmitOnce
+from backspike.hw.memory.nonzero import NonzeroMap
+from backspike.hw.memory.port import ReadPort, WritePort
+from backspike.hw.memory.sram import Sram
 
 __all__ = ["STALL_BITS", "EngineBench", "Staller"]
 

@@ -5,7 +5,8 @@ build as it has cores, and runs through as much code in each cycle. A block is a
 (``block.cpp``); in the simulation of the chip its module is replaced by a stub, which hands inputs
 to a model and takes outputs from it. Nothing is delayed by that, and nothing else changes, but for
 these: a block does nothing at falling edges of its clocks, which in waves stay low within it, and
-its signals are not to be had by cocotb (memories are, by :func:`sim.harness.driver.backdoor`).
+its signals are not to be had by cocotb (memories are, by
+:func:`backspike.sim.harness.driver.backdoor`).
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from hw.emit import Emission, Port
-from sim.harness.tools import (
+from backspike.hw.emit import Emission, Port
+from backspike.sim.harness.tools import (
     BUILD_ROOT,
     MAKE_FLAGS,
     TIMESCALE,
@@ -102,7 +103,7 @@ class Block:
     name : str
         The module.
     waves : bool
-        As of :func:`sim.harness.cosim.build`.
+        As of :func:`backspike.sim.harness.cosim.build`.
 
     Attributes
     ----------

@@ -15,26 +15,26 @@ from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, First, RisingEdge, Timer
 from numpy.typing import NDArray
 
-from hw.chip.chip import Chip
-from hw.chip.host import host_address_bits
-from hw.chip.map import ALL, CHIP_REGISTERS, core_window
-from hw.component import EmitOnce
-from hw.config import ChipConfig
-from hw.core.axi_lite import HOST_ADDRESS_BITS, AxiLite
-from hw.core.map import REGISTERS, START_EMPTY, START_ZERO
-from hw.dma.axi import ADDRESS_BITS as DRAM_BITS
-from hw.isa import UNITS
-from hw.noc.connection import Place
-from sim.harness.access import RECORDS, CoreMemories, CoreRegisters, activity
-from sim.harness.bench import STALL_BITS
-from sim.harness.delay import DELAY_BITS, Delay
-from sim.harness.dram import LATENCY_BITS, SPREAD_BITS, Dram
-from sim.harness.driver import backdoor
-from sim.harness.host import Host
-from sim.harness.noise import SEED_BITS
-from sim.harness.recorder import Recorder
-from sim.model.machine.controller import Outcome
-from sim.model.machine.core import Connections
+from backspike.hw.chip.chip import Chip
+from backspike.hw.chip.host import host_address_bits
+from backspike.hw.chip.map import ALL, CHIP_REGISTERS, core_window
+from backspike.hw.component import EmitOnce
+from backspike.hw.config import ChipConfig
+from backspike.hw.core.axi_lite import HOST_ADDRESS_BITS, AxiLite
+from backspike.hw.core.map import REGISTERS, START_EMPTY, START_ZERO
+from backspike.hw.dma.axi import ADDRESS_BITS as DRAM_BITS
+from backspike.hw.isa.table import UNITS
+from backspike.hw.noc.connection import Place
+from backspike.sim.harness.access import RECORDS, CoreMemories, CoreRegisters, activity
+from backspike.sim.harness.bench import STALL_BITS
+from backspike.sim.harness.delay import DELAY_BITS, Delay
+from backspike.sim.harness.dram import LATENCY_BITS, SPREAD_BITS, Dram
+from backspike.sim.harness.driver import backdoor
+from backspike.sim.harness.host import Host
+from backspike.sim.harness.noise import SEED_BITS
+from backspike.sim.harness.recorder import Recorder
+from backspike.sim.model.machine.controller import Outcome
+from backspike.sim.model.machine.core import Connections
 
 __all__ = ["ChipBench", "ChipDriver"]
 

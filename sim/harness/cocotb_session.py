@@ -11,9 +11,9 @@ from typing import Any
 
 import cocotb
 
-from sim.harness.chip import ChipBench, ChipDriver
-from sim.harness.core import CoreDriver
-from sim.harness.session import SOCKET, ChipRequest, ChipRun, CoreRequest, CoreRun
+from backspike.sim.harness.chip import ChipBench, ChipDriver
+from backspike.sim.harness.core import CoreDriver
+from backspike.sim.harness.session import SOCKET, ChipRequest, ChipRun, CoreRequest, CoreRun
 
 
 @cocotb.test()

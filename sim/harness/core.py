@@ -14,21 +14,21 @@ from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, First, RisingEdge, Timer
 from numpy.typing import NDArray
 
-from hw.component import EmitOnce
-from hw.config import ChipConfig
-from hw.core.axi_lite import AxiLite
-from hw.core.core import CORE_ID_BITS, Core
-from hw.core.map import START_EMPTY, START_ZERO
-from hw.dma.axi import ADDRESS_BITS as DRAM_BITS
-from hw.isa import UNITS
-from sim.harness.access import RECORDS, CoreMemories, CoreRegisters, activity
-from sim.harness.bench import STALL_BITS
-from sim.harness.dram import LATENCY_BITS, SPREAD_BITS, Dram
-from sim.harness.driver import PERIOD_NS, backdoor
-from sim.harness.host import Host
-from sim.harness.noise import SEED_BITS
-from sim.harness.recorder import Recorder
-from sim.model.machine.controller import Outcome
+from backspike.hw.component import EmitOnce
+from backspike.hw.config import ChipConfig
+from backspike.hw.core.axi_lite import AxiLite
+from backspike.hw.core.core import CORE_ID_BITS, Core
+from backspike.hw.core.map import START_EMPTY, START_ZERO
+from backspike.hw.dma.axi import ADDRESS_BITS as DRAM_BITS
+from backspike.hw.isa.table import UNITS
+from backspike.sim.harness.access import RECORDS, CoreMemories, CoreRegisters, activity
+from backspike.sim.harness.bench import STALL_BITS
+from backspike.sim.harness.dram import LATENCY_BITS, SPREAD_BITS, Dram
+from backspike.sim.harness.driver import PERIOD_NS, backdoor
+from backspike.sim.harness.host import Host
+from backspike.sim.harness.noise import SEED_BITS
+from backspike.sim.harness.recorder import Recorder
+from backspike.sim.model.machine.controller import Outcome
 
 __all__ = ["CoreBench", "CoreDriver"]
 
@@ -204,5 +204,5 @@ class CoreDriver:
         return {subcore: await self._registers.outcome(subcore) for subcore in programs}, cycles
 
     def activity(self) -> dict[str, NDArray[np.int64]]:
-        """When units were at work in the last :meth:`run`: :func:`sim.harness.access.activity`."""
+        """When units were at work in the last :meth:`run`: :func:`.activity`."""
         return activity(self._records, int(self._dut.recorded.value))

@@ -14,10 +14,10 @@ from unittest import mock
 from cocotb_tools import config as cocotb_config
 from cocotb_tools.runner import Verilator
 
-from hw.emit import emit
-from sim.harness.bench import EngineBench
-from sim.harness.block import Block, control_file, modules_of
-from sim.harness.tools import (
+from backspike.hw.emit import emit
+from backspike.sim.harness.bench import EngineBench
+from backspike.sim.harness.block import Block, control_file, modules_of
+from backspike.sim.harness.tools import (
     BUILD_ROOT,
     MAKE_FLAGS,
     TIMESCALE,
@@ -66,7 +66,7 @@ def build(top: EngineBench, *, waves: bool = False) -> tuple[_Runner, str, Path]
 
     Modules that ``top`` names in its attribute ``blocks``, if it has one, are Verilated on their
     own, once for all their instances; other tops have use of these builds, too. See
-    :class:`sim.harness.block.Block`.
+    :class:`backspike.sim.harness.block.Block`.
 
     Returns the runner, the name of the top module, and the folder it was built in.
     """

@@ -10,8 +10,8 @@ from amaranth.lib import stream
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
-from hw.component import EmitOnce
-from sim.harness.bench import STALL_BITS, Staller
+from backspike.hw.component import EmitOnce
+from backspike.sim.harness.bench import STALL_BITS, Staller
 
 __all__ = ["DELAY_BITS", "Delay"]
 
@@ -35,7 +35,7 @@ class Delay(EmitOnce):
         Cycles from the one side to the other, from 2 to 127, if nothing is in the way.
     stall : In(8), seed : In(16)
         The output waits at random with probability ``stall`` / 256; see
-        :class:`sim.harness.bench.Staller`.
+        :class:`backspike.sim.harness.bench.Staller`.
     """
 
     def __init__(self, shape: Any):

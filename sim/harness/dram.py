@@ -10,10 +10,10 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In
 from amaranth.utils import ceil_log2, exact_log2
 
-from hw.component import EmitOnce
-from hw.dma.axi import ADDRESS_BITS, OKAY, AxiBus
-from sim.harness.bench import STALL_BITS, Staller
-from sim.harness.noise import SEED_BITS, Noise
+from backspike.hw.component import EmitOnce
+from backspike.hw.dma.axi import ADDRESS_BITS, OKAY, AxiBus
+from backspike.sim.harness.bench import STALL_BITS, Staller
+from backspike.sim.harness.noise import SEED_BITS, Noise
 
 __all__ = ["LATENCY_BITS", "SPREAD_BITS", "Dram"]
 
@@ -30,15 +30,15 @@ class Dram(EmitOnce):
     """A memory behind AXI4: bursts in order of their addresses, one beat a cycle.
 
     Reads and writes go on side by side. Bursts are whole beats at increasing addresses, the only
-    ones that :class:`hw.dma.axi.AxiBus` has. Addresses count modulo the size of the memory, which
-    a testbench finds as ``words`` in the instance of this component.
+    ones that :class:`backspike.hw.dma.axi.AxiBus` has. Addresses count modulo the size of the
+    memory, which a testbench finds as ``words`` in the instance of this component.
 
     Parameters
     ----------
     words : int
         Beats that it holds, a power of two.
     data_bits, id_bits : int
-        As of :class:`hw.dma.axi.AxiBus`; there is at least one bit of id.
+        As of :class:`backspike.hw.dma.axi.AxiBus`; there is at least one bit of id.
 
     Members
     -------

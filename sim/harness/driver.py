@@ -1,4 +1,4 @@
-"""What a cocotb testbench drives an :class:`sim.harness.bench.EngineBench` with."""
+"""What a cocotb testbench drives an :class:`backspike.sim.harness.bench.EngineBench` with."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, First, RisingEdge, Timer
 from numpy.typing import DTypeLike
 
-from hw.component import EmitOnce
+from backspike.hw.component import EmitOnce
 
 __all__ = ["EngineDriver", "backdoor"]
 

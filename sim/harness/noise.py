@@ -7,7 +7,7 @@ from typing import Any
 from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib.wiring import In, Out
 
-from hw.component import EmitOnce
+from backspike.hw.component import EmitOnce
 
 __all__ = ["NOISE_BITS", "SEED_BITS", "Noise"]
 

@@ -9,7 +9,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from hw.component import EmitOnce
+from backspike.hw.component import EmitOnce
 
 __all__ = ["TIME_BITS", "Recorder"]
 

@@ -18,13 +18,13 @@ from typing import Generic, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from hw.config import ChipConfig
-from hw.noc.connection import Place
-from sim.harness.chip import ChipBench
-from sim.harness.core import CoreBench
-from sim.harness.cosim import run
-from sim.model.machine.controller import Outcome
-from sim.model.machine.core import Connections
+from backspike.hw.config import ChipConfig
+from backspike.hw.noc.connection import Place
+from backspike.sim.harness.chip import ChipBench
+from backspike.sim.harness.core import CoreBench
+from backspike.sim.harness.cosim import run
+from backspike.sim.model.machine.controller import Outcome
+from backspike.sim.model.machine.core import Connections
 
 __all__ = [
     "LEAST_DRAM",
@@ -142,7 +142,7 @@ class Session(Generic[Request, Run]):
         self._setting = type(bench), bench.setting
         # In a process of its own, since a simulation is told what to do by its environment.
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "sim.harness.session", path], stdin=subprocess.PIPE
+            [sys.executable, "-m", "backspike.sim.harness.session", path], stdin=subprocess.PIPE
         )
         assert self._process.stdin is not None
         with self._process.stdin as pipe:
@@ -232,7 +232,7 @@ class ChipSession(Session[ChipRequest, ChipRun]):
     dram_bytes : int
         Bytes of DRAM that programs of a core need.
     chips : (int, int)
-        As of :class:`sim.harness.chip.ChipBench`.
+        As of :class:`backspike.sim.harness.chip.ChipBench`.
     """
 
     def __init__(self, config: ChipConfig, *, dram_bytes: int, chips: tuple[int, int] = (1, 1)):
@@ -245,6 +245,6 @@ if __name__ == "__main__":
     bench_class, setting = pickle.load(sys.stdin.buffer)
     run(
         bench_class(**setting),
-        "sim.harness.cocotb_session",
+        "backspike.sim.harness.cocotb_session",
         environment={SOCKET: sys.argv[1]},
     )

@@ -19,11 +19,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hw.emit import Port, emit
-from sim.harness.tools import BUILD_ROOT, build_lock, verilator_environment, verilator_version
+from backspike.hw.emit import Port, emit
+from backspike.sim.harness.tools import (
+    BUILD_ROOT,
+    build_lock,
+    verilator_environment,
+    verilator_version,
+)
 
 if TYPE_CHECKING:
-    from hw.component import EmitOnce
+    from backspike.hw.component import EmitOnce
 
 __all__ = ["StreamUnit"]
 

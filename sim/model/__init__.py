@@ -1,9 +1,10 @@
 """The model: the chip's arithmetic in numpy and numba, written from the equations and the contract.
 
-It shares no arithmetic with the hardware, only its parameters (:class:`hw.arith.Float`, and the
-configuration object). Maps are ``(..., y, x, channel)``, weights ``(m, c, r, s)``; numbers of the
-storage format are float64 *value arrays* (:mod:`sim.model.number`), psums int64. Everything that
-can set a sticky status takes a :class:`Status` and adds to it; everything takes ``format=FP16``.
+It shares no arithmetic with the hardware, only its parameters (:class:`backspike.hw.arith.Float`,
+and the configuration object). Maps are ``(..., y, x, channel)``, weights ``(m, c, r, s)``; numbers
+of the storage format are float64 *value arrays* (:mod:`backspike.sim.model.number`), psums int64.
+Everything that can set a sticky status takes a :class:`Status` and adds to it; everything takes
+``format=FP16``.
 
     number   round_values  encode (values -> codes)  decode  read_psum  to_psum  Status
     conv     psum_fp(x, w, stride=, padding=, acc=)      -> int64; read_fp(psum, planes=)
@@ -17,15 +18,15 @@ can set a sticky status takes a :class:`Status` and adds to it; everything takes
              forward, backward, train_step -> StepRecord (all of a step)
 
 >>> import numpy as np
->>> from sim.model import Status, encode, psum_fp, read_fp
+>>> from backspike.sim.model import Status, encode, psum_fp, read_fp
 >>> status = Status()
 >>> psum = psum_fp(np.ones((1, 1, 3)), np.full((2, 3, 1, 1), 0.5), status=status)
 >>> encode(read_fp(psum, status=status)), status
 (array([[[15872, 15872]]], dtype=uint16), Status(overflow=False, invalid=False))
 """
 
-from sim.model.conv import add_dw, psum_bp, psum_fp, psum_wg, read_bp, read_fp, read_wg
-from sim.model.neuron import (
+from backspike.sim.model.conv import add_dw, psum_bp, psum_fp, psum_wg, read_bp, read_fp, read_wg
+from backspike.sim.model.neuron import (
     Soma,
     add,
     compare,
@@ -37,8 +38,16 @@ from sim.model.neuron import (
     subtract,
     unpool,
 )
-from sim.model.number import Status, decode, encode, psum_nan, read_psum, round_values, to_psum
-from sim.model.update import Update, UpdateRule, update
+from backspike.sim.model.number import (
+    Status,
+    decode,
+    encode,
+    psum_nan,
+    read_psum,
+    round_values,
+    to_psum,
+)
+from backspike.sim.model.update import Update, UpdateRule, update
 
 __all__ = [
     "Soma",

@@ -10,10 +10,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hw.arith.format import BP_TERMS_BITS, FP16, FP32, FP_TERMS_BITS, Float
-from sim.model import fast
-from sim.model.geometry import Geometry, Padding, pair, windows
-from sim.model.number import (
+from backspike.hw.arith.format import BP_TERMS_BITS, FP16, FP32, FP_TERMS_BITS, Float
+from backspike.sim.model import fast
+from backspike.sim.model.geometry import Geometry, Padding, pair, windows
+from backspike.sim.model.number import (
     FLOAT64_BITS,
     Bits,
     Integers,
@@ -22,7 +22,7 @@ from sim.model.number import (
     psum_nan,
     read_psum,
 )
-from sim.model.update import f32_add
+from backspike.sim.model.update import f32_add
 
 __all__ = [
     "add_dw",

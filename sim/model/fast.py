@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from numba import njit
 
-from sim.model.geometry import Geometry
-from sim.model.number import Integers, Values
+from backspike.sim.model.geometry import Geometry
+from backspike.sim.model.number import Integers, Values
 
 __all__ = ["bp_sums"]
 

@@ -14,8 +14,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hw.arith.format import FP16, Float
-from sim.model.number import Bits, Status, Values, settle
+from backspike.hw.arith.format import FP16, Float
+from backspike.sim.model.number import Bits, Status, Values, settle
 
 __all__ = [
     "Soma",

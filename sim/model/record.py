@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.model.number import Bits, Integers, Status, Values
-from sim.model.update import F32, UpdateRule
+from backspike.sim.model.number import Bits, Integers, Status, Values
+from backspike.sim.model.update import F32, UpdateRule
 
 __all__ = ["LayerRecord", "StepRecord"]
 

@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hw.arith.format import FP16, Float
-from sim.model.number import Status, Values, settle
+from backspike.hw.arith.format import FP16, Float
+from backspike.sim.model.number import Status, Values, settle
 
 __all__ = ["Update", "UpdateRule", "f32_add", "f32_multiply", "f32_subtract", "update"]
 

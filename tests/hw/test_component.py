@@ -7,8 +7,8 @@ from amaranth.hdl import Module
 from amaranth.lib.wiring import In, Out
 from amaranth.sim import Simulator
 
-from hw.arith.format import FP16
-from hw.component import EmitOnce
+from backspike.hw.arith.format import FP16
+from backspike.hw.component import EmitOnce
 
 
 class DelayLine(EmitOnce):

@@ -6,8 +6,8 @@ import dataclasses
 
 import pytest
 
-from hw.arith.format import FP16, FP32, Float
-from hw.config import (
+from backspike.hw.arith.format import FP16, FP32, Float
+from backspike.hw.config import (
     ArrayConfig,
     BpSrams,
     ChipConfig,
@@ -19,7 +19,7 @@ from hw.config import (
     SramSize,
     settings,
 )
-from hw.presets import PRESETS, load
+from backspike.hw.presets import PRESETS, load
 
 
 class TestPresets:

@@ -15,10 +15,10 @@ from amaranth.lib import data, enum
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out, Signature
 
-from hw.arith.format import FP16
-from hw.component import EmitOnce
-from hw.emit import EmitError, Emitter, Port, emit
-from hw.memory.port import ReadPort
+from backspike.hw.arith.format import FP16
+from backspike.hw.component import EmitOnce
+from backspike.hw.emit import EmitError, Emitter, Port, emit
+from backspike.hw.memory.port import ReadPort
 
 
 class Mode(enum.Enum, shape=2):
@@ -185,7 +185,7 @@ class TestModules:
         component = Storage(depth=64)
         expected = emit(component).texts
         assert emit(component, cache=tmp_path / "kept").texts == expected
-        monkeypatch.setattr("hw.verilog.subprocess.run", None)
+        monkeypatch.setattr("backspike.hw.verilog.subprocess.run", None)
         assert emit(component, cache=tmp_path / "kept").texts == expected
         with pytest.raises(TypeError):
             emit(Storage(depth=32), cache=tmp_path / "kept")
@@ -291,7 +291,7 @@ class TestRefused:
 SCRIPT = """
 import sys
 from tests.hw.test_emit import Whole
-from hw.emit import emit
+from backspike.hw.emit import emit
 emit(Whole(), directory=sys.argv[1])
 """
 
@@ -362,7 +362,8 @@ class TestFiles:
 
 def test_a_broken_text_says_what_yosys_said(monkeypatch):
     monkeypatch.setattr(
-        "hw.emit.rtlil.convert_fragment", lambda *_, **__: ("module \\top\nend\nend\n\nend\n", None)
+        "backspike.hw.emit.rtlil.convert_fragment",
+        lambda *_, **__: ("module \\top\nend\nend\n\nend\n", None),
     )
     emitter = Emitter()
     emitter.add(Register())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from hw.emit import emit
+from backspike.hw.emit import emit
 
 PAGE = Path(__file__).parents[2] / "docs" / "adding-a-unit.md"
 

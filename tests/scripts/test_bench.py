@@ -10,11 +10,11 @@ import json
 import pytest
 
 import scripts.bench as bench
-from hw.emit import EmittedModule, Port
+from backspike.cli import main
+from backspike.hw.emit import EmittedModule, Port
 from scripts.bench.figure import Figure, NotMeasured
 from scripts.bench.figures import FIGURES
 from scripts.bench.synthesis import Area, ToolError, area_of_cells, registered
-from scripts.cli import main
 
 
 def figure(

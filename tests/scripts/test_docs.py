@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hw.config import settings
+from backspike.hw.config import settings
 from scripts.docs import TABLES, settings_table, with_table
 
 ROOT = Path(__file__).parents[2]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.cli import VERBS
+from backspike.cli import VERBS
 
 ROOT = Path(__file__).parents[2]
 

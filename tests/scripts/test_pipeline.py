@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hw.presets import load
+from backspike.hw.presets import load
+from backspike.sim.model.machine.chip import ChipModel
+from backspike.sim.model.network import train_step
 from scripts.bench.pipeline import (
     PLACES,
     DenseBatch,
@@ -13,8 +15,7 @@ from scripts.bench.pipeline import (
     pipeline_cycles,
     utilisation,
 )
-from sim.model.machine.chip import ChipModel
-from tests.toolchain.networks import expect_mesh
+from tests.backspike.compiler.networks import expect_mesh
 
 CHIP = load("vcu128")
 
@@ -22,8 +23,13 @@ CHIP = load("vcu128")
 def test_the_dense_network_is_dense():
     """And its batch is what the model makes of it."""
     batch = DenseBatch(config=CHIP, samples=2)
-    record = batch.network.train_step(
-        batch.x, batch.targets, batch.weights(), batch.rule, loss_scale=batch.loss_scale
+    record = train_step(
+        batch.network,
+        batch.x,
+        batch.targets,
+        batch.weights(),
+        batch.rule,
+        loss_scale=batch.loss_scale,
     )
     assert record.updated
     for layer in record.layers:

@@ -5,7 +5,7 @@ import pytest
 from scripts import cli
 from scripts.sim import BENCHES, ROOT
 
-LAUNCHES = ("sim.harness.cosim", "sim.harness.session", '"--backend", "rtl"')
+LAUNCHES = ("backspike.sim.harness.cosim", "backspike.sim.harness.session", '"--backend", "rtl"')
 
 
 def test_every_file_that_runs_a_bench_is_listed():

@@ -21,12 +21,12 @@ from amaranth.utils import ceil_log2
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, First, RisingEdge, Timer
 
-from hw.component import EmitOnce
-from hw.noc.crossing import Crossing
-from hw.noc.mesh import Network
-from hw.noc.route import Endpoint
-from sim.harness.bench import STALL_BITS
-from sim.harness.traffic.packet import (
+from backspike.hw.component import EmitOnce
+from backspike.hw.noc.crossing import Crossing
+from backspike.hw.noc.mesh import Network
+from backspike.hw.noc.route import Endpoint
+from backspike.sim.harness.bench import STALL_BITS
+from backspike.sim.harness.traffic.packet import (
     COUNT_BITS,
     FAULT_BITS,
     LENGTH_BITS,
@@ -36,8 +36,8 @@ from sim.harness.traffic.packet import (
     Fault,
     Pattern,
 )
-from sim.harness.traffic.sink import TrafficSink
-from sim.harness.traffic.source import TrafficSource
+from backspike.sim.harness.traffic.sink import TrafficSink
+from backspike.sim.harness.traffic.source import TrafficSource
 
 __all__ = ["Load", "TrafficBench", "TrafficDriver"]
 

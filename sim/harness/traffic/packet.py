@@ -10,7 +10,7 @@ from amaranth import Cat, Signal
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out, Signature
 
-from hw.noc.flit import Destination
+from backspike.hw.noc.flit import Destination
 
 __all__ = [
     "COUNT_BITS",

@@ -10,10 +10,10 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
-from hw.component import EmitOnce
-from hw.noc.flit import Destination, flit_layout
-from sim.harness.bench import STALL_BITS, Staller
-from sim.harness.traffic.packet import (
+from backspike.hw.component import EmitOnce
+from backspike.hw.noc.flit import Destination, flit_layout
+from backspike.sim.harness.bench import STALL_BITS, Staller
+from backspike.sim.harness.traffic.packet import (
     FAULT_BITS,
     LENGTH_BITS,
     PAYLOAD_BITS,

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from hw.config import ChipConfig
-from hw.noc.connection import Place
-from sim.model.machine.core import Connections, CoreModel, Order, Outcome, run_together
+from backspike.hw.config import ChipConfig
+from backspike.hw.noc.connection import Place
+from backspike.sim.model.machine.core import Connections, CoreModel, Order, Outcome, run_together
 
 __all__ = ["ChipModel"]
 

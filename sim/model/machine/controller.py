@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from hw.instruction import Fault, Instruction, ProgramError
-from hw.isa import (
+from backspike.hw.isa.encoding import WORD_BYTES, fetch
+from backspike.hw.isa.instruction import Fault, Instruction, ProgramError
+from backspike.hw.isa.table import (
     BOX_MESSAGES,
     BOXES,
     LOOP_LEVELS,
@@ -19,9 +20,8 @@ from hw.isa import (
     WORD_MAX,
     Wait,
 )
-from hw.units import command_of
-from sim.model.number import Status
-from toolchain.encode import WORD_BYTES, fetch
+from backspike.hw.isa.units import command_of
+from backspike.sim.model.number import Status
 
 __all__ = ["ControllerModel", "Entry", "Outcome"]
 

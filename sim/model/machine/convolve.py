@@ -1,4 +1,4 @@
-"""FP and BP: what a :class:`hw.conv.command.ConvCommand` does to the SRAMs of a core."""
+"""FP and BP: what a :class:`.ConvCommand` does to the SRAMs of a core."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from hw.config import ChipConfig
-from sim.model.conv import psum_bp, psum_fp
-from sim.model.machine.memories import Memories, low_bits
-from sim.model.machine.walk import Windows, grouped, loop, nested, wrapped
-from sim.model.number import Bits, Integers, Status, Values, decode, psum_nan
+from backspike.hw.config import ChipConfig
+from backspike.sim.model.conv import psum_bp, psum_fp
+from backspike.sim.model.machine.memories import Memories, low_bits
+from backspike.sim.model.machine.walk import Windows, grouped, loop, nested, wrapped
+from backspike.sim.model.number import Bits, Integers, Status, Values, decode, psum_nan
 
 __all__ = ["run_bp", "run_fp"]
 

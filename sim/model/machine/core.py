@@ -7,18 +7,27 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from hw.config import ChipConfig
-from hw.instruction import Fault
-from hw.isa import OWN_ROUTES, ROUTES, SRAMS, UNITS, WORD_MAX, Control, IsaShape, instruction_set
-from hw.limits import check_whole
-from hw.noc.connection import Connection, Place
-from hw.noc.instructions import Flow
-from sim.model.machine.controller import ControllerModel, Entry, Outcome
-from sim.model.machine.convolve import run_bp, run_fp
-from sim.model.machine.element import run_grad, run_soma
-from sim.model.machine.gradients import run_wg
-from sim.model.machine.memories import Memories
-from sim.model.machine.update import run_update
+from backspike.hw.config import ChipConfig
+from backspike.hw.isa.instruction import Fault
+from backspike.hw.isa.noc.instructions import Flow
+from backspike.hw.isa.table import (
+    OWN_ROUTES,
+    ROUTES,
+    SRAMS,
+    UNITS,
+    WORD_MAX,
+    Control,
+    IsaShape,
+    instruction_set,
+)
+from backspike.hw.limits import check_whole
+from backspike.hw.noc.connection import Connection, Place
+from backspike.sim.model.machine.controller import ControllerModel, Entry, Outcome
+from backspike.sim.model.machine.convolve import run_bp, run_fp
+from backspike.sim.model.machine.element import run_grad, run_soma
+from backspike.sim.model.machine.gradients import run_wg
+from backspike.sim.model.machine.memories import Memories
+from backspike.sim.model.machine.update import run_update
 
 __all__ = ["Connections", "CoreModel", "Order", "Outcome", "run_together"]
 

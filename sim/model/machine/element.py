@@ -8,13 +8,31 @@ from typing import Any
 
 import numpy as np
 
-from hw.arith.format import Float
-from hw.config import ChipConfig
-from hw.neuron.command import LEVELS, Destination, Operation, Source
-from sim.model.machine.memories import Memories, low_bits
-from sim.model.machine.walk import grouped, loop, nested, read_values, wrapped
-from sim.model.neuron import add, compare, grad, multiply, pool_spikes, soma, subtract, unpool
-from sim.model.number import Bits, Integers, Status, Values, decode, encode, read_psum, to_psum
+from backspike.hw.arith.format import Float
+from backspike.hw.config import ChipConfig
+from backspike.hw.isa.neuron.command import LEVELS, Destination, Operation, Source
+from backspike.sim.model.machine.memories import Memories, low_bits
+from backspike.sim.model.machine.walk import grouped, loop, nested, read_values, wrapped
+from backspike.sim.model.neuron import (
+    add,
+    compare,
+    grad,
+    multiply,
+    pool_spikes,
+    soma,
+    subtract,
+    unpool,
+)
+from backspike.sim.model.number import (
+    Bits,
+    Integers,
+    Status,
+    Values,
+    decode,
+    encode,
+    read_psum,
+    to_psum,
+)
 
 __all__ = ["run_grad", "run_soma"]
 

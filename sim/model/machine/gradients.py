@@ -1,4 +1,4 @@
-"""WG: what a :class:`hw.wg.command.WgCommand` does to the SRAMs of a core."""
+"""WG: what a :class:`backspike.hw.isa.wg.command.WgCommand` does to the SRAMs of a core."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from hw.config import ChipConfig
-from sim.model.conv import add_dw, psum_wg, read_wg
-from sim.model.machine.memories import Memories
-from sim.model.machine.walk import Windows, loop, nested, read_values, wrapped
-from sim.model.number import Status
+from backspike.hw.config import ChipConfig
+from backspike.sim.model.conv import add_dw, psum_wg, read_wg
+from backspike.sim.model.machine.memories import Memories
+from backspike.sim.model.machine.walk import Windows, loop, nested, read_values, wrapped
+from backspike.sim.model.number import Status
 
 __all__ = ["run_wg"]
 

@@ -8,9 +8,9 @@ from typing import NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from hw.arith.format import FP32, PSUM_BITS
-from hw.config import ChipConfig
-from sim.model.number import Bits, Integers
+from backspike.hw.arith.format import FP32, PSUM_BITS
+from backspike.hw.config import ChipConfig
+from backspike.sim.model.number import Bits, Integers
 
 __all__ = ["Difference", "Memories", "low_bits", "word_kinds"]
 

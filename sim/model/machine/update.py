@@ -1,4 +1,4 @@
-"""WU: what an :class:`hw.neuron.command.UpdateCommand` does to the SRAMs of a core."""
+"""WU: what an :class:`.UpdateCommand` does to the SRAMs of a core."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from hw.config import ChipConfig
-from sim.model.machine.memories import Memories
-from sim.model.machine.walk import loop, wrapped
-from sim.model.number import Status, encode
-from sim.model.update import UpdateRule, update
+from backspike.hw.config import ChipConfig
+from backspike.sim.model.machine.memories import Memories
+from backspike.sim.model.machine.walk import loop, wrapped
+from backspike.sim.model.number import Status, encode
+from backspike.sim.model.update import UpdateRule, update
 
 __all__ = ["run_update"]
 

@@ -9,9 +9,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from hw.memory.port import ADDRESS_BITS
-from sim.model.machine.memories import Memories
-from sim.model.number import Bits, Integers, Values, decode
+from backspike.hw.limits import ADDRESS_BITS
+from backspike.sim.model.machine.memories import Memories
+from backspike.sim.model.number import Bits, Integers, Values, decode
 
 __all__ = ["Windows", "grouped", "loop", "nested", "read_values", "wrapped"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hw.arith.compare import FloatCompare
+from backspike.hw.arith.compare import FloatCompare
 from tests.hw.arith.operands import pairs
 from tests.hw.arith.unit import FP8, FP16, check, reference
 

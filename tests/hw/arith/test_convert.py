@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hw.arith.convert import FloatConvert
+from backspike.hw.arith.convert import FloatConvert
 from tests.hw.arith.operands import corners, generator
 from tests.hw.arith.unit import FP8, FP16, FP32, check, reference
 

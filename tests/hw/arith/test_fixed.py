@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hw.arith.fixed import RoundFixed, ToFixed
-from hw.limits import PLANE_BITS
+from backspike.hw.arith.fixed import RoundFixed, ToFixed
+from backspike.hw.limits import PLANE_BITS
 from tests.hw.arith.operands import integers
 from tests.hw.arith.unit import FP8, FP16, FP32, check, reference
 

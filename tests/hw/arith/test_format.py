@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hw.arith.format import FP16, FP32, Float
+from backspike.hw.arith.format import FP16, FP32, Float
 from tests.hw.arith.reference import Reference
 from tests.hw.arith.unit import FP8, reference
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hw.arith.multiply import FloatMultiply
+from backspike.hw.arith.multiply import FloatMultiply
 from tests.hw.arith.operands import pairs
 from tests.hw.arith.unit import FP8, FP16, FP32, NARROW, check, reference
 

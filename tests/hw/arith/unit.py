@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from amaranth.sim import Simulator
 
-from hw.arith.format import Float
-from sim.harness.stream import StreamUnit
+from backspike.hw.arith.format import Float
+from backspike.sim.harness.stream import StreamUnit
 from tests.hw.arith.reference import Reference, unlike
 
 FP16, FP32 = Float(5, 10), Float(8, 23)

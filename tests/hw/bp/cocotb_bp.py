@@ -8,11 +8,11 @@ from dataclasses import replace
 import cocotb
 import numpy as np
 
-from hw.bp.engine import BpEngine
-from hw.conv.lowering import bp_passes
-from sim.harness.driver import EngineDriver
-from sim.harness.layout import codes_dtype, layout_of, tile_maps, tile_weights
-from sim.model import Status, encode, psum_bp
+from backspike.compiler.lowering.convolution import bp_passes
+from backspike.compiler.lowering.words import codes_dtype, layout_of, tile_maps, tile_weights
+from backspike.hw.bp.engine import BpEngine
+from backspike.sim.harness.driver import EngineDriver
+from backspike.sim.model import Status, encode, psum_bp
 from tests.hw.bp.test_bp_engine import DEPTHS
 from tests.hw.conv.cases import (
     Seen,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from hw.bp.engine import BpEngine
-from sim.harness.bench import EngineBench
-from sim.harness.cosim import run
+from backspike.hw.bp.engine import BpEngine
+from backspike.sim.harness.bench import EngineBench
+from backspike.sim.harness.cosim import run
 from tests.hw.conv.cases import SHAPES, bench_environment
 
 DEPTHS = {"nonzero": 1024, "du": 4096, "w": 8192, "fire": 4096, "conv": 8192}

@@ -5,9 +5,9 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from hw.arith.format import FP16, Float
-from hw.bp.row import BpRow
-from sim.model import decode
+from backspike.hw.arith.format import FP16, Float
+from backspike.hw.bp.row import BpRow
+from backspike.sim.model import decode
 from tests.hw.simulation import simulate
 
 FORMATS = [FP16, Float(5, 2), Float(4, 3), Float(3, 4), Float(3, 12), Float(2, 13)]

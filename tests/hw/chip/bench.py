@@ -8,16 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from hw.config import ChipConfig
-from hw.isa import UNITS, IsaShape
-from hw.noc.connection import Connection, Place
-from hw.presets import load
-from sim.harness.chip import ChipBench, ChipDriver
-from sim.harness.session import LEAST_DRAM
-from sim.model.machine.chip import ChipModel
-from sim.model.machine.controller import Outcome
+from backspike.compiler.assembling.program import Program
+from backspike.hw.config import ChipConfig
+from backspike.hw.isa.table import UNITS, IsaShape
+from backspike.hw.noc.connection import Connection, Place
+from backspike.hw.presets import load
+from backspike.sim.harness.chip import ChipBench, ChipDriver
+from backspike.sim.harness.session import LEAST_DRAM
+from backspike.sim.model.machine.chip import ChipModel
+from backspike.sim.model.machine.controller import Outcome
 from tests.hw.core.scene import PROGRAM_BYTES, finite
-from toolchain.program import Program
 
 __all__ = ["CHIPS", "DRAM_BYTES", "SEED", "Bench", "chip_bench"]
 

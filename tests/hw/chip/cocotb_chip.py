@@ -6,16 +6,16 @@ from typing import Any
 
 import cocotb
 
-from hw.arith.format import FP16
-from hw.instruction import Fault
-from hw.isa import BOX_MESSAGES, OWN_ROUTES, ROUTES, UNITS, Control
-from hw.memory.layout import Layout
-from hw.neuron.command import Operation, Source
-from hw.neuron.lowering import Area, ElementOperands
-from hw.noc.connection import Connection
-from hw.noc.instructions import Flow
+from backspike.compiler.assembling.program import Program
+from backspike.compiler.lowering.layout import Layout
+from backspike.compiler.lowering.neuron import Area, ElementOperands
+from backspike.hw.arith.format import FP16
+from backspike.hw.isa.instruction import Fault
+from backspike.hw.isa.neuron.command import Operation, Source
+from backspike.hw.isa.noc.instructions import Flow
+from backspike.hw.isa.table import BOX_MESSAGES, OWN_ROUTES, ROUTES, UNITS, Control
+from backspike.hw.noc.connection import Connection
 from tests.hw.chip.bench import Bench
-from toolchain.program import Program
 
 
 class _Draw:

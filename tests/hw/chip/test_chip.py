@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sim.harness.cosim import run
+from backspike.sim.harness.cosim import run
 from tests.hw.chip.bench import chip_bench
 
 LARGER = [

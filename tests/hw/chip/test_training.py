@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from hw.isa import UNITS
-from hw.presets import load
-from sim.harness.session import ChipRequest, ChipSession
-from sim.model.network import Layer
-from tests.toolchain.networks import Case, expect_mesh, random_weights
-from tests.toolchain.split import CHIP, CORES, split_by_inputs, split_by_outputs
-from toolchain.mesh import plan_mesh
+from backspike.compiler.planning.mesh import plan_mesh
+from backspike.hw.isa.table import UNITS
+from backspike.hw.presets import load
+from backspike.network import Layer
+from backspike.sim.harness.session import ChipRequest, ChipSession
+from tests.backspike.compiler.networks import Case, expect_mesh, random_weights
+from tests.backspike.compiler.split import CHIP, CORES, split_by_inputs, split_by_outputs
 
 SEED = 31
 PERIODS_PS = (1499, 2000, 1500, 3237)

@@ -7,11 +7,11 @@ import random
 import pytest
 from amaranth.sim import Simulator
 
-from hw.control.alu import Alu
-from hw.control.microcode import NO_REGISTER, VALUE_BITS, Microcode
-from hw.instruction import Fault, ProgramError
-from hw.isa import IsaShape, instruction_set
-from hw.units import UNIT_REGISTERS
+from backspike.hw.control.alu import Alu
+from backspike.hw.control.microcode import NO_REGISTER, VALUE_BITS, Microcode
+from backspike.hw.isa.instruction import Fault, ProgramError
+from backspike.hw.isa.table import IsaShape, instruction_set
+from backspike.hw.isa.units import UNIT_REGISTERS
 
 SEED = 31
 CASES = 300

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from amaranth.sim import Simulator
 
-from hw.control.controller import Controller, Progress
-from hw.instruction import Fault
-from hw.isa import UNITS, IsaShape
-from hw.presets import load
-from toolchain.program import Program
+from backspike.compiler.assembling.program import Program
+from backspike.hw.control.controller import Controller, Progress
+from backspike.hw.isa.instruction import Fault
+from backspike.hw.isa.table import UNITS, IsaShape
+from backspike.hw.presets import load
 
 CONFIG = load("tiny")
 SHAPE = IsaShape.from_config(CONFIG)

@@ -11,11 +11,11 @@ from itertools import combinations, pairwise
 import numpy as np
 import pytest
 
-from hw.arith.format import Float
-from hw.conv.lowering import ConvLayer
-from hw.conv.shape import EngineShape
-from sim.harness.layout import pack_spikes, spike_mask
-from sim.model import round_values
+from backspike.compiler.lowering.convolution import ConvLayer
+from backspike.compiler.lowering.words import pack_spikes, spike_mask
+from backspike.hw.arith.format import Float
+from backspike.hw.isa.conv.shape import EngineShape
+from backspike.sim.model import round_values
 
 __all__ = [
     "SHAPES",

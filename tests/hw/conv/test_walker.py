@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hw.conv.walker import Walker
+from backspike.hw.conv.walker import Walker
 from tests.hw.simulation import simulate
 
 

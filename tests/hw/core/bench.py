@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hw.isa import IsaShape
-from sim.harness.core import CoreBench, CoreDriver
-from sim.harness.session import LEAST_DRAM
-from sim.model.machine.controller import Outcome
+from backspike.compiler.assembling.program import Program
+from backspike.hw.isa.table import IsaShape
+from backspike.sim.harness.core import CoreBench, CoreDriver
+from backspike.sim.harness.session import LEAST_DRAM
+from backspike.sim.model.machine.controller import Outcome
 from tests.hw.core.chips import CHIPS
 from tests.hw.core.draw import Draw
 from tests.hw.core.scene import PROGRAM_BYTES, Expected, Scene, serial_program
-from toolchain.program import Program
 
 __all__ = ["DATA", "DRAM_BYTES", "SEED", "Bench"]
 

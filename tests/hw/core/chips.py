@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hw.presets import load
+from backspike.hw.presets import load
 
 __all__ = ["CHIPS", "OTHERS"]
 

@@ -7,12 +7,12 @@ from typing import Any
 import cocotb
 import numpy as np
 
-from hw.isa import UNITS
+from backspike.compiler.assembling.program import Program
+from backspike.hw.isa.table import UNITS
 from tests.hw.core.bench import DATA, Bench
 from tests.hw.core.draw import ARRAYS, COMPUTES, draw_instruction, odd_instruction
 from tests.hw.core.race import racing_programs
 from tests.sim.model.machine.orders import any_slow
-from toolchain.program import Program
 
 BUSES = ((2, 0), (30, 60), (150, 150))
 """Latencies and stalls of DRAM."""
@@ -68,7 +68,7 @@ async def all_kernels_and_strides(dut: Any) -> None:
 async def random_programs_that_race(dut: Any) -> None:
     """All units of both sub-cores at once: what comes out does not depend on who is the faster.
 
-    Barriers are those that toolchain.hazards puts in, and no others.
+    Barriers are those that backspike.compiler.order.hazards puts in, and no others.
     """
     bench = await Bench.started(dut, 1)
     most, busy, together = 0, 0, 0

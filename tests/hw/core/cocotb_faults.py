@@ -9,12 +9,12 @@ from typing import Any
 import cocotb
 import numpy as np
 
-from hw.instruction import Fault, ProgramError
-from hw.isa import BOX_MESSAGES, LOOP_LEVELS, REGISTERS, UNITS
+from backspike.compiler.assembling.program import Program
+from backspike.hw.isa.encoding import SELECTORS, WORD_BYTES, fetch
+from backspike.hw.isa.instruction import Fault, ProgramError
+from backspike.hw.isa.table import BOX_MESSAGES, LOOP_LEVELS, REGISTERS, UNITS
 from tests.hw.core.bench import DATA, Bench
 from tests.hw.core.draw import COMPUTES, draw_instruction, settled, work
-from toolchain.encode import SELECTORS, WORD_BYTES, fetch
-from toolchain.program import Program
 
 SOON = 20_000
 """A time-out in cycles: longer than any instruction here takes."""

@@ -6,16 +6,16 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from hw.config import ChipConfig
-from hw.conv.lowering import bp_operands, fp_operands
-from hw.conv.shape import EngineShape
-from hw.instruction import Instruction, ProgramError
-from hw.isa import INNER_ROUTES, ROUTES, SRAMS, IsaShape, instruction_set
-from hw.memory.layout import Layout
-from hw.neuron.command import Destination, Operation, Source
-from hw.neuron.lowering import Area, ElementOperands
-from hw.wg.lowering import wg_operands
-from sim.model.machine import Memories
+from backspike.compiler.lowering.convolution import bp_operands, fp_operands
+from backspike.compiler.lowering.gradient import wg_operands
+from backspike.compiler.lowering.layout import Layout
+from backspike.compiler.lowering.neuron import Area, ElementOperands
+from backspike.hw.config import ChipConfig
+from backspike.hw.isa.conv.shape import EngineShape
+from backspike.hw.isa.instruction import Instruction, ProgramError
+from backspike.hw.isa.neuron.command import Destination, Operation, Source
+from backspike.hw.isa.table import INNER_ROUTES, ROUTES, SRAMS, IsaShape, instruction_set
+from backspike.sim.model.machine import Memories
 from tests.hw.conv.cases import draw_case
 from tests.sim.model.machine.maps import Map
 

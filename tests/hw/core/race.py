@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from hw.config import ChipConfig
-from hw.isa import ROUTES, Control, IsaShape, instruction_set
+from backspike.compiler.assembling.program import Program
+from backspike.compiler.order.entry import Touch
+from backspike.compiler.order.hazards import OrderedProgram
+from backspike.hw.config import ChipConfig
+from backspike.hw.isa.table import ROUTES, Control, IsaShape, instruction_set
 from tests.hw.core.draw import COMPUTES, Draw, draw_instruction
-from toolchain.entry import Touch
-from toolchain.hazards import OrderedProgram
-from toolchain.program import Program
 
 __all__ = ["racing_programs"]
 

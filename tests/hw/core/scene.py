@@ -8,13 +8,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hw.config import ChipConfig
-from hw.isa import UNITS, IsaShape
-from sim.model.machine import Memories
-from sim.model.machine.core import CoreModel, Outcome
+from backspike.compiler.assembling.program import Program
+from backspike.hw.config import ChipConfig
+from backspike.hw.isa.encoding import WORD_BYTES
+from backspike.hw.isa.table import UNITS, IsaShape
+from backspike.sim.model.machine import Memories
+from backspike.sim.model.machine.core import CoreModel, Outcome
 from tests.hw.core.draw import Draw, draw_instruction
-from toolchain.encode import WORD_BYTES
-from toolchain.program import Program
 
 __all__ = ["PROGRAM_BYTES", "Expected", "Scene", "finite", "serial_program"]
 

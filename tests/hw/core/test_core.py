@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from hw.core.core import Core
-from hw.presets import load
-from sim.harness.core import CoreBench
-from sim.harness.cosim import run
-from sim.harness.session import LEAST_DRAM
+from backspike.hw.core.core import Core
+from backspike.hw.presets import load
+from backspike.sim.harness.core import CoreBench
+from backspike.sim.harness.cosim import run
+from backspike.sim.harness.session import LEAST_DRAM
 from tests.hw.core.chips import CHIPS, OTHERS
 
 

@@ -7,12 +7,12 @@ import dataclasses
 import numpy as np
 import pytest
 
-from hw.presets import load
-from scripts.train import CLASSES, load_digits
-from sim.harness.session import LEAST_DRAM, CoreRequest, CoreSession
-from sim.model.network import Layer
+from backspike.commands.train import CLASSES, load_digits
+from backspike.hw.presets import load
+from backspike.network import Layer
+from backspike.sim.harness.session import LEAST_DRAM, CoreRequest, CoreSession
+from tests.backspike.compiler.networks import Case, digits_case, expect, random_case
 from tests.hw.core.chips import CHIPS, OTHERS
-from tests.toolchain.networks import Case, digits_case, expect, random_case
 
 SEED = 5400
 NETWORKS = 3

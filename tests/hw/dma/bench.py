@@ -9,15 +9,15 @@ from __future__ import annotations
 from amaranth import Cat, ClockDomain, ClockSignal, Module, Mux, ResetSignal, Signal
 from amaranth.lib.wiring import In, Out, connect
 
-from hw.component import EmitOnce
-from hw.dma.arbiter import AxiReadArbiter, AxiWriteArbiter
-from hw.dma.axi import ADDRESS_BITS, AxiBus
-from hw.dma.command import DmaCommand
-from hw.dma.read import DmaRead
-from hw.dma.write import DmaWrite
-from hw.memory.sram import Sram
-from sim.harness.bench import STALL_BITS, Staller
-from sim.harness.dram import LATENCY_BITS, Dram
+from backspike.hw.component import EmitOnce
+from backspike.hw.dma.arbiter import AxiReadArbiter, AxiWriteArbiter
+from backspike.hw.dma.axi import ADDRESS_BITS, AxiBus
+from backspike.hw.dma.read import DmaRead
+from backspike.hw.dma.write import DmaWrite
+from backspike.hw.isa.dma.command import DmaCommand
+from backspike.hw.memory.sram import Sram
+from backspike.sim.harness.bench import STALL_BITS, Staller
+from backspike.sim.harness.dram import LATENCY_BITS, Dram
 
 __all__ = ["CHANNELS", "CYCLE_BITS", "DRAM_BYTES", "ENGINES", "SRAM_WORDS", "DmaBench"]
 

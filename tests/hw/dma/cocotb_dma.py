@@ -14,8 +14,8 @@ from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, First, RisingEdge, Timer
 from cocotbext.axi import AxiBus, AxiRam
 
-from hw.dma.command import DmaCommand
-from sim.harness.driver import PERIOD_NS, backdoor
+from backspike.hw.isa.dma.command import DmaCommand
+from backspike.sim.harness.driver import PERIOD_NS, backdoor
 from tests.hw.dma.bench import CHANNELS, DRAM_BYTES, ENGINES, SRAM_WORDS, DmaBench
 from tests.hw.dma.reference import Copy
 

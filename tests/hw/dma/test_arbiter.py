@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from hw.dma.arbiter import AxiReadArbiter, AxiWriteArbiter
+from backspike.hw.dma.arbiter import AxiReadArbiter, AxiWriteArbiter
 from tests.hw.simulation import simulate
 
 CLIENTS = 3

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from sim.harness.cosim import run
+from backspike.sim.harness.cosim import run
 from tests.hw.dma.bench import DmaBench
 
 

@@ -6,9 +6,9 @@ import pytest
 from amaranth import Module, Signal
 from amaranth.lib.wiring import Component, In, Out
 
-from hw.dma.read import DmaRead
-from hw.dma.select import WordTree
-from hw.dma.write import DmaWrite
+from backspike.hw.dma.read import DmaRead
+from backspike.hw.dma.select import WordTree
+from backspike.hw.dma.write import DmaWrite
 from tests.hw.simulation import simulate
 
 SIZES = {

@@ -8,11 +8,11 @@ from dataclasses import replace
 import cocotb
 import numpy as np
 
-from hw.conv.lowering import fp_pass
-from hw.fp.engine import FpEngine
-from sim.harness.driver import EngineDriver
-from sim.harness.layout import layout_of, tile_maps, tile_weights
-from sim.model import Status, psum_fp
+from backspike.compiler.lowering.convolution import fp_pass
+from backspike.compiler.lowering.words import layout_of, tile_maps, tile_weights
+from backspike.hw.fp.engine import FpEngine
+from backspike.sim.harness.driver import EngineDriver
+from backspike.sim.model import Status, psum_fp
 from tests.hw.conv.cases import (
     Seen,
     bench_settings,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from hw.fp.engine import FpEngine
-from sim.harness.bench import EngineBench
-from sim.harness.cosim import run
+from backspike.hw.fp.engine import FpEngine
+from backspike.sim.harness.bench import EngineBench
+from backspike.sim.harness.cosim import run
 from tests.hw.conv.cases import SHAPES, bench_environment
 
 DEPTHS = {"s_in": 4096, "w": 8192, "conv": 8192}

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from hw.arith.format import FP16, Float
-from hw.fp.row import FpRow
+from backspike.hw.arith.format import FP16, Float
+from backspike.hw.fp.row import FpRow
 from tests.hw.simulation import simulate
 
 

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from hw.memory.loops import LoopNest
+from backspike.hw.memory.loops import LoopNest
 from tests.hw.simulation import simulate
 
 

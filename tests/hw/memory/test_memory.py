@@ -5,10 +5,10 @@ import pytest
 from amaranth import Module
 from amaranth.lib.wiring import Component
 
-from hw.memory.nonzero import NonzeroMap
-from hw.memory.port import ReadPort, WritePort
-from hw.memory.sram import Sram
-from hw.memory.stream import ReadStream, WriteQueue
+from backspike.hw.memory.nonzero import NonzeroMap
+from backspike.hw.memory.port import ReadPort, WritePort
+from backspike.hw.memory.sram import Sram
+from backspike.hw.memory.stream import ReadStream, WriteQueue
 from tests.hw.simulation import simulate
 
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from hw.emit import emit
-from hw.memory.shared import SharedSram
+from backspike.hw.emit import emit
+from backspike.hw.memory.shared import SharedSram
 from tests.hw.simulation import simulate
 
 WIDTH, GRANULES = 8, 2

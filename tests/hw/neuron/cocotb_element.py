@@ -7,7 +7,7 @@ import itertools
 import cocotb
 import numpy as np
 
-from sim.harness.driver import EngineDriver
+from backspike.sim.harness.driver import EngineDriver
 from tests.hw.neuron.settings import MEMORIES, bench_settings
 from tests.sim.model.machine.elements import (
     Pass,

@@ -5,11 +5,11 @@ from __future__ import annotations
 import cocotb
 import numpy as np
 
-from hw.arith.format import Float
-from hw.neuron.update import update_fields
-from sim.harness.driver import EngineDriver
-from sim.harness.layout import codes_dtype
-from sim.model import Status, UpdateRule, encode, update
+from backspike.compiler.lowering.words import codes_dtype
+from backspike.hw.arith.format import Float
+from backspike.hw.neuron.update import update_fields
+from backspike.sim.harness.driver import EngineDriver
+from backspike.sim.model import Status, UpdateRule, encode, update
 from tests.hw.neuron.settings import UPDATE_WORDS, bench_settings
 
 RULES = [

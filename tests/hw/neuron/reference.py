@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hw.neuron.command import Operation, Source
+from backspike.hw.isa.neuron.command import Operation, Source
 
 NAN = 0x7E00
 CORNERS = [0, 1, 2, 0x03FF, 0x0400, 0x0401, 0x3BFF, 0x3C00, 0x3C01, 0x4000, 0x5BFF, 0x7800]

@@ -7,11 +7,11 @@ import json
 import os
 from dataclasses import dataclass
 
-from hw.arith.format import FP16, Float
-from hw.config import ChipConfig
-from hw.neuron.grad import GradEngine
-from hw.neuron.soma import SomaEngine
-from hw.neuron.update import UpdateEngine
+from backspike.hw.arith.format import FP16, Float
+from backspike.hw.config import ChipConfig
+from backspike.hw.neuron.grad import GradEngine
+from backspike.hw.neuron.soma import SomaEngine
+from backspike.hw.neuron.update import UpdateEngine
 from tests.sim.model.machine.maps import chip
 
 ENGINES = {"soma": SomaEngine, "grad": GradEngine, "update": UpdateEngine}

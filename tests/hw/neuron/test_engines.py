@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from hw.arith.format import FP16, Float
-from sim.harness.bench import EngineBench
-from sim.harness.cosim import run
+from backspike.hw.arith.format import FP16, Float
+from backspike.sim.harness.bench import EngineBench
+from backspike.sim.harness.cosim import run
 from tests.hw.neuron.settings import BenchSettings
 
 SEED = 3001

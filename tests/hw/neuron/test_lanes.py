@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from amaranth.sim import Simulator
 
-from hw.arith.format import FP16
-from hw.neuron.command import Operation, Source
-from hw.neuron.grad import GradLane
-from hw.neuron.soma import SomaLane
-from hw.neuron.update_lane import UpdateLane
+from backspike.hw.arith.format import FP16
+from backspike.hw.isa.neuron.command import Operation, Source
+from backspike.hw.neuron.grad import GradLane
+from backspike.hw.neuron.soma import SomaLane
+from backspike.hw.neuron.update_lane import UpdateLane
 from tests.hw.neuron import reference
 from tests.hw.neuron.reference import CORNERS, Raised, code, value
 

@@ -7,7 +7,7 @@ import itertools
 import cocotb
 import numpy as np
 
-from sim.harness.driver import EngineDriver
+from backspike.sim.harness.driver import EngineDriver
 from tests.hw.noc.settings import WORDS, bench_settings
 
 OVERHEAD = 4

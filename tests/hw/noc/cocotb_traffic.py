@@ -7,8 +7,8 @@ import os
 
 import cocotb
 
-from sim.harness.traffic.bench import Load, TrafficBench, TrafficDriver
-from sim.harness.traffic.packet import Fault, Pattern
+from backspike.sim.harness.traffic.bench import Load, TrafficBench, TrafficDriver
+from backspike.sim.harness.traffic.packet import Fault, Pattern
 from tests.hw.noc.traffic import VARIABLE, WRONG
 
 LOADS = [

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from hw.noc.flit import COORDINATE_BITS, DESTINATION_BITS
-from hw.noc.route import Endpoint
+from backspike.hw.noc.flit import COORDINATE_BITS, DESTINATION_BITS
+from backspike.hw.noc.route import Endpoint
 
 __all__ = ["PAYLOAD_BITS", "Packet", "head", "receive", "send"]
 

@@ -6,7 +6,7 @@ import json
 import os
 from dataclasses import dataclass
 
-from hw.noc.copy import CopyEngine, Route
+from backspike.hw.noc.copy import CopyEngine, Route
 
 WORDS = 1024
 """Words of each memory of the bench."""

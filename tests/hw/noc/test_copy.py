@@ -7,9 +7,9 @@ import itertools
 import numpy as np
 import pytest
 
-from hw.noc.copy import CopyEngine, Route
-from sim.harness.bench import EngineBench
-from sim.harness.cosim import run
+from backspike.hw.noc.copy import CopyEngine, Route
+from backspike.sim.harness.bench import EngineBench
+from backspike.sim.harness.cosim import run
 from tests.hw.noc.settings import BenchSettings
 from tests.hw.simulation import simulate
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from amaranth.sim import Simulator
 
-from hw.noc.crossing import Crossing
+from backspike.hw.noc.crossing import Crossing
 
 FLITS = 200
 CLOCKS = {

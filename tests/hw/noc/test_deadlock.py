@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import pytest
 
-from hw.noc.route import LOCAL, STEPS, Endpoint, Port, route
+from backspike.hw.noc.route import LOCAL, STEPS, Endpoint, Port, route
 
 Route = Callable[[Endpoint, Endpoint], Port]
 

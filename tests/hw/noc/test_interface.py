@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from amaranth import Module
 
-from hw.isa import BOX_MESSAGES
-from hw.noc.packet import Head, Kind
-from hw.noc.receive import Receiver
-from hw.noc.send import Sender
-from hw.noc.table import ConnectionTable
+from backspike.hw.isa.table import BOX_MESSAGES
+from backspike.hw.noc.packet import Head, Kind
+from backspike.hw.noc.receive import Receiver
+from backspike.hw.noc.send import Sender
+from backspike.hw.noc.table import ConnectionTable
 from tests.hw.simulation import simulate
 
 SEED = 2207

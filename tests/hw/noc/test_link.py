@@ -10,9 +10,9 @@ from amaranth import Module
 from amaranth.lib import stream
 from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
-from hw.noc.flit import flit_layout
-from hw.noc.link import Link, LinkIn, LinkOut
-from hw.noc.route import Endpoint
+from backspike.hw.noc.flit import flit_layout
+from backspike.hw.noc.link import Link, LinkIn, LinkOut
+from backspike.hw.noc.route import Endpoint
 from tests.hw.noc.flits import PAYLOAD_BITS, Packet, receive, send
 from tests.hw.simulation import simulate
 

@@ -11,11 +11,11 @@ from amaranth import Module
 from amaranth.lib import stream
 from amaranth.lib.wiring import Component, In, Out, connect, flipped
 
-from hw.emit import emit
-from hw.noc.flit import flit_layout
-from hw.noc.mesh import Network
-from hw.noc.route import Endpoint
-from scripts.verilog import check_verilog
+from backspike.commands.verilog import check_verilog
+from backspike.hw.emit import emit
+from backspike.hw.noc.flit import flit_layout
+from backspike.hw.noc.mesh import Network
+from backspike.hw.noc.route import Endpoint
 from tests.hw.noc.flits import PAYLOAD_BITS, Packet, receive, send
 from tests.hw.simulation import simulate
 

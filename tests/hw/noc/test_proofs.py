@@ -8,13 +8,13 @@ from __future__ import annotations
 import pytest
 from amaranth import Elaboratable, Module, Signal
 
-from hw.noc.arbiter import PacketArbiter
-from hw.noc.crossing import Crossing
-from hw.noc.queue import InputQueue
-from hw.noc.route import TURNS, Endpoint, Port
-from hw.noc.router import Router
-from sim.formal.network import ArbiterClaims, CrossingClaims, QueueClaims, RouterClaims
-from sim.formal.prove import ToolError, prove
+from backspike.hw.noc.arbiter import PacketArbiter
+from backspike.hw.noc.crossing import Crossing
+from backspike.hw.noc.queue import InputQueue
+from backspike.hw.noc.route import TURNS, Endpoint, Port
+from backspike.hw.noc.router import Router
+from backspike.sim.formal.network import ArbiterClaims, CrossingClaims, QueueClaims, RouterClaims
+from backspike.sim.formal.prove import ToolError, prove
 
 HERE = Endpoint(1, 1, 0)
 RIVALS = (Port.NORTH, Port.WEST, Port.FP)

@@ -6,9 +6,9 @@ from itertools import product
 
 import pytest
 
-from hw.noc.flit import flit_layout
-from hw.noc.queue import InputQueue
-from hw.noc.route import LOCAL, STEPS, TURNS, Endpoint, Port, choices, path, route
+from backspike.hw.noc.flit import flit_layout
+from backspike.hw.noc.queue import InputQueue
+from backspike.hw.noc.route import LOCAL, STEPS, TURNS, Endpoint, Port, choices, path, route
 from tests.hw.noc.flits import head
 from tests.hw.simulation import simulate
 

@@ -7,11 +7,11 @@ from itertools import groupby
 import numpy as np
 import pytest
 
-from hw.noc.arbiter import PacketArbiter
-from hw.noc.mesh import Network
-from hw.noc.queue import InputQueue
-from hw.noc.route import TURNS, Endpoint, Port, route
-from hw.noc.router import Router
+from backspike.hw.noc.arbiter import PacketArbiter
+from backspike.hw.noc.mesh import Network
+from backspike.hw.noc.queue import InputQueue
+from backspike.hw.noc.route import TURNS, Endpoint, Port, route
+from backspike.hw.noc.router import Router
 from tests.hw.noc.flits import PAYLOAD_BITS, Packet, head, receive, send
 from tests.hw.simulation import simulate
 

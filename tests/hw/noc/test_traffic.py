@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from sim.harness.cosim import run
-from sim.harness.traffic.bench import TrafficBench
+from backspike.sim.harness.cosim import run
+from backspike.sim.harness.traffic.bench import TrafficBench
 from tests.hw.noc.traffic import VARIABLE
 
 RATIOS = {

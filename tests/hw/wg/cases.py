@@ -10,11 +10,11 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from hw.arith.format import FP32, Float
-from hw.conv.lowering import ConvLayer
-from hw.wg.lowering import wg_pass
-from sim.harness.layout import codes_dtype, layout_of, tile_maps, tile_weights
-from sim.model import Status, add_dw, encode, psum_wg, read_wg
+from backspike.compiler.lowering.convolution import ConvLayer
+from backspike.compiler.lowering.gradient import wg_pass
+from backspike.compiler.lowering.words import codes_dtype, layout_of, tile_maps, tile_weights
+from backspike.hw.arith.format import FP32, Float
+from backspike.sim.model import Status, add_dw, encode, psum_wg, read_wg
 from tests.hw.conv.cases import littered
 
 __all__ = ["DEPTHS", "WgCase", "tile_dw"]

@@ -9,10 +9,10 @@ from collections import Counter
 import cocotb
 import numpy as np
 
-from hw.arith.format import Float
-from hw.wg.engine import WgEngine
-from sim.harness.driver import EngineDriver
-from sim.model import Status
+from backspike.hw.arith.format import Float
+from backspike.hw.wg.engine import WgEngine
+from backspike.sim.harness.driver import EngineDriver
+from backspike.sim.model import Status
 from tests.hw.conv.cases import Case, Seen, draw_case, random_values
 from tests.hw.wg.cases import DEPTHS, WgCase, tile_dw
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from amaranth.sim import Simulator
 
-from hw.arith.format import FP16, Float
-from hw.wg.array import WgArray, WgColumn
-from hw.wg.engine import WgEngine
-from hw.wg.readout import WgReadout, WgRounder
-from sim.model import Status, add_dw, psum_nan, read_wg
+from backspike.hw.arith.format import FP16, Float
+from backspike.hw.wg.array import WgArray, WgColumn
+from backspike.hw.wg.engine import WgEngine
+from backspike.hw.wg.readout import WgReadout, WgRounder
+from backspike.sim.model import Status, add_dw, psum_nan, read_wg
 
 SEED = 7
 

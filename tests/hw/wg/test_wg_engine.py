@@ -6,10 +6,10 @@ import json
 
 import pytest
 
-from hw.arith.format import FP16, Float
-from hw.wg.engine import WgEngine
-from sim.harness.bench import EngineBench
-from sim.harness.cosim import run
+from backspike.hw.arith.format import FP16, Float
+from backspike.hw.wg.engine import WgEngine
+from backspike.sim.harness.bench import EngineBench
+from backspike.sim.harness.cosim import run
 from tests.hw.wg.cases import DEPTHS
 
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from amaranth.sim import Simulator
 
-from hw.conv.lowering import ConvLayer
-from hw.memory.layout import Layout
-from hw.wg.lowering import wg_pass
-from hw.wg.picker import WgPicker
-from hw.wg.scanner import WgSteps
+from backspike.compiler.lowering.convolution import ConvLayer
+from backspike.compiler.lowering.gradient import wg_pass
+from backspike.compiler.lowering.layout import Layout
+from backspike.hw.wg.picker import WgPicker
+from backspike.hw.wg.scanner import WgSteps
 
 SEED = 11
 SPIKES = Layout(base=300, tile=1000, row=9, step=3000, sample=7000)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from amaranth import Cat, ClockDomain, ClockSignal, Const, Module, ResetSignal, Signal
 from amaranth.lib.wiring import In, Out
 
-from hw.component import EmitOnce
-from hw.memory.sram import Sram
+from backspike.hw.component import EmitOnce
+from backspike.hw.memory.sram import Sram
 
 __all__ = ["DEPTH", "WIDTH", "Cell", "CellBench"]
 
@@ -75,7 +75,7 @@ class CellBench(EmitOnce):
     cells : int
     factor : int
     blocks : tuple of str
-        See :func:`sim.harness.cosim.build`.
+        See :func:`backspike.sim.harness.cosim.build`.
     """
 
     def __init__(self, *, cells: int, factor: int, blocks: tuple[str, ...]):

@@ -11,7 +11,7 @@ import numpy as np
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, Timer
 
-from sim.harness.driver import backdoor
+from backspike.sim.harness.driver import backdoor
 from tests.sim.harness.cells import DEPTH, WIDTH
 
 CYCLES, AGAIN = 400, 200

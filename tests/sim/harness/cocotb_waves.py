@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import cocotb
 
-from hw.arith.format import FP16
-from hw.neuron.update import UpdateEngine, update_fields
-from sim.harness.driver import EngineDriver
+from backspike.hw.arith.format import FP16
+from backspike.hw.neuron.update import UpdateEngine, update_fields
+from backspike.sim.harness.driver import EngineDriver
 
 
 @cocotb.test()

@@ -9,9 +9,9 @@ from functools import cache
 
 import pytest
 
-from hw.emit import emit
-from sim.harness.block import Block, modules_of
-from sim.harness.cosim import build, run
+from backspike.hw.emit import emit
+from backspike.sim.harness.block import Block, modules_of
+from backspike.sim.harness.cosim import build, run
 from tests.sim.harness.cells import CellBench
 from tests.sim.harness.cocotb_cells import CYCLES
 from tests.sim.harness.test_waves import changes

@@ -7,9 +7,9 @@ import pytest
 from amaranth import Module, Signal, signed
 from amaranth.lib.wiring import In, Out
 
-from hw.component import EmitOnce
-from sim.harness import stream
-from sim.harness.stream import StreamUnit
+from backspike.hw.component import EmitOnce
+from backspike.sim.harness import stream
+from backspike.sim.harness.stream import StreamUnit
 
 
 class Difference(EmitOnce):

@@ -6,10 +6,10 @@ import re
 
 import pylibfst
 
-from hw.arith.format import FP16
-from hw.neuron.update import UpdateEngine
-from sim.harness.bench import EngineBench
-from sim.harness.cosim import run
+from backspike.hw.arith.format import FP16
+from backspike.hw.neuron.update import UpdateEngine
+from backspike.sim.harness.bench import EngineBench
+from backspike.sim.harness.cosim import run
 
 
 def changes(path, name: str) -> list[str]:

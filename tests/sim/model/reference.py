@@ -7,8 +7,8 @@ from fractions import Fraction
 
 import numpy as np
 
-from hw.arith.format import Float
-from sim.model import decode
+from backspike.hw.arith.format import Float
+from backspike.sim.model import decode
 
 
 def rng(seed):

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from hw.arith.format import FP16, FP32
-from sim.model import (
+from backspike.hw.arith.format import FP16, FP32
+from backspike.sim.model import (
     Status,
     add_dw,
     psum_bp,
@@ -15,9 +15,9 @@ from sim.model import (
     read_fp,
     read_wg,
 )
-from sim.model.conv import bp_sums as fast_bp_sums
-from sim.model.conv import plain_bp_sums
-from sim.model.geometry import Geometry
+from backspike.sim.model.conv import bp_sums as fast_bp_sums
+from backspike.sim.model.conv import plain_bp_sums
+from backspike.sim.model.geometry import Geometry
 from tests.sim.model import reference
 from tests.sim.model.reference import FORMATS, each, random_values, rng, same_bits
 

@@ -10,10 +10,11 @@ import autograd.numpy as anp
 import numpy as np
 import pytest
 
-from hw.arith.format import FP16, Float
-from hw.presets import PRESETS
-from sim.model import Status, UpdateRule, add_dw, read_bp, round_values, to_psum
-from sim.model.network import Layer, Network, Weights, loss_gradient
+from backspike.hw.arith.format import FP16, Float
+from backspike.hw.presets import PRESETS
+from backspike.network import Layer, Network
+from backspike.sim.model import Status, UpdateRule, add_dw, read_bp, round_values, to_psum
+from backspike.sim.model.network import Weights, backward, forward, loss_gradient, train_step
 from tests.sim.model import autodiff
 from tests.sim.model.reference import rng, same_bits
 
@@ -93,9 +94,9 @@ def test_gradients_are_those_of_automatic_differentiation_to_the_bit(name, seed)
     assert all(np.array_equal(round_values(array), array) for array in (*u, *du))
     assert all(np.count_nonzero(array) > array.size / 4 for array in dw)
     status = Status()
-    records = net.forward(x, [Weights.start(a) for a in w], status=status)
+    records = forward(net, x, [Weights.start(a) for a in w], status=status)
     psum = to_psum(g, lsb=FP16.product_lsb, bits=FP16.product_psum_bits)
-    net.backward(records, psum, status=status)
+    backward(net, records, psum, status=status)
     for layer in range(len(w)):
         assert np.array_equal(records[layer].u, u[layer])
         assert np.array_equal(records[layer].du, du[layer])
@@ -117,8 +118,9 @@ def test_gradients_of_real_weights_differ_by_rounding_only(name):
     u, du, dw = autodiff.differentiate(
         net, w, real, lambda out: sum(anp.sum(s * g[t]) for t, s in enumerate(out))
     )
-    records = net.forward(x, [Weights.start(a) for a in w], status=Status())
-    net.backward(
+    records = forward(net, x, [Weights.start(a) for a in w], status=Status())
+    backward(
+        net,
         records,
         to_psum(g, lsb=FP16.product_lsb, bits=FP16.product_psum_bits),
         status=Status(),
@@ -142,8 +144,8 @@ def test_the_fire_mask_changes_no_gradient():
     both = []
     for masked in (True, False):
         variant = dataclasses.replace(net, fire_mask=masked)
-        records = variant.forward(x, weights, status=Status())
-        variant.backward(records, psum, status=Status())
+        records = forward(variant, x, weights, status=Status())
+        backward(variant, records, psum, status=Status())
         assert (records[0].mask is None) != masked
         both.append(records)
     for a, b in zip(*both, strict=True):
@@ -179,8 +181,8 @@ def test_dw_is_summed_up_in_the_order_of_the_schedule(each):
     scale = 2.0 ** random.integers(-20, 8, (net.steps, samples, 1, 1, 1))
     gradient = round_values(random.normal(size=(net.steps, samples, *net.maps[-1])) * scale)
     psum = to_psum(gradient, lsb=-32, bits=64)
-    records = net.forward(x, weights, status=Status())
-    dataclasses.replace(net, wg_samples=wg_samples).backward(records, psum, status=Status())
+    records = forward(net, x, weights, status=Status())
+    backward(dataclasses.replace(net, wg_samples=wg_samples), records, psum, status=Status())
     # Groups of samples one after the other; in each, planes ascending: exact sums, rounded.
     expected = None
     for group in (slice(0, 6), slice(6, 12), slice(12, 16)):
@@ -194,8 +196,8 @@ def test_dw_is_summed_up_in_the_order_of_the_schedule(each):
             part = (part / 2.0**plane).astype(np.float32)
             expected = part if expected is None else add_dw(expected, part, status=Status())
     assert same_bits(records[0].dw, expected)
-    whole = net.forward(x, weights, status=Status())
-    net.backward(whole, psum, status=Status())
+    whole = forward(net, x, weights, status=Status())
+    backward(net, whole, psum, status=Status())
     assert not np.array_equal(whole[0].dw, records[0].dw)
     assert np.allclose(whole[0].dw, records[0].dw, rtol=1e-5, atol=1e-6)
 
@@ -205,7 +207,9 @@ def steps_of(net, weights, count, **settings):
     for _ in range(count):
         x, _ = inputs(random, net, 3)
         targets = np.eye(net.maps[-1][-1])[random.integers(0, net.maps[-1][-1], 3)]
-        yield net.train_step(x, targets, weights, UpdateRule(lr=0.1, mu=0.9, k=2.0**-4), **settings)
+        yield train_step(
+            net, x, targets, weights, UpdateRule(lr=0.1, mu=0.9, k=2.0**-4), **settings
+        )
 
 
 @pytest.mark.parametrize("format", [FP16, Float(5, 2)], ids=str)
@@ -314,6 +318,6 @@ def test_inputs_that_do_not_fit_are_refused():
     net = NETWORKS["planes"]
     weights = [Weights.start(np.zeros(shape)) for shape in net.weight_shapes]
     with pytest.raises(ValueError, match=r"\(1 or 2, samples, 3, 4, 1\), not \(3, 2, 3, 4, 1\)"):
-        net.forward(np.zeros((3, 2, 3, 4, 1)), weights, status=Status())
+        forward(net, np.zeros((3, 2, 3, 4, 1)), weights, status=Status())
     with pytest.raises(ValueError, match="whole numbers from 0 to 3, not 0 to 4"):
-        net.forward(np.arange(24).reshape(1, 2, 3, 4, 1) // 5, weights, status=Status())
+        forward(net, np.arange(24).reshape(1, 2, 3, 4, 1) // 5, weights, status=Status())

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from hw.arith.format import FP16
-from sim.model import (
+from backspike.hw.arith.format import FP16
+from backspike.sim.model import (
     Status,
     add,
     compare,

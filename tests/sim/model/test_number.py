@@ -5,8 +5,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from hw.arith.format import FP16, FP32, Float
-from sim.model import Status, decode, encode, psum_nan, read_psum, round_values, to_psum
+from backspike.hw.arith.format import FP16, FP32, Float
+from backspike.sim.model import Status, decode, encode, psum_nan, read_psum, round_values, to_psum
 from tests.sim.model.reference import FORMATS, power, rng, round_fraction, same_bits
 
 ALL_FORMATS = [*FORMATS, Float(6, 9)]

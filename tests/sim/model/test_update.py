@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from hw.arith.format import FP16, FP32
-from sim.model import Status, UpdateRule, encode, update
+from backspike.hw.arith.format import FP16, FP32
+from backspike.sim.model import Status, UpdateRule, encode, update
 from tests.sim.model.reference import each, rng, round_fraction, same_bits
 
 

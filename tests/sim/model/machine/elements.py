@@ -8,11 +8,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hw.neuron.command import Destination, Operation, Source
-from hw.neuron.element import CONVERT_LANES
-from hw.neuron.lowering import Area
-from hw.neuron.passes import Passes
-from sim.model import (
+from backspike.compiler.lowering.neuron import Area
+from backspike.compiler.lowering.passes import Passes
+from backspike.hw.isa.neuron.command import Destination, Operation, Source
+from backspike.hw.neuron.element import CONVERT_LANES
+from backspike.sim.model import (
     Status,
     add,
     compare,
@@ -27,7 +27,7 @@ from sim.model import (
     subtract,
     to_psum,
 )
-from sim.model.machine import Memories
+from backspike.sim.model.machine import Memories
 from tests.sim.model.machine.maps import Map, garbage, random_psums
 
 __all__ = ["SOURCES", "Pass", "Scene", "areas", "grad_step", "kinds", "soma_step", "vector_pass"]

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hw.arith.format import FP16, Float
-from hw.config import ArrayConfig, BpSrams, ChipConfig, FpSrams
-from hw.memory.layout import Layout
-from sim.model.machine import Memories
-from sim.model.machine.memories import word_kinds
+from backspike.compiler.lowering.layout import Layout
+from backspike.hw.arith.format import FP16, Float
+from backspike.hw.config import ArrayConfig, BpSrams, ChipConfig, FpSrams
+from backspike.sim.model.machine import Memories
+from backspike.sim.model.machine.memories import word_kinds
 
 __all__ = ["CONFIGS", "Map", "chip", "garbage", "random_psums", "write_weights"]
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from hw.isa import UNITS
+from backspike.hw.isa.table import UNITS
 
 __all__ = ["any_slow", "slow"]
 

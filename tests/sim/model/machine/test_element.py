@@ -7,10 +7,10 @@ import itertools
 import numpy as np
 import pytest
 
-from hw.neuron.command import Operation, Source
-from hw.neuron.lowering import Area
-from sim.model import Status, encode, psum_nan, read_psum
-from sim.model.machine import run_grad, run_soma
+from backspike.compiler.lowering.neuron import Area
+from backspike.hw.isa.neuron.command import Operation, Source
+from backspike.sim.model import Status, encode, psum_nan, read_psum
+from backspike.sim.model.machine import run_grad, run_soma
 from tests.sim.model.machine.elements import (
     Pass,
     Scene,

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hw.presets import PRESETS
-from sim.model.machine import Memories
-from sim.model.machine.memories import low_bits
+from backspike.hw.presets import PRESETS
+from backspike.sim.model.machine import Memories
+from backspike.sim.model.machine.memories import low_bits
 from tests.sim.model.machine.maps import CONFIGS, garbage
 
 SEED = 4101

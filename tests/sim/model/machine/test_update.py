@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hw.neuron.update import update_fields
-from sim.model import Status, UpdateRule, encode, update
-from sim.model.machine import run_update
+from backspike.hw.neuron.update import update_fields
+from backspike.sim.model import Status, UpdateRule, encode, update
+from backspike.sim.model.machine import run_update
 from tests.sim.model.machine.maps import CONFIGS, garbage
 
 SEED = 4401

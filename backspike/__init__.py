@@ -1,0 +1,1 @@
+"""Generator of chips that train spiking neural networks: what a user imports."""

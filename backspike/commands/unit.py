@@ -1,0 +1,76 @@
+"""``backspike unit NAME``: lines of hexadecimal operands through the Verilated RTL of a unit."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from backspike.hw.arith.add import FloatAdd
+from backspike.hw.arith.compare import FloatCompare
+from backspike.hw.arith.convert import FloatConvert
+from backspike.hw.arith.format import FP16, FP32
+from backspike.hw.arith.multiply import FloatMultiply
+from backspike.hw.component import EmitOnce
+from backspike.sim.harness.stream import StreamUnit
+
+__all__ = ["UNITS", "add_arguments", "run"]
+
+
+@dataclass(frozen=True)
+class Unit:
+    """What Berkeley TestFloat calls a function."""
+
+    make: Callable[[], EmitOnce]
+    output: str = "o"
+    """The port that holds the result."""
+    flip: int = 0
+    """XORed into the second operand: how the hardware subtracts."""
+
+
+UNITS = {
+    "f16_add": Unit(lambda: FloatAdd(format=FP16)),
+    "f16_sub": Unit(lambda: FloatAdd(format=FP16), flip=1 << (FP16.width - 1)),
+    "f16_mul": Unit(lambda: FloatMultiply(format=FP16)),
+    "f16_lt": Unit(lambda: FloatCompare(format=FP16), output="lt"),
+    "f16_le": Unit(lambda: FloatCompare(format=FP16), output="le"),
+    "f16_eq": Unit(lambda: FloatCompare(format=FP16), output="eq"),
+    "f16_to_f32": Unit(lambda: FloatConvert(source=FP16, target=FP32)),
+    "f32_to_f16": Unit(lambda: FloatConvert(source=FP32, target=FP16)),
+    "f32_add": Unit(lambda: FloatAdd(format=FP32)),
+    "f32_mul": Unit(lambda: FloatMultiply(format=FP32)),
+}
+"""By TestFloat's name."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of the command."""
+    parser.description = (
+        "Reads lines of hexadecimal operands from standard input, as testfloat_gen writes them "
+        "(further columns are ignored), and writes a line each: operands, result."
+    )
+    parser.add_argument("name", metavar="NAME", help=", ".join(UNITS))
+
+
+def run(args: argparse.Namespace) -> int:
+    """Build the unit if need be, and become its program.
+
+    Returns an exit status only if that fails; the program's own is 1 after a malformed line, which
+    it names on standard error.
+    """
+    unit = UNITS.get(args.name)
+    if unit is None:
+        print(
+            f"backspike unit: the unit must be one of {', '.join(UNITS)}, not '{args.name}'",
+            file=sys.stderr,
+        )
+        return 2
+    try:
+        command = StreamUnit(unit.make()).text_command(unit.output, flip=unit.flip)
+    except (OSError, RuntimeError) as error:
+        print(f"backspike unit: {args.name} cannot be built: {error}", file=sys.stderr)
+        return 1
+    sys.stdout.flush()
+    os.execv(command[0], command)

@@ -1,0 +1,1 @@
+"""From a network to programs of the chip."""

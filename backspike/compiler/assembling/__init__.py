@@ -1,0 +1,1 @@
+"""Programs: built, written to files, printed."""

@@ -1,0 +1,1 @@
+"""From layers to operands of instructions, and from arrays to words of memories."""

@@ -1,0 +1,156 @@
+"""The layers of a network as the core runs them: convolutions of maps in tiles of channels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from backspike.compiler.lowering.convolution import ConvLayer
+from backspike.compiler.lowering.neuron import Area
+from backspike.compiler.lowering.words import tiles_of
+from backspike.hw.arith.format import FP_TERMS_BITS
+from backspike.hw.config import ChipConfig
+from backspike.hw.limits import TAP_MAX
+from backspike.network import Layer, Network
+
+__all__ = ["Lowered", "lowered_layers"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lowered:
+    """A layer; one that is fully connected has a kernel as large as the map before it."""
+
+    index: int
+    layer: Layer
+    conv: ConvLayer
+    """The convolution of one sample at one step."""
+    c_size: int
+    lanes: int
+    planes: int
+    """B: bit planes 0 to B are read."""
+    input_steps: int
+    """1 for an input that is the same at all time steps."""
+    masked: bool
+    """Whether BP masks lanes by this layer's fire."""
+
+    @property
+    def pooled(self) -> tuple[int, int]:
+        """Rows and columns behind the pooling."""
+        return self.conv.e // self.layer.pool, self.conv.f // self.layer.pool
+
+    def neuron_rows(self, strip: range) -> range:
+        """Rows of neurons behind which the pooled rows of ``strip`` are.
+
+        Rows that belong to no window go with the last strip.
+        """
+        pool = self.layer.pool
+        last = strip.stop == self.pooled[0]
+        return range(strip.start * pool, self.conv.e if last else strip.stop * pool)
+
+    def channels(self, tiles: range, size: int) -> int:
+        """Channels in ``tiles`` of a map of ``size`` channels."""
+        return min(size, tiles.stop * self.lanes) - tiles.start * self.lanes
+
+    def area(self, strip: range, tiles: range, samples: int) -> Area:
+        """What an instruction of Soma or Grad covers."""
+        return Area(
+            h_size=len(self.neuron_rows(strip)),
+            w_size=self.conv.f,
+            m_size=self.channels(tiles, self.layer.m_size),
+            pooling=self.layer.pool,
+            samples=samples,
+        )
+
+    def whole_area(self, samples: int) -> Area:
+        """That of all its neurons."""
+        return self.area(range(self.pooled[0]), range(self.conv.m_tiles), samples)
+
+    @property
+    def weight_rows(self) -> int:
+        """Rows of all weight tiles, of ``lanes`` weights each."""
+        return self.conv.m_tiles * self.conv.c_tiles * self.tile_rows
+
+    @property
+    def dense_products(self) -> int:
+        """Cycles of WG for one sample and step if all inputs were spikes."""
+        pixels = self.conv.e * self.conv.f * (self.planes + 1)
+        return self.weight_rows // self.lanes * pixels
+
+    @property
+    def tile_rows(self) -> int:
+        """Rows of the weights of one tile of outputs and one of inputs."""
+        return self.conv.kernel[0] * self.conv.kernel[1] * self.lanes
+
+
+def lowered_layers(
+    network: Network, config: ChipConfig, batch: int, input_steps: int | None
+) -> list[Lowered]:
+    """The layers of a network.
+
+    Parameters
+    ----------
+    input_steps : int, optional
+        1 for an input that is the same at every time step, else the network's time steps; 1 if
+        left out and the input has bit planes.
+
+    Raises
+    ------
+    ValueError
+        If the core cannot run one of them.
+    """
+    if batch < 1:
+        raise ValueError(f"batch must be at least 1, not {batch}")
+    if input_steps is None:
+        input_steps = 1 if network.planes else network.steps
+    if input_steps not in (1, network.steps):
+        raise ValueError(f"input_steps must be 1 or {network.steps}, not {input_steps}")
+    if network.format != config.format:
+        raise ValueError(
+            f"the network must be in the chip's format {config.format}, not {network.format}"
+        )
+    lanes = config.array.lanes
+    h, w, c = network.input_size
+    layers = []
+    for index, layer in enumerate(network.layers):
+        if layer.stride[0] != layer.stride[1]:
+            raise ValueError(
+                f"the stride of layer {index} must be the same both ways, not {layer.stride}"
+            )
+        kernel = (h, w) if layer.fully_connected else layer.kernel
+        if layer.fully_connected and max(kernel) > TAP_MAX:
+            raise ValueError(
+                f"layer {index}, fully connected, must read a map of at most "
+                f"{TAP_MAX}x{TAP_MAX} pixels, not {h}x{w}"
+            )
+        conv = ConvLayer(
+            h=h,
+            w=w,
+            kernel=kernel,
+            stride=layer.stride[0],
+            padding=layer.padding,
+            c_tiles=tiles_of(c, lanes),
+            m_tiles=tiles_of(layer.m_size, lanes),
+        )
+        conv.fp_strip(0, conv.e)  # raises if all that it sees is padding
+        planes = 0 if index else network.planes
+        terms = conv.c_tiles * lanes * kernel[0] * kernel[1] * ((2 << planes) - 1)
+        if terms > 1 << FP_TERMS_BITS:
+            raise ValueError(
+                f"a sum of FP in layer {index} must have at most {1 << FP_TERMS_BITS} terms "
+                f"over all bit planes, not {terms}"
+            )
+        layers.append(
+            Lowered(
+                index=index,
+                layer=layer,
+                conv=conv,
+                c_size=c,
+                lanes=lanes,
+                planes=planes,
+                input_steps=network.steps if index else input_steps,
+                masked=network.fire_mask and layer.pool == 1,
+            )
+        )
+        (h, w), c = layers[-1].pooled, layer.m_size
+    if (h, w) != (1, 1):
+        raise ValueError(f"the last layer's map must be of one pixel, for the loss, not {h}x{w}")
+    return layers

@@ -1,0 +1,1 @@
+"""In what order instructions are decoded, and what they wait for."""

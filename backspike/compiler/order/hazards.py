@@ -1,0 +1,267 @@
+"""Programs whose instructions wait for each other where they touch the same words.
+
+The units of a sub-core work side by side. What they do to SRAMs follows from the table of
+instructions, what DMA does to DRAM from its operands, so that the barriers can be put in here and
+need not be thought of anywhere else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Unpack
+
+from backspike.compiler.assembling.program import At, Program
+from backspike.compiler.memory.dram import DRAM_BYTES
+from backspike.compiler.order.barriers import placed
+from backspike.compiler.order.cycles import DENSITY, decoding, estimate
+from backspike.compiler.order.entry import Entry, Touch, Waits
+from backspike.compiler.order.timeline import START, Moment, Timeline
+from backspike.hw.config import ChipConfig
+from backspike.hw.isa.noc.instructions import Flow
+from backspike.hw.isa.table import ROUTES, SRAMS, UNITS, Control, IsaShape, instruction_set
+
+__all__ = ["OrderedProgram"]
+
+ROWS_APART = 4
+"""Rows of a DMA instruction that are told apart from what lies between them, at most."""
+COMPUTES = ("fp", "soma", "bp", "wg", "grad", "wu")
+"""Units that set statuses."""
+
+
+@dataclass
+class _Segment:
+    """Instructions one after the other; the body of a loop is one of its own."""
+
+    entries: list[Entry] = field(default_factory=list)
+    phases: dict[int, str] = field(default_factory=dict)
+    loop: tuple[int, tuple[int, ...], str] | None = None
+    """Count, steps and reason."""
+
+    def reorder(self, order: Sequence[int]) -> None:
+        """Puts its instructions in another order.
+
+        A phase still begins with the same instruction; those that were moved across that belong to
+        another one now.
+        """
+        places = {number: place for place, number in enumerate(order)}
+        self.entries = [self.entries[number] for number in order]
+        self.phases = {places.get(number, number): name for number, name in self.phases.items()}
+
+
+class OrderedProgram:
+    """Collects the instructions of a sub-core; :meth:`finish` makes the program, with barriers.
+
+    A barrier stands where an instruction reads what another unit writes, or writes what another one
+    reads or writes, and the other may not be done yet. It stands as far in front as makes the
+    instruction wait for what it needs and, if there is such a place, for nothing behind that.
+    Between the sub-cores there are messages only: one is sent when DRAM holds what is stored in
+    front of it, and so when all that this was made from is read. Where one sub-core writes SRAMs
+    of another, that one has to be told in ``exchanged``. A message that leaves the core waits for
+    what is in front of it in its own unit, and for ``exchanged``.
+
+    Parameters
+    ----------
+    config : ChipConfig
+    subcore : str
+        ``fp`` or ``bp``.
+    density : mapping of mnemonic to float
+        Share of the dense cycles that arrays need, about.
+    """
+
+    def __init__(self, config: ChipConfig, subcore: str, density: Mapping[str, float] = DENSITY):
+        self.subcore = subcore
+        self.timeline = Timeline()
+        """Of what was added."""
+        self.stream = 0
+        """What is added now; those of a unit and stream stay in order when they are arranged."""
+        self._config, self._density = config, density
+        self._shape = IsaShape.from_config(config)
+        self._instructions = instruction_set(self._shape, subcore)
+        self._word_bytes = [config.srams[f"{subcore}.{sram}"].width // 8 for sram in SRAMS[subcore]]
+        self._segments = [_Segment()]
+
+    def phase(self, name: str) -> None:
+        """What is added from here on belongs to a phase of the program."""
+        segment = self._segments[-1]
+        segment.phases[len(segment.entries)] = name
+
+    def add(
+        self,
+        mnemonic: str,
+        operands: Mapping[str, int | At],
+        *,
+        reason: str,
+        scalars: Mapping[str, str] | None = None,
+        **waits: Unpack[Waits],
+    ) -> Moment:
+        """Adds an instruction; operands left out are 0, or the least allowed.
+
+        Parameters
+        ----------
+        scalars : mapping of operand to name
+            Operands that change from step to step: :attr:`Program.scalars` tells where they are.
+        waits : Waits
+
+        Returns
+        -------
+        Moment
+            When it is decoded and done, about; DMA and messages have a latency besides.
+
+        Raises
+        ------
+        backspike.hw.isa.instruction.ProgramError
+            If the hardware would refuse it.
+        """
+        instruction = self._instructions[mnemonic]
+        values = instruction.fill(
+            {name: v.value if isinstance(v, At) else v for name, v in operands.items()}
+        )
+        touches = [
+            Touch(each.sram, *reach, each.writes)
+            for each, reach in instruction.reaches(values)
+            if not (mnemonic == "NOC_DATA" and _leaves(values) and each.base == "destination")
+        ]
+        if mnemonic == "WU":
+            touches = [self._in_words(each) for each in touches]
+        if instruction.unit in ("read", "write"):
+            touches += self._dram(values, instruction.unit == "write")
+        elif instruction.unit in COMPUTES:
+            touches.append(Touch("status", 0, 0, False))
+        elif mnemonic == "NOC_CTRL":
+            if values["flow_type"] == Control.SIGNAL.value:
+                touches.append(Touch("dram", 0, DRAM_BYTES - 1, False))
+            elif values["flow_type"] != Control.REMOTE_SIGNAL.value:
+                touches.append(Touch("status", 0, 0, True))
+        touches += waits.get("exchanged", ())
+        cycles = estimate(self._config, mnemonic, values, self._width(values), self._density)
+        unit = instruction.unit
+        comes = waits.get("comes", START)
+        moment = self.timeline.add(unit, cycles, touches, comes)
+        self._segments[-1].entries.append(
+            Entry(
+                mnemonic=mnemonic,
+                unit=unit,
+                operands=operands,
+                reason=reason,
+                touches=touches,
+                decoding=decoding(self._shape, self.subcore)[mnemonic],
+                cycles=cycles,
+                start=moment.done - cycles,
+                stream=self.stream,
+                moment=moment,
+                comes=comes,
+                boxes=waits.get("boxes", ()),
+                scalars=scalars or {},
+            )
+        )
+        return moment
+
+    def _width(self, values: Mapping[str, int]) -> int:
+        """Bytes of the words that DMA and copies move."""
+        if "data_type" in values:
+            sram, _ = ROUTES[self.subcore][values["data_type"]]
+            return self._word_bytes[SRAMS[self.subcore].index(sram)]
+        return self._word_bytes[values["sram"]] if "sram" in values else 0
+
+    def _in_words(self, touch: Touch) -> Touch:
+        """WU counts rows of tiles in bp.w, of which a word holds several."""
+        if touch.space != "bp.w":
+            return touch
+        rows = self._shape.lanes // self._shape.tile_words
+        return touch._replace(first=touch.first // rows, last=touch.last // rows)
+
+    def _dram(self, values: Mapping[str, int], writes: bool) -> Iterator[Touch]:
+        """The bytes of DRAM that a DMA instruction touches; of many rows, from first to last."""
+        rows, step = values["rows"], values["dram_row"]
+        size = values["words"] * self._word_bytes[values["sram"]]
+        firsts = [values["dram"] + row * step for row in range(rows)]
+        if rows > ROWS_APART:
+            size += max(firsts) - min(firsts)
+            firsts = [min(firsts)]
+        for first in firsts:
+            yield Touch("dram", first, first + size - 1, writes)
+
+    @contextlib.contextmanager
+    def loop(self, count: int, *steps: int, reason: str) -> Iterator[tuple[At, ...]]:
+        """Repeats what is added inside of the context, each time when all before it is done.
+
+        Yields, for each of ``steps``, an :class:`At` 0 that grows by so much each time. Loops are
+        not put into each other, and only addresses in DRAM, or in another core, may be stepped.
+        """
+        self._segments.append(_Segment(loop=(count, steps, reason)))
+        self.timeline.fence()
+        yield tuple(At(0, number, (count - 1) * step) for number, step in enumerate(steps))
+        self.fence()
+
+    def fence(self) -> None:
+        """What is added from here on starts when all in front of it is done."""
+        self._segments.append(_Segment())
+        self.timeline.fence()
+
+    @property
+    def entries(self) -> Sequence[Entry]:
+        """What was added in front of the first loop or fence."""
+        return self._segments[0].entries
+
+    def reorder(self, order: Sequence[int]) -> None:
+        """Puts :attr:`entries` in another order, in which those that touch the same stay."""
+        self._segments[0].reorder(order)
+
+    def rearrange(self, *, after_fence: bool = False) -> None:
+        """Puts what was added in the order in which it should be decoded.
+
+        What it does stays the same. With ``after_fence``, :attr:`entries` stay where they are.
+        """
+        for segment in self._segments[int(after_fence) :]:
+            entries = segment.entries
+            segment.reorder(
+                sorted(range(len(entries)), key=lambda number: entries[number].moment.decoded)
+            )
+
+    def finish(self) -> Program:
+        """The program."""
+        program = Program(self._shape, self.subcore)
+        for number, segment in enumerate(self._segments):
+            if segment.loop:
+                count, steps, reason = segment.loop
+                with program.loop(count, *steps, reason=reason) as registers:
+                    self._emit(program, segment, registers, fence=True)
+            elif segment.entries or segment.phases:
+                self._emit(program, segment, (), fence=number > 0)
+        program.end()
+        return program
+
+    def _emit(
+        self, program: Program, segment: _Segment, registers: Sequence[At], *, fence: bool
+    ) -> None:
+        units = UNITS[self.subcore]
+        if fence:
+            program.barrier(units, after=units, reason="all is done first")
+        barriers = placed(segment.entries, units)
+        for index in range(-1, len(segment.entries)):
+            if index >= 0:
+                self._emit_one(program, segment.entries[index], registers)
+            if index + 1 in segment.phases:
+                program.phase(segment.phases[index + 1])
+            for barrier, waiting in barriers.get(index, {}).items():
+                after = barrier.among if len(waiting) > 1 else barrier.among - set(waiting)
+                reason = f"{' and '.join(waiting)} would meet what is at work"
+                if barrier.boxes:
+                    reason = f"{waiting[0]} waits for a message"
+                program.barrier(waiting, after=after, boxes=barrier.boxes, reason=reason)
+
+    def _emit_one(self, program: Program, entry: Entry, registers: Sequence[At]) -> None:
+        operands = {
+            name: registers[value.register] + value.value if isinstance(value, At) else value
+            for name, value in entry.operands.items()
+        }
+        position = program.add(entry.mnemonic, operands, reason=entry.reason)
+        for operand, name in entry.scalars.items():
+            program.scalars.setdefault(name, []).append(program.word_of(position, operand))
+
+
+def _leaves(values: Mapping[str, int]) -> bool:
+    """Whether a copy goes to another core: its destination is no SRAM of this one."""
+    return values["flow_type"] != Flow.CORE.value

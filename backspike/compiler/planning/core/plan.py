@@ -1,0 +1,178 @@
+"""A whole training step of a network on one core: programs, DRAM, and what comes out."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from functools import partial
+from operator import attrgetter
+
+from backspike.compiler.assembling.program import Program
+from backspike.compiler.lowering.layers import lowered_layers
+from backspike.compiler.memory.dram_layout import DramLayout
+from backspike.compiler.memory.parts import Room, WeightRoom, even
+from backspike.compiler.order.hazards import OrderedProgram
+from backspike.compiler.order.timeline import Moment
+from backspike.compiler.planning.blocks import Blocks, cheapest_samples, cut_gradients
+from backspike.compiler.planning.blocks import first_rows as wg_first_rows
+from backspike.compiler.planning.core import backward as bp
+from backspike.compiler.planning.core import forward as fp
+from backspike.compiler.planning.core.beside import Beside
+from backspike.compiler.planning.gradients import Gradients
+from backspike.compiler.planning.image import Bytes, CoreImage, LayerResult, StepResult, read_step
+from backspike.compiler.planning.setting import FORWARD_DONE, Builder, CoreSetting
+from backspike.compiler.planning.update import Update, chunk_rows
+from backspike.hw.config import ChipConfig
+from backspike.hw.isa.table import Control
+from backspike.network import Network
+
+__all__ = ["LayerResult", "StepPlan", "StepResult", "plan_step", "samples_for"]
+
+ROUNDS = 4
+"""Parts of a batch of which the BP sub-core works on one while the FP sub-core does the next."""
+
+
+class StepPlan(CoreImage):
+    """The programs of a training step, and the DRAM that they work on.
+
+    Parameters
+    ----------
+    setting : CoreSetting
+    programs : mapping of sub-core to Program
+    """
+
+    def __init__(self, setting: CoreSetting, programs: Mapping[str, Program]):
+        super().__init__(setting.network, setting.layout, programs)
+        self.setting = setting
+
+    def read(self, dram: Bytes) -> StepResult:
+        """What the step has left in DRAM."""
+        layers, here = self.setting.layers, (self.setting.layout, dram)
+        return read_step(layers, forward=[here] * len(layers), gradients=[here] * len(layers))
+
+
+def samples_for(
+    network: Network, config: ChipConfig, batch: int, *, input_steps: int | None = None
+) -> tuple[int, ...]:
+    """``wg_samples`` of each layer with which a batch takes least time on the core.
+
+    Whatever the network has as ``wg_samples`` now does not matter. The arguments and errors are
+    those of :func:`plan_step`.
+    """
+    room = Room(config=config)
+    return tuple(
+        cheapest_samples(each, room, batch=batch, steps=network.steps)
+        for each in lowered_layers(network, config, batch, input_steps)
+    )
+
+
+def plan_step(
+    network: Network, config: ChipConfig, batch: int, *, input_steps: int | None = None
+) -> StepPlan:
+    """The programs of a training step.
+
+    Parameters
+    ----------
+    network : Network
+        For ``wg_samples`` see :func:`samples_for`.
+    config : ChipConfig
+    batch : int
+        Samples.
+    input_steps : int, optional
+        1 for an input that is the same at every time step, else the network's time steps; 1 if
+        left out and the input has bit planes.
+
+    Raises
+    ------
+    ValueError
+        If the network does not fit the core, in one sentence that says what does not.
+    """
+    layers = lowered_layers(network, config, batch, input_steps)
+    room = Room(config=config)
+    forward_weights = WeightRoom.of(
+        room, "fp.w", layers, [each.conv.c_tiles * each.tile_rows for each in layers]
+    )
+    backward_weights = WeightRoom.of(
+        room, "bp.w", layers[1:], [each.conv.m_tiles * each.tile_rows for each in layers[1:]]
+    )
+    after = [*layers[1:], None]
+    resident = forward_weights.resident and backward_weights.resident
+    rounds = even(batch, ROUNDS if resident else 1)
+    steps = network.steps
+    forward = [
+        fp.cut_forward(each, room, forward_weights, rounds=rounds, steps=steps) for each in layers
+    ]
+    backward = [
+        bp.cut_backward(each, behind, room, backward_weights, rounds=rounds, steps=steps)
+        for each, behind in zip(layers, after, strict=True)
+    ]
+    blocks = []
+    for each, samples in zip(layers, network.wg_groups, strict=True):
+        group = min(samples, batch)
+        groups = -(-batch // group)
+        blocks.append(cut_gradients(each, room, group=group, groups=groups, steps=network.steps))
+    chunk_rows(room)
+    cuts: dict[str, set[int]] = defaultdict(set)
+    for layer, behind, there, back, made in zip(
+        layers, after, forward, backward, blocks, strict=True
+    ):
+        for found in (
+            fp.first_rows(layer, there),
+            bp.first_rows(layer, behind, back),
+            wg_first_rows(layer, made),
+        ):
+            for key, rows in found.items():
+                cuts[key] |= rows
+    setting = CoreSetting(
+        network=network,
+        config=config,
+        batch=batch,
+        rounds=rounds,
+        layers=layers,
+        room=room,
+        forward=forward,
+        backward=backward,
+        forward_weights=forward_weights,
+        backward_weights=backward_weights,
+        layout=DramLayout(network, layers, room, batch=batch, cuts=cuts),
+    )
+    forward_program, times = fp.forward(setting)
+    programs = {"fp": forward_program, "bp": _backward(setting, blocks, times)}
+    for program in programs.values():
+        program.rearrange()
+    return StepPlan(setting, {name: each.finish() for name, each in programs.items()})
+
+
+def _backward(
+    setting: CoreSetting, blocks: Sequence[Blocks], times: Sequence[Moment]
+) -> OrderedProgram:
+    """The program of the BP sub-core; ``times`` are those at which rounds of FP are over, about.
+
+    WG of samples comes as soon as there is du of them at all steps, beside BP and Grad of others or
+    of the layer in front.
+    """
+    builder = Builder(setting, "bp")
+    builder.phase("backward")
+    builder.add(
+        "NOC_CTRL", {"flow_type": Control.CLEAR.value}, reason="forget statuses of the batch before"
+    )
+    backward, gradients = bp.Backward(builder, setting), Gradients(builder, dict(enumerate(blocks)))
+    beside = Beside(builder, "wg", ("bp", "grad"))
+    # What takes longest is first: it is what the wait for the last samples is filled with.
+    for layer in sorted(setting.layers, key=attrgetter("dense_products"), reverse=True):
+        beside.add(gradients.layer(layer, partial(backward.ready, layer)))
+    for samples, comes in zip(setting.rounds, times, strict=True):
+        beside.catch_up(comes.done)
+        builder.await_message(
+            FORWARD_DONE, comes, samples
+        )  # for the loss, from which all else follows
+        for layer in reversed(setting.layers):
+            for _ in backward.layer(layer, samples):
+                beside.catch_up()
+    beside.finish()
+    builder.phase("update")
+    builder.add(
+        "NOC_CTRL", {"flow_type": Control.COLLECT.value}, reason="a status stops the update"
+    )
+    Update(builder).rows(0, setting.layout.rows)
+    return builder

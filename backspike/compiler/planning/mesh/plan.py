@@ -1,0 +1,258 @@
+"""A whole training step of a network on many cores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from numpy.typing import NDArray
+
+from backspike.compiler.lowering.layers import Lowered, lowered_layers
+from backspike.compiler.memory.dram_layout import DramLayout
+from backspike.compiler.memory.parts import Room, cut_range
+from backspike.compiler.order.cycles import DENSITY
+from backspike.compiler.order.decoding import arrange
+from backspike.compiler.planning.blocks import Blocks, cut_gradients, first_rows
+from backspike.compiler.planning.image import Bytes, CoreImage, StepResult, read_step
+from backspike.compiler.planning.mesh.backward import BackwardStage, Received
+from backspike.compiler.planning.mesh.core import Core
+from backspike.compiler.planning.mesh.forward import ForwardStage
+from backspike.compiler.planning.mesh.gradients import GradientStage
+from backspike.compiler.planning.mesh.places import balanced, snake
+from backspike.compiler.planning.mesh.room import Words
+from backspike.compiler.planning.mesh.schedule import schedule
+from backspike.compiler.planning.mesh.update import collect, update
+from backspike.compiler.planning.mesh.wiring import Edge, Wiring
+from backspike.compiler.planning.setting import Setting
+from backspike.compiler.planning.update import chunk_rows
+from backspike.hw.config import ChipConfig
+from backspike.hw.noc.connection import Connection, Place
+from backspike.network import Network
+from backspike.sim.model.network import Weights
+from backspike.sim.model.number import Values
+from backspike.sim.model.update import UpdateRule
+
+__all__ = ["MeshPlan", "plan_mesh"]
+
+
+class MeshPlan:
+    """The programs of a training step on all cores, and the DRAM of each.
+
+    Parameters
+    ----------
+    layers : sequence of Lowered
+    places : sequence of place
+        Of the input, and of all layers.
+    cores : mapping of place to Core
+    connections : mapping
+        As of :class:`backspike.compiler.planning.mesh.wiring.Wiring`.
+
+    Attributes
+    ----------
+    layers, places, connections
+    images : mapping of place to CoreImage
+        Programs, where they lie, and how large the DRAM is.
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[Lowered],
+        places: Sequence[Place],
+        cores: Mapping[Place, Core],
+        connections: Mapping[Place, Mapping[str, Mapping[int, Connection]]],
+    ):
+        self.places, self.connections = places, connections
+        self.layers = layers
+        self.images = {place: _image(core) for place, core in cores.items()}
+
+    @property
+    def addresses(self) -> dict[Place, dict[str, int]]:
+        """Where the programs lie in the DRAM of each core, by sub-core."""
+        return {place: image.addresses for place, image in self.images.items()}
+
+    def drams(
+        self,
+        weights: Sequence[Weights],
+        x: NDArray,
+        targets: Values,
+        rule: UpdateRule,
+        loss_scale: float = 1.0,
+    ) -> dict[Place, Bytes]:
+        """DRAM of each core before the step; arguments are those of :meth:`Network.train_step`."""
+        return {
+            place: image.image(weights, x, targets, rule, loss_scale)
+            for place, image in self.images.items()
+        }
+
+    def put_batch(self, drams: Mapping[Place, Bytes], x: NDArray, targets: Values) -> None:
+        """Writes another input, and the firing rates asked for, wherever they are needed."""
+        for place, image in self.images.items():
+            image.put_batch(drams[place], x, targets)
+
+    def put_scalars(
+        self, drams: Mapping[Place, Bytes], rule: UpdateRule, loss_scale: float = 1.0
+    ) -> None:
+        """Writes what changes from step to step into the programs."""
+        for place, image in self.images.items():
+            image.put_scalars(drams[place], rule, loss_scale)
+
+    def read(self, drams: Mapping[Place, Bytes]) -> StepResult:
+        """What the step has left."""
+        where = [(self.images[place].layout, drams[place]) for place in self.places]
+        return read_step(self.layers, forward=where[1:], gradients=where[:-1])
+
+
+def _image(core: Core) -> CoreImage:
+    ends = {"fp": core.fp, "bp": core.bp} if core.forward else {"bp": core.bp}
+    programs = {}
+    for name, end in ends.items():
+        end.builder.rearrange(after_fence=True)
+        programs[name] = end.builder.finish()
+    return CoreImage(core.setting.network, core.setting.layout, programs)
+
+
+def plan_mesh(
+    network: Network,
+    config: ChipConfig,
+    batch: int,
+    *,
+    places: Sequence[Place] | None = None,
+    part: int = 1,
+    input_steps: int | None = None,
+    density: Mapping[str, float] = DENSITY,
+) -> MeshPlan:
+    """The programs that train a network on a batch, as a pipeline over the cores of a mesh.
+
+    Parameters
+    ----------
+    places : sequence of place, optional
+        Of the input, whose core makes the first layer's dw, and of all layers, in order; chosen so
+        that all cores have about as much to do, if left out.
+    part : int
+        Samples that go through the layers together, a time step at a time.
+    input_steps : int, optional
+        As of :func:`backspike.compiler.planning.core.plan_step`.
+    density : mapping of mnemonic to float
+        Share of the dense cycles that arrays need: it decides what comes first.
+
+    Raises
+    ------
+    ValueError
+        If the network does not fit the cores, in one sentence that says what does not.
+    """
+    layers = lowered_layers(network, config, batch, input_steps)
+    if places is None:
+        mesh = snake(config.mesh.columns, config.mesh.rows)
+        places = balanced(layers, network.steps, mesh)
+    _check(places, layers, config)
+    if part < 1:
+        raise ValueError(f"part must be at least 1, not {part}")
+    room = Room(config=config)
+    chunk_rows(room)
+    parts = cut_range(range(batch), part)
+    blocks = {
+        layer.index: cut_gradients(
+            layer,
+            room,
+            group=min(group, batch),
+            groups=-(-batch // group),
+            steps=network.steps,
+            reloads=True,
+        )
+        for layer, group in zip(layers, network.wg_groups, strict=True)
+    }
+    wiring = Wiring(config)
+    cores = {}
+    for place in dict.fromkeys([*places[1:], places[0]]):
+        gradients = [index for index in range(len(layers)) if places[index] == place]
+        cuts: dict[str, set[int]] = {}
+        for index in gradients:
+            cuts |= first_rows(layers[index], blocks[index])
+        layout = DramLayout(
+            network,
+            layers,
+            room,
+            batch=batch,
+            forward=[index for index in range(len(layers)) if places[index + 1] == place],
+            gradients=gradients,
+            cuts=cuts,
+        )
+        setting = Setting(
+            network=network, config=config, batch=batch, layers=layers, room=room, layout=layout
+        )
+        cores[place] = Core(place, setting, parts, density)
+    homes = [cores[place] for place in places]
+    _pipeline(homes, layers, parts, blocks, wiring)
+    arrange([builder for core in cores.values() for builder in core.fence()])
+    collect(list(cores.values()), wiring)
+    update(list(cores.values()), dict(enumerate(homes[1:])), wiring)
+    return MeshPlan(layers, list(places), cores, wiring.connections)
+
+
+def _check(places: Sequence[Place], layers: Sequence[Lowered], config: ChipConfig) -> None:
+    if len(places) != len(layers) + 1:
+        raise ValueError(
+            f"places must be {len(layers) + 1}, of the input and of {len(layers)} layers, "
+            f"not {len(places)}"
+        )
+    for column, row in places:
+        if not (0 <= column < config.mesh.columns and 0 <= row < config.mesh.rows):
+            raise ValueError(
+                f"places must lie on a mesh of {config.mesh.columns} columns and "
+                f"{config.mesh.rows} rows, which core {(column, row)} does not"
+            )
+
+
+def _pipeline(
+    homes: Sequence[Core],
+    layers: Sequence[Lowered],
+    parts: Sequence[range],
+    blocks: Mapping[int, Blocks],
+    wiring: Wiring,
+) -> None:
+    """Adds everything up to the gradients; ``homes`` are those of the input and of all layers."""
+    setting = homes[0].setting
+    words = Words(room=setting.room, samples=len(parts[0]))
+    total = len(parts) * setting.network.steps
+    spikes: list[Edge | None] = [None]
+    received = {}
+    edges = []
+    for layer in layers:
+        index, before, core = layer.index, homes[layer.index], homes[layer.index + 1]
+        edge = Edge(
+            wiring,
+            core.bp,
+            before.bp,
+            route=("du", "bp.du_next"),
+            slots=before.du_next[index].bases,
+            words=words.neurons(layer),
+            total=total,
+        )
+        edges.append(edge)
+        received[index] = Received(before, layer, edge, kept=index > 0)
+        if index:
+            spikes.append(
+                Edge(
+                    wiring,
+                    before.fp,
+                    core.fp,
+                    route=("s_out", "fp.s_in"),
+                    slots=core.s_in[index].bases,
+                    words=words.inputs(layer),
+                    total=total,
+                )
+            )
+    spikes.append(None)
+    # Of works that could go on, short ones are first, and then those behind which least is left.
+    works = received[0].works()
+    behind = [*(layer.dense_products for layer in layers[1:]), 0]
+    for layer in sorted(layers, key=lambda each: behind[each.index]):
+        index = layer.index
+        works += BackwardStage(
+            homes[index + 1], layer, received.get(index + 1), edges[index]
+        ).works()
+    for layer in sorted(reversed(layers), key=lambda each: each.dense_products):
+        index = layer.index
+        works += ForwardStage(homes[index + 1], layer, spikes[index], spikes[index + 1]).works()
+    for core in dict.fromkeys(homes):
+        works += GradientStage(core, received, blocks).works()
+    schedule(works)

@@ -1,0 +1,148 @@
+"""The instructions of a time step of a part, when it is known where all that they touch lies."""
+
+from __future__ import annotations
+
+from typing import Unpack
+
+from backspike.compiler.lowering.convolution import ConvLayer, bp_operands, fp_operands
+from backspike.compiler.lowering.layers import Lowered
+from backspike.compiler.lowering.layout import Layout
+from backspike.compiler.lowering.neuron import Area
+from backspike.compiler.order.entry import Waits
+from backspike.compiler.order.timeline import START, Moment
+from backspike.compiler.planning.setting import Builder
+from backspike.compiler.planning.weights import Loaded
+from backspike.hw.isa.neuron.command import Operation, Source
+
+__all__ = ["convolve_back", "convolve_forward", "find_fire", "find_grad", "find_soma"]
+
+
+def convolve_forward(
+    builder: Builder,
+    layer: Lowered,
+    conv: ConvLayer,
+    *,
+    spikes: int,
+    weights: int,
+    psums: int,
+    plane: int = 0,
+    reason: str,
+    **waits: Unpack[Waits],
+) -> Moment:
+    """conv_fp of a bit plane, on top of that of the planes in front of it."""
+    operands = fp_operands(
+        conv,
+        builder.engine,
+        spikes=Layout(base=spikes),
+        weights=weights,
+        psums=Layout(base=psums),
+        psum_acc=plane > 0,
+        plane=plane,
+        plane_top=layer.planes,
+    )
+    return builder.add("FP_CONV", operands, reason=reason, **waits)
+
+
+def find_soma(
+    builder: Builder,
+    layer: Lowered,
+    area: Area,
+    *,
+    conv: int,
+    u: int,
+    spike: int,
+    s_out: int,
+    before: tuple[int, int] | None,
+    reason: str,
+) -> Moment:
+    """Potentials and spikes; ``before`` is where those of the step before lie, if there is one."""
+    setting, kind = builder.setting, layer.layer
+    operands = builder.elements.soma(
+        area,
+        t_acc=before is not None,
+        alpha=setting.code(kind.alpha),
+        th_f=setting.code(kind.th_f),
+        conv=Layout(base=conv),
+        u=Layout(base=u),
+        spike=Layout(base=spike),
+        s_out=Layout(base=s_out),
+        u_prev=Layout(base=before[0]) if before else None,
+        spike_prev=Layout(base=before[1]) if before else None,
+        planes=layer.planes,
+    )
+    return builder.add("FP_SOMA", operands, reason=reason)
+
+
+def find_fire(
+    builder: Builder, layer: Lowered, area: Area, *, u: int, fire: int, reason: str
+) -> Moment:
+    """The map of neurons whose surrogate derivative is 1."""
+    code = builder.setting.code
+    operands = builder.elements.grad_vector(
+        area,
+        Operation.COMPARE,
+        x=Source.U,
+        u=Layout(base=u),
+        low=code(layer.layer.th_l),
+        high=code(layer.layer.th_r),
+        write=Layout(base=fire),
+    )
+    return builder.add("BP_VECTOR", operands, reason=reason)
+
+
+def convolve_back(
+    builder: Builder,
+    conv: ConvLayer,
+    *,
+    du: int,
+    weights: Loaded,
+    psums: int,
+    fire: int | None,
+    reason: str,
+    **waits: Unpack[Waits],
+) -> Moment:
+    """conv_bp; ``fire`` is where the mask lies, if there is one."""
+    passes = bp_operands(
+        conv,
+        builder.engine,
+        du=Layout(base=du),
+        weights=weights.base,
+        psums=Layout(base=psums),
+        fire=None if fire is None else Layout(base=fire),
+    )
+    moment = START
+    for operands in passes:
+        operands["w_tile"] = weights.out_stride
+        moment = builder.add("BP_CONV", operands, reason=reason, **waits)
+        waits = {}
+    return moment
+
+
+def find_grad(
+    builder: Builder,
+    layer: Lowered,
+    area: Area,
+    *,
+    conv: int,
+    u: int,
+    du: int,
+    du_after: int | None,
+    s_out: int | None,
+    reason: str,
+) -> Moment:
+    """du; ``du_after`` is where that of the step behind lies, ``s_out`` the pooled spikes."""
+    code, kind = builder.setting.code, layer.layer
+    operands = builder.elements.grad(
+        area,
+        t_acc=du_after is not None,
+        alpha=code(kind.alpha),
+        th_f=code(kind.th_f),
+        th_l=code(kind.th_l),
+        th_r=code(kind.th_r),
+        conv=Layout(base=conv),
+        u=Layout(base=u),
+        du=Layout(base=du),
+        du_next=None if du_after is None else Layout(base=du_after),
+        s_out=None if s_out is None else Layout(base=s_out),
+    )
+    return builder.add("BP_GRAD", operands, reason=reason)

@@ -1,0 +1,1 @@
+"""Trains networks, on the chip and on its model."""

@@ -1,0 +1,1 @@
+"""FP_CONV and BP_CONV."""

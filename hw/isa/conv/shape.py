@@ -1,0 +1,49 @@
+"""What the FP and BP engines are made of: the same for the hardware and for its commands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from backspike.hw.arith.format import FP16, Float
+from backspike.hw.config import ChipConfig
+
+__all__ = ["EngineShape"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineShape:
+    """Sizes of a convolution engine; each is the setting of the configuration that it names."""
+
+    format: Float = FP16
+    """``format``."""
+    lanes: int
+    """``array.lanes``."""
+    pixels: int
+    """``array.spike_pixels``: pixels of a spike word."""
+    rows: int = 8
+    """``array.group_rows``: rows of input under the kernel, over all tiles of a group."""
+    entries: int = 18
+    """``array.group_tiles``: tiles of a group."""
+    depth: int = 32
+    """``array.ring_depth``: tiles in the ring."""
+    weight_words: int = 1
+    """``array.weight_words``: rows of a tile in a word of the weight SRAM."""
+
+    @classmethod
+    def from_config(cls, config: ChipConfig) -> EngineShape:
+        """The shape that the engines of ``config`` have."""
+        array = config.array
+        return cls(
+            format=config.format,
+            lanes=array.lanes,
+            pixels=array.spike_pixels,
+            rows=array.group_rows,
+            entries=array.group_tiles,
+            depth=array.ring_depth,
+            weight_words=array.weight_words,
+        )
+
+    @property
+    def tile_words(self) -> int:
+        """SRAM words of a tile of weights."""
+        return self.lanes // self.weight_words

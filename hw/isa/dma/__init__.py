@@ -1,0 +1,1 @@
+"""DMA_RD and DMA_WR."""

@@ -1,0 +1,1 @@
+"""FP_SOMA, BP_GRAD, vector operations and WU."""

@@ -1,0 +1,103 @@
+"""Which memories the soma and grad engines read and write, and when: one table for both."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from amaranth.lib import data
+
+from backspike.hw.arith.format import PSUM_BITS, Float
+from backspike.hw.isa.neuron.command import GradCommand, SomaCommand, Source
+
+__all__ = ["GRAD", "SOMA", "BitResult", "ElementKind", "Operand", "word_bits"]
+
+
+@dataclass(frozen=True)
+class Operand:
+    """Something read for each pixel, or, by window, once for all pixels of a window."""
+
+    memory: str
+    source: Source
+    in_step: str
+    """When a step needs it: ``always``, with ``t_acc``, or with ``pooling``."""
+    by_window: bool = False
+
+
+@dataclass(frozen=True)
+class BitResult:
+    """A bit map that a step writes (pixel by pixel or pooled), or COMPARE, or both."""
+
+    memory: str
+    of_step: bool
+    of_compare: bool
+    pooled: bool = False
+
+
+@dataclass(frozen=True)
+class ElementKind:
+    """What tells one element-wise engine from the other, its lanes aside."""
+
+    name: str
+    command: type[data.Struct]
+    operands: tuple[Operand, ...]
+    map_memory: str
+    """Where a step writes its values."""
+    bit_results: tuple[BitResult, ...]
+    step_y: Source
+    """What a step multiplies u by: the leak, or du (times the leak)."""
+    step_low: str
+    """Field of the settings that is the lower threshold of a step."""
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def bit_operand(self) -> Operand:
+        """The operand that is a bit map."""
+        (operand,) = (operand for operand in self.operands if operand.source is Source.BITS)
+        return operand
+
+    @property
+    def word_operands(self) -> tuple[Operand, ...]:
+        """The operands with a word a pixel."""
+        return tuple(operand for operand in self.operands if operand.source is not Source.BITS)
+
+
+def word_bits(source: Source, *, format: Float, lanes: int, pixels: int) -> int:
+    """Bits of a word of the memory that a source lies in."""
+    if source is Source.CONV:
+        return PSUM_BITS * lanes
+    return (pixels if source is Source.BITS else format.width) * lanes
+
+
+SOMA = ElementKind(
+    name="soma",
+    command=SomaCommand,
+    operands=(
+        Operand("conv", Source.CONV, "always"),
+        Operand("u", Source.U, "t_acc"),
+        Operand("spike", Source.BITS, "t_acc"),
+    ),
+    map_memory="u",
+    bit_results=(
+        BitResult("spike", of_step=True, of_compare=True),
+        BitResult("s_out", of_step=True, of_compare=False, pooled=True),
+    ),
+    step_y=Source.SCALAR,
+    step_low="th_f",
+)
+
+GRAD = ElementKind(
+    name="grad",
+    command=GradCommand,
+    operands=(
+        Operand("conv", Source.CONV, "always", by_window=True),
+        Operand("u", Source.U, "always"),
+        Operand("du", Source.DU, "t_acc"),
+        Operand("s", Source.BITS, "pooling", by_window=True),
+    ),
+    map_memory="du",
+    bit_results=(BitResult("s", of_step=False, of_compare=True),),
+    step_y=Source.DU,
+    step_low="th_l",
+)

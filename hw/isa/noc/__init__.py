@@ -1,0 +1,1 @@
+"""NOC_DATA and NOC_CTRL."""
