@@ -13,9 +13,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from backspike.hw.arith.format import FP16, FP32, PSUM_BITS, Float
+from backspike.hw.arith.format import BINARY16, BINARY32, PSUM_BITS, Float
 from backspike.hw.limits import ADDRESS_BITS
-from backspike.hw.setting import ConfigError, PowerOfTwo, Section, Whole, setting
+from backspike.hw.setting import ConfigError, PowerOfTwo, Section, WholeNumber, setting
 
 __all__ = [
     "KIB",
@@ -60,13 +60,13 @@ class ArrayConfig(Section):
     )
     group_tiles: int = setting(
         18,
-        Whole(7, 31),
+        WholeNumber(7, 31),
         "tiles",
         "most tiles that a pixel goes through between two visits to its psum: 2 x 3x3",
     )
     group_rows: int = setting(
         8,
-        Whole(1, 31),
+        WholeNumber(1, 31),
         "rows",
         "rows of the input that the window generator holds at a time, over all channel tiles",
     )
@@ -110,7 +110,7 @@ class ArrayConfig(Section):
 
 def sram(kib: int, word: str, why: str) -> Any:
     """A field that is the size in bytes of an SRAM of words of the kind ``word``."""
-    field = setting(kib * KIB, Whole(1, 1 << 30), "bytes", f"{why}; {WORD_KINDS[word].text}")
+    field = setting(kib * KIB, WholeNumber(1, 1 << 30), "bytes", f"{why}; {WORD_KINDS[word].text}")
     return dataclasses.field(default=field.default, metadata={**field.metadata, "word": word})
 
 
@@ -147,8 +147,8 @@ WORD_KINDS = {
         lambda config: _lanes(config) * config.array.weight_words,
     ),
     "gradient": WordKind(
-        f"a word is one binary32 value of {FP32.width} bits a lane",
-        lambda config: FP32.width * _lanes(config),
+        f"a word is one binary32 value of {BINARY32.width} bits a lane",
+        lambda config: BINARY32.width * _lanes(config),
         _lanes,
     ),
 }
@@ -204,8 +204,8 @@ class MeshConfig(Section):
 
     section: ClassVar[str] = "mesh"
 
-    columns: int = setting(8, Whole(1, 16), "cores", "extent of the mesh from west to east")
-    rows: int = setting(4, Whole(1, 16), "cores", "extent of the mesh from north to south")
+    columns: int = setting(8, WholeNumber(1, 16), "cores", "extent of the mesh from west to east")
+    rows: int = setting(4, WholeNumber(1, 16), "cores", "extent of the mesh from north to south")
 
     @property
     def cores(self) -> int:
@@ -219,8 +219,10 @@ class Clocks(Section):
 
     section: ClassVar[str] = "clocks"
 
-    core_mhz: int = setting(500, Whole(1, 5000), "MHz", "clock of engines, controllers and SRAMs")
-    noc_mhz: int = setting(667, Whole(1, 5000), "MHz", "clock of the network on chip")
+    core_mhz: int = setting(
+        500, WholeNumber(1, 5000), "MHz", "clock of engines, controllers and SRAMs"
+    )
+    noc_mhz: int = setting(667, WholeNumber(1, 5000), "MHz", "clock of the network on chip")
 
     @property
     def ratio(self) -> float:
@@ -242,7 +244,7 @@ class DramConfig(Section):
         4, PowerOfTwo(1, 16), "bursts", "bursts of an engine under way: hides the latency"
     )
     shared: int = setting(
-        0, Whole(0, 1), "of 0 or 1", "whether all cores share a port, else each has its own"
+        0, WholeNumber(0, 1), "of 0 or 1", "whether all cores share a port, else each has its own"
     )
 
 
@@ -268,7 +270,10 @@ class NocConfig(Section):
         16, PowerOfTwo(1, 256), "tags", "places of a sub-core in its table of connections"
     )
     link_credits: int = setting(
-        0, Whole(0, 1024), "flits", "room behind a link to another chip, 0 for a chip without links"
+        0,
+        WholeNumber(0, 1024),
+        "flits",
+        "room behind a link to another chip, 0 for a chip without links",
     )
 
 
@@ -307,7 +312,7 @@ class ChipConfig:
 
     name: str = "paper"
     """Names the output folder ``build/<name>``."""
-    format: Float = FP16
+    format: Float = BINARY16
     """Storage format of weights, potentials and gradients."""
     array: ArrayConfig = ArrayConfig()
     fp: FpSrams = FpSrams()

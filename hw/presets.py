@@ -20,7 +20,7 @@ from backspike.hw.config import (
     MeshConfig,
     NocConfig,
 )
-from backspike.hw.setting import ConfigError, Whole
+from backspike.hw.setting import ConfigError, WholeNumber
 
 __all__ = ["PRESETS", "from_settings", "load"]
 
@@ -184,8 +184,8 @@ def _replace(base: Any, values: Mapping[str, Any], prefix: str = "") -> Any:
 def _make_format(base: Float, changes: dict[str, Any]) -> Float:
     """A format with changed fields; Float itself checks ranges but takes the types for granted."""
     for key, value in changes.items():
-        if value not in Whole(1, 32):
-            raise ConfigError(f"format.{key} must be {Whole(1, 32)}, not {value!r}")
+        if value not in WholeNumber(1, 32):
+            raise ConfigError(f"format.{key} must be {WholeNumber(1, 32)}, not {value!r}")
     try:
         return dataclasses.replace(base, **changes)
     except ValueError as error:

@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-__all__ = ["ConfigError", "PowerOfTwo", "Section", "Whole", "setting"]
+__all__ = ["ConfigError", "PowerOfTwo", "Section", "WholeNumber", "setting"]
 
 
 class ConfigError(ValueError):
@@ -14,8 +14,8 @@ class ConfigError(ValueError):
 
 
 @dataclass(frozen=True)
-class Whole:
-    """Whole numbers from ``low`` to ``high``."""
+class WholeNumber:
+    """WholeNumber numbers from ``low`` to ``high``."""
 
     low: int
     high: int
@@ -28,7 +28,7 @@ class Whole:
 
 
 @dataclass(frozen=True)
-class PowerOfTwo(Whole):
+class PowerOfTwo(WholeNumber):
     """Powers of two from ``low`` to ``high``."""
 
     def __contains__(self, value: object) -> bool:
@@ -38,7 +38,7 @@ class PowerOfTwo(Whole):
         return f"a power of two from {self.low} to {self.high}"
 
 
-def setting(default: int, allowed: Whole, unit: str, why: str) -> Any:
+def setting(default: int, allowed: WholeNumber, unit: str, why: str) -> Any:
     """A field of a section: its default, what it may be, its unit and what it is for."""
     return dataclasses.field(
         default=default, metadata={"allowed": allowed, "unit": unit, "why": why}

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from backspike.hw.arith.add import FloatAdd
 from backspike.hw.arith.compare import FloatCompare
 from backspike.hw.arith.convert import FloatConvert
-from backspike.hw.arith.format import FP16, FP32
+from backspike.hw.arith.format import BINARY16, BINARY32
 from backspike.hw.arith.multiply import FloatMultiply
 from backspike.hw.component import EmitOnce
 from backspike.sim.harness.stream import StreamUnit
@@ -31,16 +31,16 @@ class Unit:
 
 
 UNITS = {
-    "f16_add": Unit(lambda: FloatAdd(format=FP16)),
-    "f16_sub": Unit(lambda: FloatAdd(format=FP16), flip=1 << (FP16.width - 1)),
-    "f16_mul": Unit(lambda: FloatMultiply(format=FP16)),
-    "f16_lt": Unit(lambda: FloatCompare(format=FP16), output="lt"),
-    "f16_le": Unit(lambda: FloatCompare(format=FP16), output="le"),
-    "f16_eq": Unit(lambda: FloatCompare(format=FP16), output="eq"),
-    "f16_to_f32": Unit(lambda: FloatConvert(source=FP16, target=FP32)),
-    "f32_to_f16": Unit(lambda: FloatConvert(source=FP32, target=FP16)),
-    "f32_add": Unit(lambda: FloatAdd(format=FP32)),
-    "f32_mul": Unit(lambda: FloatMultiply(format=FP32)),
+    "f16_add": Unit(lambda: FloatAdd(format=BINARY16)),
+    "f16_sub": Unit(lambda: FloatAdd(format=BINARY16), flip=1 << (BINARY16.width - 1)),
+    "f16_mul": Unit(lambda: FloatMultiply(format=BINARY16)),
+    "f16_lt": Unit(lambda: FloatCompare(format=BINARY16), output="lt"),
+    "f16_le": Unit(lambda: FloatCompare(format=BINARY16), output="le"),
+    "f16_eq": Unit(lambda: FloatCompare(format=BINARY16), output="eq"),
+    "f16_to_f32": Unit(lambda: FloatConvert(source=BINARY16, target=BINARY32)),
+    "f32_to_f16": Unit(lambda: FloatConvert(source=BINARY32, target=BINARY16)),
+    "f32_add": Unit(lambda: FloatAdd(format=BINARY32)),
+    "f32_mul": Unit(lambda: FloatMultiply(format=BINARY32)),
 }
 """By TestFloat's name."""
 

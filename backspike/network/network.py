@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from backspike.hw.arith.format import BP_TERMS_BITS, FP16, FP_TERMS_BITS, Float
+from backspike.hw.arith.format import BINARY16, BP_TERMS_BITS, FP_TERMS_BITS, Float
 from backspike.hw.config import ChipConfig
 from backspike.hw.limits import PLANE_MAX, POOLING_MAX, TAP_MAX
 from backspike.sim.model.geometry import Geometry, Padding
@@ -101,7 +101,7 @@ class Network:
     planes: int = 0
     wg_samples: int | tuple[int, ...]
     fire_mask: bool = True
-    format: Float = FP16
+    format: Float = BINARY16
 
     def __post_init__(self) -> None:
         for name, low in (("steps", 1), ("planes", 0)):

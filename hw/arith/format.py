@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from amaranth.lib import data
 
-__all__ = ["FP16", "FP32", "Float"]
+__all__ = ["BINARY16", "BINARY32", "Float"]
 
 FP_TERMS_BITS = 17
 """log2 of the terms that one FP or WG sum may have (contract, points 3 and 5)."""
@@ -118,7 +118,7 @@ class Float:
                 f"Float({self.exponent}, {self.mantissa}) needs psums of {widest} bits, "
                 f"but an array sums at most {PSUM_BITS} bits"
             )
-        least = FP32.mantissa + 3
+        least = BINARY32.mantissa + 3
         if self.psum_bits < least:
             raise ValueError(
                 f"Float({self.exponent}, {self.mantissa}) has psums of {self.psum_bits} bits, "
@@ -126,5 +126,5 @@ class Float:
             )
 
 
-FP16 = Float(5, 10)
-FP32 = Float(8, 23)
+BINARY16 = Float(5, 10)
+BINARY32 = Float(8, 23)

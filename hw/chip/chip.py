@@ -17,9 +17,9 @@ from backspike.hw.dma.axi import AxiBus
 from backspike.hw.isa.table import UNITS
 from backspike.hw.noc.crossing import Crossing
 from backspike.hw.noc.flit import COORDINATE_BITS
-from backspike.hw.noc.mesh import Network, edge_links
+from backspike.hw.noc.mesh import RouterMesh, edge_links
 from backspike.hw.noc.packet import Reply
-from backspike.hw.noc.table import Extent
+from backspike.hw.noc.table import MeshSize
 
 __all__ = ["Chip"]
 
@@ -40,7 +40,7 @@ class Chip(EmitOnce):
 
     Members
     -------
-    x0, y0 : In(4), extent : In(Extent)
+    x0, y0 : In(4), extent : In(MeshSize)
         Where the chip's north-western core is in the whole mesh, and how large that is, over all
         chips; constant.
     host : In(AxiLite), irq : Out(1)
@@ -50,7 +50,7 @@ class Chip(EmitOnce):
     dram : Out(AxiBus) x ports
         One for each core, from west to east and north to south, or a single one.
     requests_<side>_out, requests_<side>_in, replies_<side>_out, replies_<side>_in
-        Links at the edges, if there are credits: see :class:`backspike.hw.noc.mesh.Network`.
+        Links at the edges, if there are credits: see :class:`backspike.hw.noc.mesh.RouterMesh`.
     """
 
     def __init__(self, *, config: ChipConfig):
@@ -71,7 +71,7 @@ class Chip(EmitOnce):
             {
                 "x0": In(COORDINATE_BITS),
                 "y0": In(COORDINATE_BITS),
-                "extent": In(Extent),
+                "extent": In(MeshSize),
                 "host": In(AxiLite(address_bits=host_address_bits(mesh.cores))),
                 "irq": Out(1),
                 "working": Out(sum(len(units) for units in UNITS.values())).array(mesh.cores),
@@ -101,7 +101,7 @@ class Chip(EmitOnce):
         m = Module()
         mesh, noc = self._config.mesh, self._config.noc
         networks = {
-            name: Network(
+            name: RouterMesh(
                 **self._size,
                 payload_bits=payload_bits,
                 depth=noc.buffer_flits,

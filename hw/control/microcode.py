@@ -18,10 +18,10 @@ from backspike.hw.isa.instruction import (
     CeilDivide,
     Clamp,
     Fault,
+    FullCount,
     Instruction,
     MultiplyAdd,
     Step,
-    Whole,
 )
 from backspike.hw.isa.units import UNIT_REGISTERS
 
@@ -31,10 +31,10 @@ __all__ = [
     "NO_REGISTER",
     "VALUE_BITS",
     "Action",
+    "FileRead",
     "MicroOp",
     "Microcode",
     "OperandSpec",
-    "Source",
 ]
 
 VALUE_BITS = 19
@@ -61,7 +61,7 @@ class Action(enum.Enum):
 
 
 @dataclass(frozen=True)
-class Source:
+class FileRead:
     """A number in the file, or that of a constant."""
 
     number: int = 0
@@ -74,8 +74,8 @@ class MicroOp:
 
     action: Action = Action.NOTHING
     x: int = 0
-    y: Source = Source()
-    z: Source = Source()
+    y: FileRead = FileRead()
+    z: FileRead = FileRead()
     less: int = 0
     minus: bool = False
     power: bool = False
@@ -165,7 +165,7 @@ class Microcode:
                 MicroOp(
                     action=Action.KEEP,
                     x=numbers[name],
-                    y=Source(numbers[ONE], constant=False),
+                    y=FileRead(numbers[ONE], constant=False),
                     to=numbers[name],
                     register=register,
                 )
@@ -178,10 +178,10 @@ class Microcode:
         self.programs[mnemonic] = list(_spaced(ops))
 
     def _step(self, step: Step, numbers: dict[str, int]) -> Iterator[MicroOp]:
-        def source(value: str | int) -> Source:
+        def source(value: str | int) -> FileRead:
             if isinstance(value, int):
-                return Source(self.constant(value), constant=True)
-            return Source(numbers[value], constant=False)
+                return FileRead(self.constant(value), constant=True)
+            return FileRead(numbers[value], constant=False)
 
         def target(name: str) -> int:
             return numbers.setdefault(name, len(numbers))
@@ -208,7 +208,7 @@ class Microcode:
                 )
             case CeilDivide():
                 yield MicroOp(action=Action.CEIL, x=numbers[step.value], to=target(step.name))
-            case Whole():
+            case FullCount():
                 yield MicroOp(
                     action=Action.WHOLE,
                     x=numbers[step.part],

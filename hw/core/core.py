@@ -19,7 +19,7 @@ from backspike.hw.dma.axi import AxiBus
 from backspike.hw.isa.table import UNITS
 from backspike.hw.noc.flit import COORDINATE_BITS
 from backspike.hw.noc.packet import NetworkPort
-from backspike.hw.noc.table import Extent
+from backspike.hw.noc.table import MeshSize
 
 __all__ = ["CORE_ID_BITS", "Core", "counter_names"]
 
@@ -53,7 +53,7 @@ class Core(EmitOnce):
         The units that are at work, those of sub-core FP first: for a profiler, or for lamps.
     dram : Out(AxiBus)
         Ids tell the clients apart: programs and data of both sub-cores, and the host.
-    x, y : In(4), extent : In(Extent)
+    x, y : In(4), extent : In(MeshSize)
         Where the core is in the whole mesh, and how large that is; constant. With an extent of 0
         nothing leaves the core.
     network : Out(NetworkPort) x 2
@@ -73,7 +73,7 @@ class Core(EmitOnce):
                 "dram": Out(AxiBus(data_bits=config.dram.bus_bits, id_bits=CORE_ID_BITS)),
                 "x": In(COORDINATE_BITS),
                 "y": In(COORDINATE_BITS),
-                "extent": In(Extent),
+                "extent": In(MeshSize),
                 "network": Out(NetworkPort(flit_bits=config.noc.flit_bits)).array(len(UNITS)),
             },
             config=config,

@@ -19,7 +19,7 @@ from backspike.hw.dma.select import WordTree
 from backspike.hw.isa.noc.instructions import TAG_BITS
 from backspike.hw.isa.table import UNITS
 from backspike.hw.noc.flit import COORDINATE_BITS
-from backspike.hw.noc.table import ConnectionWrite, Extent
+from backspike.hw.noc.table import ConnectionWrite, MeshSize
 
 __all__ = ["HostPort"]
 
@@ -45,7 +45,7 @@ class HostPort(EmitOnce):
         High for one cycle.
     connect : Out(2), entry : Out(ConnectionWrite)
         To the table of connections of a sub-core.
-    x, y : In(4), extent : In(Extent)
+    x, y : In(4), extent : In(MeshSize)
         Where the core is; constant.
     memory_write, memory_read, memory_address, memory_word
     memory_written, memory_found, memory_value, memory_error
@@ -70,7 +70,7 @@ class HostPort(EmitOnce):
                 "entry": Out(ConnectionWrite),
                 "x": In(COORDINATE_BITS),
                 "y": In(COORDINATE_BITS),
-                "extent": In(Extent),
+                "extent": In(MeshSize),
                 "memory_write": Out(1),
                 "memory_read": Out(1),
                 "memory_address": Out(DRAM_BITS),

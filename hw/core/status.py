@@ -10,10 +10,10 @@ from backspike.hw.control.fetch import POSITION_BITS
 from backspike.hw.isa.noc.instructions import TAG_BITS
 from backspike.hw.isa.table import BOXES
 
-__all__ = ["SubCoreStatus", "Waits"]
+__all__ = ["SubCoreStatus", "WaitStatus"]
 
 
-class Waits(data.Struct):
+class WaitStatus(data.Struct):
     """What a sub-core waits for, or waited for when it stopped."""
 
     tag_id: TAG_BITS
@@ -29,4 +29,4 @@ class SubCoreStatus(data.Struct):
     position: POSITION_BITS
     overflow: 1
     invalid: 1
-    waits: Waits
+    waits: WaitStatus

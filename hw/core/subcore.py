@@ -39,7 +39,7 @@ from backspike.hw.noc.copy import CopyEngine, Route
 from backspike.hw.noc.flit import COORDINATE_BITS
 from backspike.hw.noc.interface import NetworkInterface
 from backspike.hw.noc.packet import NetworkPort, word_flits
-from backspike.hw.noc.table import ConnectionWrite, Extent
+from backspike.hw.noc.table import ConnectionWrite, MeshSize
 from backspike.hw.wg.engine import WgEngine
 
 __all__ = ["SubCore"]
@@ -128,7 +128,7 @@ class SubCore(EmitOnce):
     found : Out(1), other_found : In(1)
         Overflow or invalid is set here, or somewhere from where it was told; and the same of the
         other sub-core.
-    x, y : In(4), extent : In(Extent)
+    x, y : In(4), extent : In(MeshSize)
         Where the core is in the whole mesh, and how large that is; constant.
     connect : In(1), entry : In(ConnectionWrite)
         To the table of connections.
@@ -167,7 +167,7 @@ class SubCore(EmitOnce):
                 "other_found": In(1),
                 "x": In(COORDINATE_BITS),
                 "y": In(COORDINATE_BITS),
-                "extent": In(Extent),
+                "extent": In(MeshSize),
                 "connect": In(1),
                 "entry": In(ConnectionWrite),
                 "network": Out(NetworkPort(flit_bits=config.noc.flit_bits)),

@@ -78,14 +78,14 @@ def encode(
     return words
 
 
-class Words(Protocol):
+class WordSequence(Protocol):
     """Program words by their position; those that cannot be read raise IndexError."""
 
     def __getitem__(self, position: int, /) -> int: ...
 
 
 def fetch(
-    word_at: Words,
+    word_at: WordSequence,
     position: int,
     instructions: Iterable[Instruction],
 ) -> Decoded:

@@ -23,12 +23,12 @@ __all__ = [
     "CeilDivide",
     "Clamp",
     "Fault",
+    "FullCount",
     "Instruction",
     "MultiplyAdd",
     "Operand",
     "ProgramError",
     "Step",
-    "Whole",
     "number",
 ]
 
@@ -141,7 +141,7 @@ class CeilDivide:
 
 
 @dataclass(frozen=True)
-class Whole:
+class FullCount:
     """``name = value``, or one less if ``part`` is smaller than ``full``: what is there in full."""
 
     name: str
@@ -236,7 +236,7 @@ class Access:
             )
 
 
-Step = MultiplyAdd | Clamp | CeilDivide | Whole | AtMost | Aligned | Access
+Step = MultiplyAdd | Clamp | CeilDivide | FullCount | AtMost | Aligned | Access
 
 
 @dataclass(frozen=True)

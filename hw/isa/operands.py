@@ -7,7 +7,7 @@ import enum
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from backspike.hw.arith.format import FP16, Float
+from backspike.hw.arith.format import BINARY16, Float
 from backspike.hw.config import ChipConfig
 from backspike.hw.isa.conv.shape import EngineShape
 from backspike.hw.isa.instruction import Operand
@@ -37,7 +37,7 @@ ADDRESS_MAX = (1 << ADDRESS_BITS) - 1
 class IsaShape:
     """What the bounds of operands depend on."""
 
-    format: Float = FP16
+    format: Float = BINARY16
     lanes: int = 16
     pixels: int = 16
     entries: int = 18

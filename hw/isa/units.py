@@ -17,8 +17,8 @@ from backspike.hw.isa.conv.command import ConvCommand
 from backspike.hw.isa.dma.command import DmaCommand
 from backspike.hw.isa.neuron.command import (
     LEVELS,
+    ElementExtent,
     ElementSettings,
-    Extent,
     UpdateCommand,
 )
 from backspike.hw.isa.neuron.kinds import GRAD, SOMA, ElementKind
@@ -62,7 +62,7 @@ def _element(kind: ElementKind) -> UnitRegisters:
     words["write"] = False
     bit_maps = {f"{kind.bit_operand.memory}_read": kind.bit_operand.by_window}
     bit_maps |= {f"{each.memory}_write": each.pooled for each in kind.bit_results}
-    bits = {**_bits(ElementSettings), **_bits(Extent)}
+    bits = {**_bits(ElementSettings), **_bits(ElementExtent)}
     bits |= {f"{port}_{part}": ADDRESS_BITS for port in (*words, *bit_maps) for part in MAP_PARTS}
 
     def expand(values: Mapping[str, Any]) -> Nested:
@@ -82,7 +82,7 @@ def _element(kind: ElementKind) -> UnitRegisters:
 
         fields: Nested = {
             "settings": {name: values[name] for name in _bits(ElementSettings)},
-            "extent": {name: values[name] for name in _bits(Extent)},
+            "extent": {name: values[name] for name in _bits(ElementExtent)},
         }
         for port, pooled in words.items():
             fields[port] = rows(port, pooled, **columns(pooled))

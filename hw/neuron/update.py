@@ -5,7 +5,7 @@ from __future__ import annotations
 from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib.wiring import Out, connect, flipped
 
-from backspike.hw.arith.format import FP32, Float
+from backspike.hw.arith.format import BINARY32, Float
 from backspike.hw.engine import Engine
 from backspike.hw.isa.neuron.command import WORDS_BITS, UpdateCommand
 from backspike.hw.limits import ADDRESS_BITS
@@ -50,8 +50,8 @@ def update_fields(
             )
     operands = {"k": k, "wd": wd, "mu": mu, "lr": lr}
     for name, code in operands.items():
-        if not 0 <= code < 1 << FP32.width:
-            raise ValueError(f"{name} must be a code of {FP32.width} bits, not {code!r}")
+        if not 0 <= code < 1 << BINARY32.width:
+            raise ValueError(f"{name} must be a code of {BINARY32.width} bits, not {code!r}")
     return {"words": words, **places, **operands, "inhibit": int(inhibit)}
 
 
@@ -90,9 +90,9 @@ class UpdateEngine(Engine):
         self._lanes = lanes
         self._update_lanes = update_lanes
         ports = {
-            f"{name}_read": Out(ReadPort(width=FP32.width * lanes)) for name in ("dw", "w", "v")
+            f"{name}_read": Out(ReadPort(width=BINARY32.width * lanes)) for name in ("dw", "w", "v")
         }
-        for name, width in (("w", FP32.width), ("v", FP32.width), ("stored", format.width)):
+        for name, width in (("w", BINARY32.width), ("v", BINARY32.width), ("stored", format.width)):
             ports[f"{name}_write"] = Out(WritePort(width=width * lanes, granules=lanes))
         super().__init__(
             command=UpdateCommand,
@@ -130,8 +130,8 @@ class UpdateEngine(Engine):
             for name in ("k", "wd", "mu", "lr"):
                 m.d.comb += getattr(lane, name).eq(getattr(self.command, name))
             for name, stream in streams.items():
-                group = stream.o_data.word_select(part, FP32.width * self._update_lanes)
-                m.d.comb += getattr(lane, name).eq(group.word_select(number, FP32.width))
+                group = stream.o_data.word_select(part, BINARY32.width * self._update_lanes)
+                m.d.comb += getattr(lane, name).eq(group.word_select(number, BINARY32.width))
         entered = Signal(lanes[0].latency)
         completed = Signal(lanes[0].latency)
         m.d.sync += [
@@ -160,7 +160,7 @@ class UpdateEngine(Engine):
         """Streams of the operands' words."""
         streams = {}
         for name in ("dw", "w", "v"):
-            stream = ReadStream(width=FP32.width * self._lanes)
+            stream = ReadStream(width=BINARY32.width * self._lanes)
             m.submodules[f"{name}_stream"] = streams[name] = stream
             connect(m, stream.port, flipped(getattr(self, f"{name}_read")))
             asked = Signal(WORDS_BITS, name=f"{name}_asked")
@@ -187,8 +187,8 @@ class UpdateEngine(Engine):
         depth = lanes[0].latency * self._update_lanes // self._lanes + 1 + SLACK
         queues = []
         for memory, output, width in (
-            ("w", "w_out", FP32.width),
-            ("v", "v_out", FP32.width),
+            ("w", "w_out", BINARY32.width),
+            ("v", "v_out", BINARY32.width),
             ("stored", "stored", self._format.width),
         ):
             word = Cat(getattr(lane, output) for lane in lanes)

@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 
 from backspike.hw.arith.add import FloatAdd
 from backspike.hw.arith.convert import FloatConvert
-from backspike.hw.arith.format import FP32, Float
+from backspike.hw.arith.format import BINARY32, Float
 from backspike.hw.arith.multiply import FloatMultiply
 from backspike.hw.component import EmitOnce
 from backspike.hw.neuron.lane import Delays
@@ -45,9 +45,9 @@ class UpdateLane(EmitOnce):
         self._format = format
         super().__init__(
             {
-                **dict.fromkeys(INPUTS, In(FP32.width)),
-                "w_out": Out(FP32.width),
-                "v_out": Out(FP32.width),
+                **dict.fromkeys(INPUTS, In(BINARY32.width)),
+                "w_out": Out(BINARY32.width),
+                "v_out": Out(BINARY32.width),
                 "stored": Out(format.width),
                 "overflow": Out(1),
                 "invalid": Out(1),
@@ -61,9 +61,9 @@ class UpdateLane(EmitOnce):
         multiplies = ("scale", "decay", "momentum", "rate")
         adds = ("gradient", "velocity", "descent")
         return {
-            **{name: FloatMultiply(format=FP32) for name in multiplies},
-            **{name: FloatAdd(format=FP32) for name in adds},
-            "convert": FloatConvert(source=FP32, target=self._format),
+            **{name: FloatMultiply(format=BINARY32) for name in multiplies},
+            **{name: FloatAdd(format=BINARY32) for name in adds},
+            "convert": FloatConvert(source=BINARY32, target=self._format),
         }
 
     @property
@@ -100,7 +100,7 @@ class UpdateLane(EmitOnce):
         now = use("velocity", now, a=result("momentum", now), b=result("gradient", now))
         now = use("rate", now, a=self.lr, b=result("velocity", now))
         # Subtracting is adding with the other sign.
-        minus = result("rate", now) ^ (1 << (FP32.width - 1))
+        minus = result("rate", now) ^ (1 << (BINARY32.width - 1))
         now = use("descent", now, a=pipe.at(self.w, now), b=minus)
         now = use("convert", now, i=result("descent", now))
         m.d.comb += [

@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from backspike.hw.component import EmitOnce
-from backspike.hw.isa.neuron.command import LEVELS, Address, BitAddress, Extent
+from backspike.hw.isa.neuron.command import LEVELS, Address, BitAddress, ElementExtent
 from backspike.hw.limits import ADDRESS_BITS
 from backspike.hw.memory.loops import LoopNest
 
@@ -34,7 +34,7 @@ class Walk(EmitOnce):
     Members
     -------
     start, step : In(1)
-    extent : In(Extent), words : In(words x Address), bits : In(bit_maps x BitAddress)
+    extent : In(ElementExtent), words : In(words x Address), bits : In(bit_maps x BitAddress)
         Held while active.
     active : Out(1)
     opens, closes : Out(1)
@@ -53,7 +53,7 @@ class Walk(EmitOnce):
             {
                 "start": In(1),
                 "step": In(1),
-                "extent": In(Extent),
+                "extent": In(ElementExtent),
                 "words": In(data.ArrayLayout(Address, words)),
                 "bits": In(data.ArrayLayout(BitAddress, bit_maps)),
                 "active": Out(1),

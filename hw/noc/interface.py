@@ -16,7 +16,7 @@ from backspike.hw.noc.flit import COORDINATE_BITS
 from backspike.hw.noc.packet import SRAM_BITS, Kind, NetworkPort, outgoing_word
 from backspike.hw.noc.receive import Receiver
 from backspike.hw.noc.send import Sender
-from backspike.hw.noc.table import ConnectionTable, ConnectionWrite, Extent
+from backspike.hw.noc.table import ConnectionTable, ConnectionWrite, MeshSize
 
 __all__ = ["NetworkInterface"]
 
@@ -38,7 +38,7 @@ class NetworkInterface(EmitOnce):
 
     Members
     -------
-    x, y : In(4), extent : In(Extent)
+    x, y : In(4), extent : In(MeshSize)
         Where the core is in the whole mesh, and how large that is; constant.
     write : In(1), entry : In(ConnectionWrite)
         To the table of connections.
@@ -65,7 +65,7 @@ class NetworkInterface(EmitOnce):
             {
                 "x": In(COORDINATE_BITS),
                 "y": In(COORDINATE_BITS),
-                "extent": In(Extent),
+                "extent": In(MeshSize),
                 "write": In(1),
                 "entry": In(ConnectionWrite),
                 "tag_id": In(TAG_BITS),

@@ -16,13 +16,13 @@ from backspike.hw.noc.link import Link, LinkIn, LinkOut
 from backspike.hw.noc.route import LOCAL, STEPS, Port
 from backspike.hw.noc.router import Router
 
-__all__ = ["Network", "edge_links"]
+__all__ = ["RouterMesh", "edge_links"]
 
 MOST = 1 << COORDINATE_BITS
 
 
 def edge_links(*, rows: int, columns: int, payload_bits: int, credits: int) -> dict[str, Any]:
-    """The members by which a mesh is joined to others: see :class:`Network`."""
+    """The members by which a mesh is joined to others: see :class:`RouterMesh`."""
     link = Link(payload_bits=payload_bits, credits=credits)
     members = {}
     for side in STEPS:
@@ -32,7 +32,7 @@ def edge_links(*, rows: int, columns: int, payload_bits: int, credits: int) -> d
     return members
 
 
-class Network(EmitOnce):
+class RouterMesh(EmitOnce):
     """One network of a chip: ``rows`` x ``columns`` routers, one for each core.
 
     A chip has two, one for packets that may have to wait for replies, and one for replies. For

@@ -9,7 +9,7 @@ from amaranth.utils import ceil_log2
 from backspike.hw.isa.noc.instructions import TAG_BITS
 from backspike.hw.isa.table import BOXES
 from backspike.hw.limits import ADDRESS_BITS
-from backspike.hw.noc.flit import Destination, flit_layout
+from backspike.hw.noc.flit import SubCoreAddress, flit_layout
 
 __all__ = ["SRAM_BITS", "Head", "Kind", "NetworkPort", "Reply", "outgoing_word", "word_flits"]
 
@@ -32,8 +32,8 @@ class Kind(enum.Enum, shape=2):
 class Head(data.Struct):
     """The payload of the first flit of a request, from its lowest bit on."""
 
-    destination: Destination
-    source: Destination
+    destination: SubCoreAddress
+    source: SubCoreAddress
     kind: Kind
     tag_id: TAG_BITS  # connection of the sender; for who looks at waves
     sram: SRAM_BITS  # DATA: where the words go
@@ -45,7 +45,7 @@ class Head(data.Struct):
 class Reply(data.Struct):
     """The payload of a reply: a request is done, or was refused since its box is full."""
 
-    destination: Destination
+    destination: SubCoreAddress
     full: 1
 
 

@@ -12,7 +12,7 @@ from amaranth.utils import exact_log2
 
 from backspike.hw.component import EmitOnce
 from backspike.hw.limits import check_whole
-from backspike.hw.noc.flit import COORDINATE_BITS, DESTINATION_BITS, Destination, flit_layout
+from backspike.hw.noc.flit import COORDINATE_BITS, DESTINATION_BITS, SubCoreAddress, flit_layout
 from backspike.hw.noc.route import Port, choices
 
 __all__ = ["InputQueue", "check_depth"]
@@ -140,7 +140,7 @@ class InputQueue(EmitOnce):
 
     def _route(self, m: Module) -> Signal:
         """One-hot, the output of a packet whose head is arriving."""
-        destination = Destination(self.i.payload.payload[:DESTINATION_BITS])
+        destination = SubCoreAddress(self.i.payload.payload[:DESTINATION_BITS])
         found = Signal(len(self._outputs))
         first, *others, (_, last) = (
             (holds, found.eq(1 << self._outputs.index(port)))

@@ -11,7 +11,7 @@ from backspike.hw.component import EmitOnce
 from backspike.hw.isa.noc.instructions import TAG_BITS
 from backspike.hw.isa.table import BOXES
 from backspike.hw.limits import check_whole
-from backspike.hw.noc.flit import Destination, flit_layout
+from backspike.hw.noc.flit import SubCoreAddress, flit_layout
 from backspike.hw.noc.packet import SRAM_BITS, Head, Kind, Reply, outgoing_word, word_flits
 
 __all__ = ["Sender"]
@@ -45,9 +45,9 @@ class Sender(EmitOnce):
 
     Members
     -------
-    here : In(Destination)
+    here : In(SubCoreAddress)
         The sender itself.
-    there : In(Destination), tag_id : In(8)
+    there : In(SubCoreAddress), tag_id : In(8)
         The receiver, held while words are under way.
     words : In(stream of outgoing_word)
     asks : In(1), kind : In(Kind), box : In(3), found : In(1)
@@ -74,8 +74,8 @@ class Sender(EmitOnce):
         self._width = max(width for width, _ in routes)
         super().__init__(
             {
-                "here": In(Destination),
-                "there": In(Destination),
+                "here": In(SubCoreAddress),
+                "there": In(SubCoreAddress),
                 "tag_id": In(TAG_BITS),
                 "words": In(stream.Signature(outgoing_word(self._width))),
                 "asks": In(1),

@@ -11,14 +11,14 @@ from amaranth.utils import ceil_log2
 from backspike.hw.component import EmitOnce
 from backspike.hw.isa.noc.instructions import TAG_BITS
 from backspike.hw.limits import check_whole
-from backspike.hw.noc.flit import COORDINATE_BITS, Destination
+from backspike.hw.noc.flit import COORDINATE_BITS, SubCoreAddress
 
-__all__ = ["EXTENT_BITS", "ConnectionTable", "ConnectionWrite", "Extent"]
+__all__ = ["EXTENT_BITS", "ConnectionTable", "ConnectionWrite", "MeshSize"]
 
 EXTENT_BITS = COORDINATE_BITS + 1
 
 
-class Extent(data.Struct):
+class MeshSize(data.Struct):
     """Size of the whole mesh, over all chips."""
 
     columns: EXTENT_BITS
@@ -29,7 +29,7 @@ class ConnectionWrite(data.Struct):
     """What the host gives a tag: another end, or none."""
 
     tag_id: TAG_BITS
-    there: Destination
+    there: SubCoreAddress
     valid: 1
 
 
@@ -45,8 +45,8 @@ class ConnectionTable(EmitOnce):
     -------
     write : In(1), entry : In(ConnectionWrite)
         One for a tag that has no place in the table is ignored.
-    extent : In(Extent)
-    tag_id : In(8), there : Out(Destination), connected : Out(1)
+    extent : In(MeshSize)
+    tag_id : In(8), there : Out(SubCoreAddress), connected : Out(1)
         The other end of a tag in the same cycle, and whether there is one within the mesh.
 
     Raises
@@ -66,9 +66,9 @@ class ConnectionTable(EmitOnce):
             {
                 "write": In(1),
                 "entry": In(ConnectionWrite),
-                "extent": In(Extent),
+                "extent": In(MeshSize),
                 "tag_id": In(TAG_BITS),
-                "there": Out(Destination),
+                "there": Out(SubCoreAddress),
                 "connected": Out(1),
             },
             connections=connections,
@@ -77,7 +77,7 @@ class ConnectionTable(EmitOnce):
     def elaborate(self, platform):
         m = Module()
         bits = ceil_log2(self._connections)
-        m.submodules.ends = ends = Memory(shape=Destination, depth=self._connections, init=[])
+        m.submodules.ends = ends = Memory(shape=SubCoreAddress, depth=self._connections, init=[])
         write, read = ends.write_port(), ends.read_port(domain="comb")
         valid = Signal(self._connections)
         wanted = self.entry.tag_id

@@ -6,7 +6,7 @@ from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib.wiring import Out, connect, flipped
 from amaranth.utils import bits_for
 
-from backspike.hw.arith.format import FP32, Float
+from backspike.hw.arith.format import BINARY32, Float
 from backspike.hw.engine import Engine
 from backspike.hw.isa.wg.command import WgCommand
 from backspike.hw.memory.port import ReadPort, WritePort
@@ -61,8 +61,8 @@ class WgEngine(Engine):
             ports={
                 "spike_read": Out(ReadPort(width=pixels * lanes)),
                 "du_read": Out(ReadPort(width=format.width * lanes)),
-                "dw_read": Out(ReadPort(width=FP32.width * lanes)),
-                "dw_write": Out(WritePort(width=FP32.width * lanes, granules=lanes)),
+                "dw_read": Out(ReadPort(width=BINARY32.width * lanes)),
+                "dw_write": Out(WritePort(width=BINARY32.width * lanes, granules=lanes)),
             },
             counts={"skipped": bits_for(pixels), "lanes": bits_for(lanes)},
             parameters={

@@ -9,7 +9,7 @@ from amaranth.utils import exact_log2
 
 from backspike.hw.arith.add import FloatAdd
 from backspike.hw.arith.fixed import RoundFixed
-from backspike.hw.arith.format import FP32, Float
+from backspike.hw.arith.format import BINARY32, Float
 from backspike.hw.component import EmitOnce
 from backspike.hw.isa.wg.command import WgCommand
 from backspike.hw.limits import ADDRESS_BITS, PLANE_BITS
@@ -21,7 +21,7 @@ __all__ = ["WgReadout", "WgRounder"]
 
 SUM_CYCLES = 3
 """Cycles from ``load`` of the array to its sums."""
-MINUS_ZERO = 1 << (FP32.width - 1)
+MINUS_ZERO = 1 << (BINARY32.width - 1)
 """Code of -0, which added to any value leaves it as it is."""
 
 
@@ -51,16 +51,18 @@ class WgRounder(EmitOnce):
     def __init__(self, *, format: Float, dw_lanes: int):
         self._dw_lanes = dw_lanes
         self._round = [
-            RoundFixed(width=format.psum_bits, lsb=format.lsb, format=FP32, scale_bits=PLANE_BITS)
+            RoundFixed(
+                width=format.psum_bits, lsb=format.lsb, format=BINARY32, scale_bits=PLANE_BITS
+            )
             for _ in range(dw_lanes)
         ]
-        self._add = [FloatAdd(format=FP32) for _ in range(dw_lanes)]
+        self._add = [FloatAdd(format=BINARY32) for _ in range(dw_lanes)]
         super().__init__(
             {
                 "sums": In(signed(format.psum_bits)).array(dw_lanes),
                 "plane": In(PLANE_BITS),
-                "old": In(FP32.width).array(dw_lanes),
-                "o": Out(FP32.width).array(dw_lanes),
+                "old": In(BINARY32.width).array(dw_lanes),
+                "o": Out(BINARY32.width).array(dw_lanes),
                 "overflow": Out(dw_lanes),
                 "invalid": Out(dw_lanes),
             },
@@ -138,7 +140,7 @@ class WgReadout(EmitOnce):
         self._format = format
         self._lanes = lanes
         self._dw_lanes = dw_lanes
-        width = lanes * FP32.width
+        width = lanes * BINARY32.width
         super().__init__(
             {
                 "start": In(1),
@@ -170,9 +172,9 @@ class WgReadout(EmitOnce):
         m.submodules.rounder = rounder
         # Rows that are on their way through the rounders, and two that come or go meanwhile.
         depth = -(-(SUM_CYCLES + rounder.latency + 1) // groups) + 2
-        m.submodules.queue = queue = WriteQueue(width=self._lanes * FP32.width, depth=depth)
+        m.submodules.queue = queue = WriteQueue(width=self._lanes * BINARY32.width, depth=depth)
         m.submodules.old = old = ReadStream(
-            width=self._lanes * FP32.width, tag_bits=ADDRESS_BITS, depth=depth
+            width=self._lanes * BINARY32.width, tag_bits=ADDRESS_BITS, depth=depth
         )
         connect(m, old.port, flipped(self.read))
         asking = self._ask(m, old)
@@ -227,16 +229,18 @@ class WgReadout(EmitOnce):
             m.d.sync += stage.eq(stages[-1])
             stages.append(stage)
         adding, done = stages[SUM_CYCLES + rounder.round_latency], stages[-1]
-        olds = Signal(self._dw_lanes * FP32.width)
+        olds = Signal(self._dw_lanes * BINARY32.width)
         with m.If(command.dw_acc):
             m.d.comb += olds.eq(old.o_data.word_select(adding.group, len(olds)))
         with m.Else():
-            m.d.comb += olds.eq(Cat(Const(MINUS_ZERO, FP32.width) for _ in range(self._dw_lanes)))
+            m.d.comb += olds.eq(
+                Cat(Const(MINUS_ZERO, BINARY32.width) for _ in range(self._dw_lanes))
+            )
         m.d.comb += rounder.plane.eq(command.plane)
         for lane in range(self._dw_lanes):
             m.d.comb += [
                 rounder.sums[lane].eq(self.sums[lane]),
-                rounder.old[lane].eq(olds.word_select(lane, FP32.width)),
+                rounder.old[lane].eq(olds.word_select(lane, BINARY32.width)),
             ]
         m.d.comb += old.o_ready.eq(adding.valid & adding.last)
 
@@ -251,7 +255,7 @@ class WgReadout(EmitOnce):
         there = Signal(self._lanes)
         gathered = []
         for lane in range(self._lanes):
-            value = Signal(FP32.width, name=f"gathered_{lane}", reset_less=True)
+            value = Signal(BINARY32.width, name=f"gathered_{lane}", reset_less=True)
             gathered.append(value)
             group, number = divmod(lane, self._dw_lanes)
             m.d.comb += there[lane].eq(~done.blank & (~done.last_c | (lane < command.last_c)))

@@ -18,7 +18,7 @@ from backspike.hw.noc.packet import Reply
 from backspike.hw.noc.router import Router
 from scripts.bench.engines import CONFIG, engine_of
 from scripts.bench.figure import Figure
-from scripts.bench.synthesis import Area, total_area
+from scripts.bench.synthesis import CellCounts, total_area
 
 __all__ = ["FIGURES"]
 
@@ -45,7 +45,7 @@ def _core() -> Emission:
     return emit(Core.from_config(CONFIG))
 
 
-def array_area(engine: str) -> Area:
+def array_area(engine: str) -> CellCounts:
     """The array: its engine without what is beside it, but with the walker and psum queues."""
     emission = _engine(engine)
     area = total_area(emission, emission.top, without=BESIDE[engine])
@@ -55,47 +55,47 @@ def array_area(engine: str) -> Area:
     return area
 
 
-def engine_area(engine: str) -> Area:
+def engine_area(engine: str) -> CellCounts:
     """The whole engine."""
     emission = _engine(engine)
     return total_area(emission, emission.top)
 
 
-def controllers_area() -> Area:
+def controllers_area() -> CellCounts:
     """The controllers of both sub-cores."""
     emission = _core()
     controllers = [name for name in emission.modules if name.startswith("controller_")]
-    return sum((total_area(emission, name, without=SRAM) for name in controllers), Area())
+    return sum((total_area(emission, name, without=SRAM) for name in controllers), CellCounts())
 
 
-def core_area() -> Area:
+def core_area() -> CellCounts:
     """A core with its routers and what lies between their clock and its own."""
     core = _core()
     return total_area(core, core.top, without=SRAM) + routers_area() + _crossings_area()
 
 
-def network_area() -> Area:
+def network_area() -> CellCounts:
     """Routers, network interfaces, dispatch units (what copies words and receives them), DMA."""
     core = _core()
     return _within_network(core, core.top) + routers_area() + _crossings_area()
 
 
-def routers_area() -> Area:
+def routers_area() -> CellCounts:
     """The routers of a core, one for each network."""
     routers = (emit(Router(payload_bits=bits, depth=CONFIG.noc.buffer_flits)) for bits in PAYLOADS)
-    return sum((total_area(each, each.top) for each in routers), Area())
+    return sum((total_area(each, each.top) for each in routers), CellCounts())
 
 
-def _crossings_area() -> Area:
+def _crossings_area() -> CellCounts:
     """Those between the clock of a core and that of its routers: of each sub-core, both ways."""
     emissions = (emit(Crossing(payload_bits=bits, depth=CROSSING_FLITS)) for bits in PAYLOADS)
     ways = 2 * len(UNITS)
-    return sum((total_area(each, each.top) * ways for each in emissions), Area())
+    return sum((total_area(each, each.top) * ways for each in emissions), CellCounts())
 
 
-def _within_network(core: Emission, name: str) -> Area:
+def _within_network(core: Emission, name: str) -> CellCounts:
     """What belongs to the network from a module down."""
-    total = Area()
+    total = CellCounts()
     for child, count in core.modules[name].instances.items():
         if core.modules[child].kind.startswith(NETWORK):
             total += total_area(core, child, without=SRAM) * count
@@ -104,11 +104,11 @@ def _within_network(core: Emission, name: str) -> Area:
     return total
 
 
-def _per_pe(area: Callable[[str], Area], engine: str, what: str) -> float:
+def _per_pe(area: Callable[[str], CellCounts], engine: str, what: str) -> float:
     return getattr(area(engine), what) / CONFIG.array.lanes**2
 
 
-def _count(area: Callable[[], Area], what: str) -> float:
+def _count(area: Callable[[], CellCounts], what: str) -> float:
     return getattr(area(), what)
 
 
@@ -140,7 +140,9 @@ def _of_engine(engine: str, luts: float, dsps: float) -> tuple[Figure, ...]:
     )
 
 
-def _whole(name: str, what: str, unit: str, area: Callable[[], Area], target: float) -> Figure:
+def _whole(
+    name: str, what: str, unit: str, area: Callable[[], CellCounts], target: float
+) -> Figure:
     return Figure(
         name=name,
         what=f"{what}, without its SRAMs, {unit}s of xcup",

@@ -1,4 +1,4 @@
-"""Area and clock frequency of emitted modules by open tools: Yosys and nextpnr, from PyPI.
+"""CellCounts and clock frequency of emitted modules by open tools: Yosys and nextpnr, from PyPI.
 
 Every result is kept under ``build/bench`` by a hash of the Verilog and the way it was made, so that
 a second run costs only the emission of what has not changed.
@@ -20,7 +20,16 @@ from typing import Any
 
 from backspike.hw.emit import Emission, EmittedModule, Port
 
-__all__ = ["FMAX_SEED", "Area", "Fmax", "ToolError", "areas", "fmax", "registered", "total_area"]
+__all__ = [
+    "FMAX_SEED",
+    "CellCounts",
+    "Fmax",
+    "ToolError",
+    "areas",
+    "fmax",
+    "registered",
+    "total_area",
+]
 
 FOLDER = Path("build/bench")
 """Relative, since the tools run in a sandbox that sees the folder they are started in."""
@@ -70,20 +79,20 @@ class ToolError(Exception):
 
 
 @dataclass(frozen=True)
-class Area:
+class CellCounts:
     """What a module takes on xcup, without the modules it instantiates or with them."""
 
     luts: int = 0
     dsps: int = 0
     flip_flops: int = 0
 
-    def __add__(self, other: Area) -> Area:
-        return Area(
+    def __add__(self, other: CellCounts) -> CellCounts:
+        return CellCounts(
             self.luts + other.luts, self.dsps + other.dsps, self.flip_flops + other.flip_flops
         )
 
-    def __mul__(self, count: int) -> Area:
-        return Area(count * self.luts, count * self.dsps, count * self.flip_flops)
+    def __mul__(self, count: int) -> CellCounts:
+        return CellCounts(count * self.luts, count * self.dsps, count * self.flip_flops)
 
 
 @dataclass(frozen=True)
@@ -150,7 +159,7 @@ def _cells(emission: Emission, module: EmittedModule) -> dict[str, int]:
     return _cached(module.name, {**files, "top.v": module.text}, f"fewest of {scripts}", make)
 
 
-def area_of_cells(cells: Mapping[str, int], *, blocks: Collection[str] = ()) -> Area:
+def area_of_cells(cells: Mapping[str, int], *, blocks: Collection[str] = ()) -> CellCounts:
     """Sums up primitives; ``blocks`` are modules among them that count nothing.
 
     Raises
@@ -170,11 +179,11 @@ def area_of_cells(cells: Mapping[str, int], *, blocks: Collection[str] = ()) -> 
             raise ToolError(f"the LUTs of {kind} must be known, and it is not in the table")
         if kind.startswith("FD"):
             total["flip_flops"] += count
-    return Area(total["luts"], total["dsps"], total["flip_flops"])
+    return CellCounts(total["luts"], total["dsps"], total["flip_flops"])
 
 
 @functools.cache
-def _area(emission_id: int, name: str) -> Area:
+def _area(emission_id: int, name: str) -> CellCounts:
     emission = _EMISSIONS[emission_id]
     module = emission.modules[name]
     cells = dict(_cells(emission, module))
@@ -188,8 +197,8 @@ def _area(emission_id: int, name: str) -> Area:
 _EMISSIONS: dict[int, Emission] = {}
 
 
-def areas(emission: Emission, name: str) -> dict[str, Area]:
-    """Area of each distinct module from ``name`` down, without what it instantiates.
+def areas(emission: Emission, name: str) -> dict[str, CellCounts]:
+    """CellCounts of each distinct module from ``name`` down, without what it instantiates.
 
     Each module is synthesised once, by itself (``synth_xilinx -family xcup``), the modules in it as
     black boxes: nothing is optimised across the boundary, so the sum is rather too high than low.
@@ -201,8 +210,8 @@ def areas(emission: Emission, name: str) -> dict[str, Area]:
     return found
 
 
-def total_area(emission: Emission, name: str, *, without: Sequence[str] = ()) -> Area:
-    """Area of a module with everything below it: modules x instances.
+def total_area(emission: Emission, name: str, *, without: Sequence[str] = ()) -> CellCounts:
+    """CellCounts of a module with everything below it: modules x instances.
 
     ``without`` are beginnings of module names that are left out, with what is below them.
     """

@@ -67,7 +67,7 @@ FIGURES = (
     ),
     Figure(
         name="digits_accuracy",
-        what="test accuracy of the last `make train` (FP32 in PyTorch: 97.6)",
+        what="test accuracy of the last `make train` (binary32 in PyTorch: 97.6)",
         unit="%",
         measure=_accuracy,
         relation=">=",

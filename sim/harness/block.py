@@ -30,7 +30,7 @@ from backspike.sim.harness.tools import (
     verilator_environment,
 )
 
-__all__ = ["Block", "control_file", "modules_of"]
+__all__ = ["VerilatedBlock", "control_file", "modules_of"]
 
 HERE = Path(__file__).parent
 GLUE = HERE / "block.cpp"
@@ -91,7 +91,7 @@ def _slices(ports: Iterable[Port]) -> tuple[list[_Slice], int]:
     return slices, first
 
 
-class Block:
+class VerilatedBlock:
     """A module of an emission, to be Verilated on its own.
 
     Clocks are its inputs called ``clk`` or ``<domain>_clk``, resets those called ``rst`` or

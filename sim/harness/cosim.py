@@ -16,7 +16,7 @@ from cocotb_tools.runner import Verilator
 
 from backspike.hw.emit import emit
 from backspike.sim.harness.bench import EngineBench
-from backspike.sim.harness.block import Block, control_file, modules_of
+from backspike.sim.harness.block import VerilatedBlock, control_file, modules_of
 from backspike.sim.harness.tools import (
     BUILD_ROOT,
     MAKE_FLAGS,
@@ -42,7 +42,7 @@ class _Runner(Verilator):
     Its own ``--public-flat-rw`` opens every signal, which keeps Verilator from optimising any.
     """
 
-    def __init__(self, blocks: Sequence[Block]):
+    def __init__(self, blocks: Sequence[VerilatedBlock]):
         super().__init__()
         self._blocks = blocks
 
@@ -66,13 +66,13 @@ def build(top: EngineBench, *, waves: bool = False) -> tuple[_Runner, str, Path]
 
     Modules that ``top`` names in its attribute ``blocks``, if it has one, are Verilated on their
     own, once for all their instances; other tops have use of these builds, too. See
-    :class:`backspike.sim.harness.block.Block`.
+    :class:`backspike.sim.harness.block.VerilatedBlock`.
 
     Returns the runner, the name of the top module, and the folder it was built in.
     """
     emission = emit(top, cache=BUILD_ROOT.resolve() / "verilog")
     os.environ.update(verilator_environment())
-    blocks = [Block(emission, name, waves=waves) for name in getattr(top, "blocks", ())]
+    blocks = [VerilatedBlock(emission, name, waves=waves) for name in getattr(top, "blocks", ())]
     for block in blocks:
         block.build()
     # Nothing but ports: whatever depends on a signal that may be written from outside is evaluated

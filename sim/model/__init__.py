@@ -4,7 +4,7 @@ It shares no arithmetic with the hardware, only its parameters (:class:`backspik
 and the configuration object). Maps are ``(..., y, x, channel)``, weights ``(m, c, r, s)``; numbers
 of the storage format are float64 *value arrays* (:mod:`backspike.sim.model.number`), psums int64.
 Everything that can set a sticky status takes a :class:`Status` and adds to it; everything takes
-``format=FP16``.
+``format=BINARY16``.
 
     number   round_values  encode (values -> codes)  decode  read_psum  to_psum  Status
     conv     psum_fp(x, w, stride=, padding=, acc=)      -> int64; read_fp(psum, planes=)

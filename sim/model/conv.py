@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from backspike.hw.arith.format import BP_TERMS_BITS, FP16, FP32, FP_TERMS_BITS, Float
+from backspike.hw.arith.format import BINARY16, BINARY32, BP_TERMS_BITS, FP_TERMS_BITS, Float
 from backspike.sim.model import fast
 from backspike.sim.model.geometry import Geometry, Padding, pair, windows
 from backspike.sim.model.number import (
@@ -93,7 +93,7 @@ def psum_fp(
     stride: int | tuple[int, int] = 1,
     padding: Padding = (0, 0, 0, 0),
     acc: Integers | None = None,
-    format: Float = FP16,
+    format: Float = BINARY16,
 ) -> Integers:
     """Exact sums of FP, in units of 2**format.lsb: sum of w * x over c, r, s (contract, point 3).
 
@@ -159,7 +159,7 @@ def psum_bp(
     padding: Padding = (0, 0, 0, 0),
     mask: NDArray | None = None,
     acc: Integers | None = None,
-    format: Float = FP16,
+    format: Float = BINARY16,
 ) -> Integers:
     """Exact sums of BP, in units of 2**format.product_lsb: sum of T(du * w) over m, r, s (point 4).
 
@@ -264,7 +264,7 @@ def psum_wg(
     status: Status,
     stride: int | tuple[int, int] = 1,
     padding: Padding = (0, 0, 0, 0),
-    format: Float = FP16,
+    format: Float = BINARY16,
 ) -> Integers:
     """Exact sums of one WG instruction, in units of 2**format.lsb: sum of du * x (point 5).
 
@@ -314,14 +314,14 @@ def psum_wg(
     return psum.reshape(*kernel, x.shape[-1], -1).transpose(3, 2, 0, 1).copy()
 
 
-def read_fp(psum: Integers, *, status: Status, planes: int = 0, format: Float = FP16) -> Values:
+def read_fp(psum: Integers, *, status: Status, planes: int = 0, format: Float = BINARY16) -> Values:
     """conv_fp: FP psums rounded to ``format``; ``planes`` is B of the input's bit planes 0..B."""
     return read_psum(
         psum, lsb=format.lsb, bits=format.psum_bits, scale=planes, format=format, status=status
     )
 
 
-def read_bp(psum: Integers, *, status: Status, format: Float = FP16) -> Values:
+def read_bp(psum: Integers, *, status: Status, format: Float = BINARY16) -> Values:
     """conv_bp: BP psums rounded to ``format``."""
     return read_psum(
         psum,
@@ -333,11 +333,11 @@ def read_bp(psum: Integers, *, status: Status, format: Float = FP16) -> Values:
 
 
 def read_wg(
-    psum: Integers, *, status: Status, plane: int = 0, format: Float = FP16
+    psum: Integers, *, status: Status, plane: int = 0, format: Float = BINARY16
 ) -> NDArray[np.float32]:
     """dw of one WG instruction: its psums times 2**-plane, rounded to binary32."""
     values = read_psum(
-        psum, lsb=format.lsb, bits=format.psum_bits, scale=plane, format=FP32, status=status
+        psum, lsb=format.lsb, bits=format.psum_bits, scale=plane, format=BINARY32, status=status
     )
     return values.astype(np.float32)
 

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from backspike.hw.arith.format import FP16, Float
+from backspike.hw.arith.format import BINARY16, Float
 from backspike.sim.model.conv import add_dw, psum_bp, psum_fp, psum_wg, read_bp, read_fp, read_wg
 from backspike.sim.model.geometry import Padding
 from backspike.sim.model.neuron import add, fire, grad, multiply, soma, subtract
@@ -30,7 +30,7 @@ __all__ = [
 
 @dataclass
 class Weights:
-    """State of a layer's training: FP32 masters and momenta, and RN(w) as the SRAMs hold it."""
+    """State of a layer's training: binary32 masters and momenta, and RN(w) as the SRAMs hold it."""
 
     w: F32
     """(m, c, r, s)"""
@@ -38,7 +38,7 @@ class Weights:
     w_stored: Values
 
     @classmethod
-    def start(cls, w: NDArray, format: Float = FP16) -> Weights:
+    def start(cls, w: NDArray, format: Float = BINARY16) -> Weights:
         """Masters ``w``, no momentum."""
         w = np.asarray(w, np.float32)
         return cls(w, np.zeros_like(w), round_values(w, format))
@@ -292,7 +292,7 @@ def train_step(
 
 
 def loss_gradient(
-    s: Bits, targets: Values, scale: float, *, status: Status, format: Float = FP16
+    s: Bits, targets: Values, scale: float, *, status: Status, format: Float = BINARY16
 ) -> tuple[Values, Values]:
     """Firing rates, and the gradient of 1/(2N) sum (rate - target)**2, as vector operations.
 

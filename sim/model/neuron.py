@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from backspike.hw.arith.format import FP16, Float
+from backspike.hw.arith.format import BINARY16, Float
 from backspike.sim.model.number import Bits, Status, Values, settle
 
 __all__ = [
@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 
-def add(a: NDArray, b: NDArray | float, *, status: Status, format: Float = FP16) -> Values:
+def add(a: NDArray, b: NDArray | float, *, status: Status, format: Float = BINARY16) -> Values:
     """RN(a + b); also the vector unit's ``accumulate``, with ``a`` what the destination held."""
     with np.errstate(invalid="ignore"):
         return settle(np.asarray(a, np.float64) + b, format, status)
@@ -42,7 +42,7 @@ def subtract(
     b: NDArray | float,
     *,
     status: Status,
-    format: Float = FP16,
+    format: Float = BINARY16,
     used: Bits | None = None,
 ) -> Values:
     """RN(a - b); results that are not ``used`` set no status."""
@@ -55,7 +55,7 @@ def multiply(
     b: NDArray | float,
     *,
     status: Status,
-    format: Float = FP16,
+    format: Float = BINARY16,
     used: Bits | None = None,
 ) -> Values:
     """RN(a * b), with a number for ``b`` the vector unit's ``scale``; ``used`` as in subtract."""
@@ -106,7 +106,7 @@ def soma(
     pool: int = 1,
     m_size: int | None = None,
     t_acc: bool = True,
-    format: Float = FP16,
+    format: Float = BINARY16,
 ) -> Soma:
     """u = RN((s_prev ? +0 : RN(alpha * u_prev)) + conv_fp); s = u >= th_f.
 
@@ -141,7 +141,7 @@ def grad(
     pool: int = 1,
     m_size: int | None = None,
     t_acc: bool = True,
-    format: Float = FP16,
+    format: Float = BINARY16,
 ) -> Values:
     """du of a time step, of shape (..., y, x, m), from that of the step after it, ``du_next``.
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from backspike.hw.arith.format import FP16, FP32, Float
+from backspike.hw.arith.format import BINARY16, BINARY32, Float
 
 __all__ = [
     "Bits",
@@ -66,13 +66,13 @@ class Status:
         self.overflow = self.invalid = False
 
 
-def round_values(exact: ArrayLike, format: Float = FP16) -> Values:
+def round_values(exact: ArrayLike, format: Float = BINARY16) -> Values:
     """Round float64 numbers to ``format``: nearest, ties to even; beyond its range, infinity."""
     exact = np.asarray(exact, dtype=np.float64)
     with np.errstate(over="ignore"):
-        if format == FP16:
+        if format == BINARY16:
             return exact.astype(np.float16).astype(np.float64)
-        if format == FP32:
+        if format == BINARY32:
             return exact.astype(np.float32).astype(np.float64)
     quantum = _quantum(exact, format)
     rounded = np.copysign(np.ldexp(np.rint(np.ldexp(exact, -quantum)), quantum), exact)
@@ -99,7 +99,7 @@ def settle(exact: ArrayLike, format: Float, status: Status, used: Bits | None = 
     return result
 
 
-def encode(values: ArrayLike, format: Float = FP16) -> Codes:
+def encode(values: ArrayLike, format: Float = BINARY16) -> Codes:
     """Codes of a value array: uint8, uint16 or uint32 as fits; every NaN becomes ``format.nan``.
 
     Raises
@@ -124,7 +124,7 @@ def encode(values: ArrayLike, format: Float = FP16) -> Codes:
     return codes.astype(np.min_scalar_type((1 << format.width) - 1))
 
 
-def decode(codes: ArrayLike, format: Float = FP16) -> Values:
+def decode(codes: ArrayLike, format: Float = BINARY16) -> Values:
     """Value array of integer codes; inverse of :func:`encode` but for NaNs."""
     codes = np.asarray(codes).astype(np.int64)
     if codes.size and not (codes.min() >= 0 and codes.max() < 1 << format.width):
@@ -165,7 +165,7 @@ def read_psum(
     bits: int,
     status: Status,
     scale: int = 0,
-    format: Float = FP16,
+    format: Float = BINARY16,
 ) -> Values:
     """What Soma, Grad, vector units and WG's readout read: RN(psum * 2**(lsb - scale)).
 

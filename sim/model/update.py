@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from backspike.hw.arith.format import FP16, Float
+from backspike.hw.arith.format import BINARY16, Float
 from backspike.sim.model.number import Status, Values, settle
 
 __all__ = ["Update", "UpdateRule", "f32_add", "f32_multiply", "f32_subtract", "update"]
@@ -64,7 +64,7 @@ class Update(NamedTuple):
     """What a weight update makes."""
 
     w: F32
-    """FP32 masters."""
+    """binary32 masters."""
     v: F32
     """Momenta."""
     w_stored: Values
@@ -72,7 +72,7 @@ class Update(NamedTuple):
 
 
 def update(
-    w: F32, v: F32, dw: F32, rule: UpdateRule, *, status: Status, format: Float = FP16
+    w: F32, v: F32, dw: F32, rule: UpdateRule, *, status: Status, format: Float = BINARY16
 ) -> Update:
     """One step of stochastic gradient descent with momentum, each operation rounded to binary32::
 

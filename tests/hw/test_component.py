@@ -7,7 +7,7 @@ from amaranth.hdl import Module
 from amaranth.lib.wiring import In, Out
 from amaranth.sim import Simulator
 
-from backspike.hw.arith.format import FP16
+from backspike.hw.arith.format import BINARY16
 from backspike.hw.component import EmitOnce
 
 
@@ -34,7 +34,9 @@ class TestName:
     def test_class_and_parameters(self):
         assert DelayLine().module_name == "delay_line"
         assert DelayLine(depth=2, lsb=-24).module_name == "delay_line_depth2_lsbm24"
-        assert DelayLine(format=FP16, skip=True).module_name == "delay_line_formate5m10_skipTrue"
+        assert (
+            DelayLine(format=BINARY16, skip=True).module_name == "delay_line_formate5m10_skipTrue"
+        )
 
     def test_long_names_are_cut_and_stay_apart(self):
         names = {DelayLine(**{f"parameter_{i}": i for i in range(n)}).module_name for n in (20, 21)}

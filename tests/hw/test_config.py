@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from backspike.hw.arith.format import FP16, FP32, Float
+from backspike.hw.arith.format import BINARY16, BINARY32, Float
 from backspike.hw.config import (
     ArrayConfig,
     BpSrams,
@@ -27,7 +27,7 @@ class TestPresets:
         paper = PRESETS["paper"]
         assert (paper.mesh.columns, paper.mesh.rows, paper.mesh.cores) == (8, 4, 32)
         assert (paper.clocks.core_mhz, paper.clocks.noc_mhz) == (500, 667)
-        assert (paper.array.lanes, paper.format) == (16, FP16)
+        assert (paper.array.lanes, paper.format) == (16, BINARY16)
         assert paper.core_sram_bytes == 2073 * 1024
         assert paper == ChipConfig()
 
@@ -200,7 +200,7 @@ class TestRefused:
                 "dram.burst_beats must be at most 32 for a bus of 1024 bits, not 64",
             ),
             (
-                {"format": FP32},
+                {"format": BINARY32},
                 "format is impossible: Float(8, 23) needs psums of 301 bits, but an array sums at "
                 "most 64 bits",
             ),

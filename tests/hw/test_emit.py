@@ -15,7 +15,7 @@ from amaranth.lib import data, enum
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out, Signature
 
-from backspike.hw.arith.format import FP16
+from backspike.hw.arith.format import BINARY16
 from backspike.hw.component import EmitOnce
 from backspike.hw.emit import EmitError, Emitter, Port, emit
 from backspike.hw.memory.port import ReadPort
@@ -56,7 +56,7 @@ class Register(EmitOnce):
 
     latency = 1
 
-    def __init__(self, *, width=8, format=FP16):
+    def __init__(self, *, width=8, format=BINARY16):
         super().__init__({"i": In(width), "o": Out(width)}, width=width, format=format)
 
     def elaborate(self, platform):
@@ -223,7 +223,7 @@ class Parent(EmitOnce):
 def other_register():
     class Register(EmitOnce):
         def __init__(self):
-            super().__init__({"i": In(8), "o": Out(8)}, width=8, format=FP16)
+            super().__init__({"i": In(8), "o": Out(8)}, width=8, format=BINARY16)
 
         def elaborate(self, platform):
             return Module()

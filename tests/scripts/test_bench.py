@@ -14,7 +14,7 @@ from backspike.cli import main
 from backspike.hw.emit import EmittedModule, Port
 from scripts.bench.figure import Figure, NotMeasured
 from scripts.bench.figures import FIGURES
-from scripts.bench.synthesis import Area, ToolError, area_of_cells, registered
+from scripts.bench.synthesis import CellCounts, ToolError, area_of_cells, registered
 
 
 def figure(
@@ -113,8 +113,8 @@ def test_luts_are_counted_as_the_device_has_them():
         "CARRY4": 5,
         "$scopeinfo": 7,
     }
-    assert area_of_cells(cells) == Area(luts=22, dsps=4, flip_flops=9)
-    assert Area(1, 2, 3) * 2 + Area(1, 1, 1) == Area(3, 5, 7)
+    assert area_of_cells(cells) == CellCounts(luts=22, dsps=4, flip_flops=9)
+    assert CellCounts(1, 2, 3) * 2 + CellCounts(1, 1, 1) == CellCounts(3, 5, 7)
     with pytest.raises(ToolError, match="RAM512X1S"):
         area_of_cells({"RAM512X1S": 1})
 

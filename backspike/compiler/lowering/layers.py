@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from backspike.compiler.lowering.convolution import ConvLayer
-from backspike.compiler.lowering.neuron import Area
+from backspike.compiler.lowering.neuron import NeuronArea
 from backspike.compiler.lowering.words import tiles_of
 from backspike.hw.arith.format import FP_TERMS_BITS
 from backspike.hw.config import ChipConfig
@@ -50,9 +50,9 @@ class Lowered:
         """Channels in ``tiles`` of a map of ``size`` channels."""
         return min(size, tiles.stop * self.lanes) - tiles.start * self.lanes
 
-    def area(self, strip: range, tiles: range, samples: int) -> Area:
+    def area(self, strip: range, tiles: range, samples: int) -> NeuronArea:
         """What an instruction of Soma or Grad covers."""
-        return Area(
+        return NeuronArea(
             h_size=len(self.neuron_rows(strip)),
             w_size=self.conv.f,
             m_size=self.channels(tiles, self.layer.m_size),
@@ -60,7 +60,7 @@ class Lowered:
             samples=samples,
         )
 
-    def whole_area(self, samples: int) -> Area:
+    def whole_area(self, samples: int) -> NeuronArea:
         """That of all its neurons."""
         return self.area(range(self.pooled[0]), range(self.conv.m_tiles), samples)
 

@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from backspike.compiler.lowering.layout import Layout, Strides
-from backspike.hw.arith.format import FP16, Float
+from backspike.hw.arith.format import BINARY16, Float
 from backspike.hw.isa.neuron.command import Destination, Operation, Source
 from backspike.hw.limits import ADDRESS_BITS, COUNT_BITS, PLANE_MAX, POOLING_MAX, check_whole
 
-__all__ = ["Area", "ElementOperands"]
+__all__ = ["ElementOperands", "NeuronArea"]
 
 Operands = dict[str, Any]
 # Members of Amaranth's enumerations look like plain numbers to a type checker: ``operation: Any``.
 
 
 @dataclass(frozen=True, kw_only=True)
-class Area:
+class NeuronArea:
     """What a pass covers: maps of ``h_size`` x ``w_size`` pixels and ``m_size`` channels.
 
     ``pooling`` is the side of the windows of max-pooling, 1 to 4; rows and columns left over
@@ -48,11 +48,11 @@ class ElementOperands:
 
     lanes: int
     pixels: int
-    format: Float = FP16
+    format: Float = BINARY16
 
     def soma(
         self,
-        area: Area,
+        area: NeuronArea,
         *,
         t_acc: bool,
         alpha: int,
@@ -85,7 +85,7 @@ class ElementOperands:
 
     def grad(
         self,
-        area: Area,
+        area: NeuronArea,
         *,
         t_acc: bool,
         alpha: int,
@@ -118,7 +118,7 @@ class ElementOperands:
 
     def soma_vector(
         self,
-        area: Area,
+        area: NeuronArea,
         operation: Any,
         *,
         conv: Layout | None = None,
@@ -132,13 +132,13 @@ class ElementOperands:
         ``conv``, ``u`` and ``bits`` say where those of them lie that are read, ``planes`` is B of
         the psums; for ``common`` see :meth:`_vector`.
         """
-        reads: dict[Source, Layout | None] = {Source.CONV: conv, Source.U: u, Source.BITS: bits}
+        reads: dict[Any, Layout | None] = {Source.CONV: conv, Source.U: u, Source.BITS: bits}
         check_whole("planes", planes, 0, PLANE_MAX)
         return {**self._vector(reads, area, operation, **common), "scale": planes}
 
     def grad_vector(
         self,
-        area: Area,
+        area: NeuronArea,
         operation: Any,
         *,
         conv: Layout | None = None,
@@ -151,7 +151,7 @@ class ElementOperands:
 
         Places say where those of them lie that are read; for ``common`` see :meth:`_vector`.
         """
-        reads: dict[Source, Layout | None] = {
+        reads: dict[Any, Layout | None] = {
             Source.CONV: conv,
             Source.U: u,
             Source.BITS: bits,
@@ -161,13 +161,13 @@ class ElementOperands:
 
     def _vector(
         self,
-        reads: Mapping[Source, Layout | None],
-        area: Area,
+        reads: Mapping[Any, Layout | None],
+        area: NeuronArea,
         operation: Any,
         *,
         x: Source,
         y: Source | None = None,
-        to: Destination | None = None,
+        to: Any = None,
         write: Layout,
         scalar: int = 0,
         low: int = 0,
@@ -219,7 +219,7 @@ class ElementOperands:
                 check_whole(name, values[name], 0, (1 << self.format.width) - 1)
         return values
 
-    def _tiles(self, area: Area) -> int:
+    def _tiles(self, area: NeuronArea) -> int:
         return check_whole(
             f"m_size = {area.m_size} in tiles of {self.lanes}",
             -(-area.m_size // self.lanes),
@@ -227,7 +227,7 @@ class ElementOperands:
             (1 << COUNT_BITS) - 1,
         )
 
-    def _extent(self, area: Area) -> Operands:
+    def _extent(self, area: NeuronArea) -> Operands:
         p = area.pooling
         return {
             "samples": area.samples,
@@ -244,7 +244,7 @@ class ElementOperands:
         self,
         name: str,
         at: Layout,
-        area: Area,
+        area: NeuronArea,
         *,
         row_pixels: int = 1,
         pooled: bool,
@@ -265,7 +265,7 @@ class ElementOperands:
         self,
         name: str,
         at: Layout | None,
-        area: Area,
+        area: NeuronArea,
         *,
         bits: bool = False,
         pooled: bool = False,

@@ -11,7 +11,7 @@ from backspike.compiler.lowering.layers import Lowered
 from backspike.compiler.lowering.words import codes_dtype, pack_spikes, tile_maps, tile_weights
 from backspike.compiler.memory.dram import ALIGNMENT, Allocator, Maps, rounded_up
 from backspike.compiler.memory.parts import Room
-from backspike.hw.arith.format import FP32
+from backspike.hw.arith.format import BINARY32
 from backspike.network import Network
 from backspike.sim.model import decode, encode
 from backspike.sim.model.network import Weights
@@ -110,7 +110,7 @@ class DramLayout:
                 self.first_row[layer.index] = rows
                 rows = rounded_up(rows + layer.weight_rows, unit)
         self.rows = rows
-        self.wide_row = self._lanes * FP32.width // 8
+        self.wide_row = self._lanes * BINARY32.width // 8
         """Bytes of a row in binary32."""
         self.dw, self.w, self.v = (
             self.dram.take(name, rows * self.wide_row).address for name in ("dw", "w", "v")

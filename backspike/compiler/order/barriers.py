@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from backspike.compiler.order.entry import Entry
+from backspike.compiler.order.entry import PendingInstruction
 
 __all__ = ["OUTSTANDING", "Barrier", "join", "placed"]
 
@@ -22,7 +22,9 @@ class Barrier(NamedTuple):
     boxes: tuple[int, ...] = ()
 
 
-def placed(entries: Sequence[Entry], units: Sequence[str]) -> dict[int, dict[Barrier, list[str]]]:
+def placed(
+    entries: Sequence[PendingInstruction], units: Sequence[str]
+) -> dict[int, dict[Barrier, list[str]]]:
     """The barriers behind each entry, by its index (-1: in front of all), with who waits there."""
     issued: dict[str, list[int]] = {unit: [] for unit in units}
     done: list[dict[str, int]] = []
@@ -80,7 +82,7 @@ def join(known: dict[str, int], other: Mapping[str, int]) -> None:
         known[unit] = max(known[unit], count)
 
 
-def _conflict(entry: Entry, other: Entry) -> bool:
+def _conflict(entry: PendingInstruction, other: PendingInstruction) -> bool:
     return any(mine.conflicts(theirs) for mine in entry.touches for theirs in other.touches)
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple, TypedDict
 from backspike.compiler.assembling.program import At
 from backspike.compiler.order.timeline import Moment
 
-__all__ = ["Entry", "Touch", "Waits"]
+__all__ = ["MessageWaits", "PendingInstruction", "Touch"]
 
 
 class Touch(NamedTuple):
@@ -30,7 +30,7 @@ class Touch(NamedTuple):
         )
 
 
-class Waits(TypedDict, total=False):
+class MessageWaits(TypedDict, total=False):
     """What an instruction has to do with other programs: arguments of :meth:`OrderedProgram.add`.
 
     boxes : tuple of int
@@ -48,7 +48,7 @@ class Waits(TypedDict, total=False):
 
 
 @dataclass(eq=False)
-class Entry:
+class PendingInstruction:
     """An instruction, before it is known where it stands."""
 
     mnemonic: str

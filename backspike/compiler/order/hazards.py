@@ -16,7 +16,7 @@ from backspike.compiler.assembling.program import At, Program
 from backspike.compiler.memory.dram import DRAM_BYTES
 from backspike.compiler.order.barriers import placed
 from backspike.compiler.order.cycles import DENSITY, decoding, estimate
-from backspike.compiler.order.entry import Entry, Touch, Waits
+from backspike.compiler.order.entry import MessageWaits, PendingInstruction, Touch
 from backspike.compiler.order.timeline import START, Moment, Timeline
 from backspike.hw.config import ChipConfig
 from backspike.hw.isa.noc.instructions import Flow
@@ -34,7 +34,7 @@ COMPUTES = ("fp", "soma", "bp", "wg", "grad", "wu")
 class _Segment:
     """Instructions one after the other; the body of a loop is one of its own."""
 
-    entries: list[Entry] = field(default_factory=list)
+    entries: list[PendingInstruction] = field(default_factory=list)
     phases: dict[int, str] = field(default_factory=dict)
     loop: tuple[int, tuple[int, ...], str] | None = None
     """Count, steps and reason."""
@@ -94,7 +94,7 @@ class OrderedProgram:
         *,
         reason: str,
         scalars: Mapping[str, str] | None = None,
-        **waits: Unpack[Waits],
+        **waits: Unpack[MessageWaits],
     ) -> Moment:
         """Adds an instruction; operands left out are 0, or the least allowed.
 
@@ -102,7 +102,7 @@ class OrderedProgram:
         ----------
         scalars : mapping of operand to name
             Operands that change from step to step: :attr:`Program.scalars` tells where they are.
-        waits : Waits
+        waits : MessageWaits
 
         Returns
         -------
@@ -140,7 +140,7 @@ class OrderedProgram:
         comes = waits.get("comes", START)
         moment = self.timeline.add(unit, cycles, touches, comes)
         self._segments[-1].entries.append(
-            Entry(
+            PendingInstruction(
                 mnemonic=mnemonic,
                 unit=unit,
                 operands=operands,
@@ -201,7 +201,7 @@ class OrderedProgram:
         self.timeline.fence()
 
     @property
-    def entries(self) -> Sequence[Entry]:
+    def entries(self) -> Sequence[PendingInstruction]:
         """What was added in front of the first loop or fence."""
         return self._segments[0].entries
 
@@ -252,7 +252,9 @@ class OrderedProgram:
                     reason = f"{waiting[0]} waits for a message"
                 program.barrier(waiting, after=after, boxes=barrier.boxes, reason=reason)
 
-    def _emit_one(self, program: Program, entry: Entry, registers: Sequence[At]) -> None:
+    def _emit_one(
+        self, program: Program, entry: PendingInstruction, registers: Sequence[At]
+    ) -> None:
         operands = {
             name: registers[value.register] + value.value if isinstance(value, At) else value
             for name, value in entry.operands.items()

@@ -12,14 +12,21 @@ from backspike.compiler.memory.dram_layout import spikes_of
 from backspike.compiler.memory.parts import PART_CYCLES, Room, span, splits
 from backspike.compiler.order.cycles import DENSITY
 
-__all__ = ["Block", "Blocks", "cheapest_samples", "cut_gradients", "first_rows", "kernel_rows"]
+__all__ = [
+    "GradientBlock",
+    "GradientBlocks",
+    "cheapest_samples",
+    "cut_gradients",
+    "first_rows",
+    "kernel_rows",
+]
 
 WG_SHARE = 4
 """Of bp.du_next and bp.s, WG takes its operands from a half, and loads the next ones meanwhile."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Block:
+class GradientBlock:
     """Weights that one WG_CONV makes gradients of, and where in bp.dw they lie."""
 
     out_tiles: range
@@ -35,7 +42,7 @@ class Block:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Blocks:
+class GradientBlocks:
     """How a layer is cut."""
 
     out_tiles: tuple[range, ...]
@@ -45,9 +52,9 @@ class Blocks:
     share: int
     """They take the ``share``-th part of bp.dw: with 2, some are stored while others are made."""
 
-    def batches(self, layer: Lowered, words: int) -> Iterator[list[Block]]:
+    def batches(self, layer: Lowered, words: int) -> Iterator[list[GradientBlock]]:
         """All blocks, as many at a time as ``words`` words hold."""
-        batch: list[Block] = []
+        batch: list[GradientBlock] = []
         free = words
         for out_tiles, rows, in_tiles in product(self.out_tiles, self.rows, self.in_tiles):
             tiles = len(out_tiles) * len(in_tiles)
@@ -55,7 +62,9 @@ class Blocks:
             if taken > free:
                 yield batch
                 batch, free = [], words
-            batch.append(Block(out_tiles=out_tiles, in_tiles=in_tiles, rows=rows, dw=words - free))
+            batch.append(
+                GradientBlock(out_tiles=out_tiles, in_tiles=in_tiles, rows=rows, dw=words - free)
+            )
             free -= taken
         yield batch
 
@@ -73,7 +82,7 @@ def kernel_rows(conv: ConvLayer, rows: range) -> tuple[ConvLayer, int]:
     return conv.wg_strip(rows.start, rows.stop)
 
 
-def first_rows(layer: Lowered, blocks: Blocks) -> dict[str, set[int]]:
+def first_rows(layer: Lowered, blocks: GradientBlocks) -> dict[str, set[int]]:
     """Rows that copies for WG begin with, by the region of the maps."""
     return {spikes_of(layer.index - 1): {kernel_rows(layer.conv, each)[1] for each in blocks.rows}}
 
@@ -99,7 +108,7 @@ def cheapest_samples(layer: Lowered, room: Room, *, batch: int, steps: int) -> i
 
 def cut_gradients(
     layer: Lowered, room: Room, *, group: int, groups: int, steps: int, reloads: bool = False
-) -> Blocks:
+) -> GradientBlocks:
     """The blocks of a layer that cost least, for ``groups`` of ``group`` samples at a time.
 
     With ``reloads`` gradients are stored behind each group, and loaded again for the next.
@@ -129,16 +138,16 @@ def cut_gradients(
     raise AssertionError("what fits has a cost")
 
 
-def _all_blocks(layer: Lowered) -> Iterator[Blocks]:
+def _all_blocks(layer: Lowered) -> Iterator[GradientBlocks]:
     """All ways to cut a layer, the coarsest first."""
     conv = layer.conv
     for rows, out_tiles, in_tiles, share in product(
         splits(conv.kernel[0]), splits(conv.m_tiles), splits(conv.c_tiles), (2, 1)
     ):
-        yield Blocks(out_tiles=out_tiles, in_tiles=in_tiles, rows=rows, share=share)
+        yield GradientBlocks(out_tiles=out_tiles, in_tiles=in_tiles, rows=rows, share=share)
 
 
-def _sample_words(layer: Lowered, room: Room, blocks: Blocks, steps: int) -> dict[str, int]:
+def _sample_words(layer: Lowered, room: Room, blocks: GradientBlocks, steps: int) -> dict[str, int]:
     """Words of the SRAMs that the operands of the largest block take, for each sample."""
     conv = layer.conv
     seen = max(kernel_rows(conv, rows)[0].h for rows in blocks.rows)
@@ -150,7 +159,7 @@ def _sample_words(layer: Lowered, room: Room, blocks: Blocks, steps: int) -> dic
 
 def _cheapest(
     layer: Lowered, room: Room, *, group: int, groups: int, steps: int, reloads: bool = False
-) -> tuple[float, Blocks] | None:
+) -> tuple[float, GradientBlocks] | None:
     """Cycles of the blocks that cost least, beside those of the sums themselves, and the blocks."""
     conv, planes = layer.conv, layer.planes + 1
     lanes, dw_lanes = layer.lanes, room.config.array.dw_lanes
@@ -158,7 +167,7 @@ def _cheapest(
     readout = lanes * -(-columns // dw_lanes)
     summing = DENSITY["WG_CONV"] * group * steps * conv.e * conv.f
     positions = conv.m_tiles * conv.c_tiles * conv.kernel[0] * conv.kernel[1]
-    best: tuple[float, Blocks] | None = None
+    best: tuple[float, GradientBlocks] | None = None
     for blocks in _all_blocks(layer):
         if not _fits(layer, room, blocks):
             continue
@@ -184,7 +193,7 @@ def _cheapest(
     return best
 
 
-def _fits(layer: Lowered, room: Room, blocks: Blocks) -> bool:
+def _fits(layer: Lowered, room: Room, blocks: GradientBlocks) -> bool:
     """Whether bp.dw holds a block, and copies begin where they may."""
     conv = layer.conv
     row = conv.kernel[1] * layer.lanes

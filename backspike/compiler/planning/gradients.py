@@ -11,7 +11,7 @@ from backspike.compiler.lowering.layers import Lowered
 from backspike.compiler.lowering.layout import Layout
 from backspike.compiler.memory.dram import Axis, transfers
 from backspike.compiler.memory.parts import Ring, span
-from backspike.compiler.planning.blocks import Block, Blocks, kernel_rows
+from backspike.compiler.planning.blocks import GradientBlock, GradientBlocks, kernel_rows
 from backspike.compiler.planning.setting import Builder
 
 __all__ = ["Gradients"]
@@ -46,11 +46,11 @@ class Gradients:
     Parameters
     ----------
     builder : Builder
-    cuts : mapping of layer to Blocks
+    cuts : mapping of layer to GradientBlocks
         Of all layers whose gradients are made.
     """
 
-    def __init__(self, builder: Builder, cuts: Mapping[int, Blocks]):
+    def __init__(self, builder: Builder, cuts: Mapping[int, GradientBlocks]):
         self._builder, self._setting = builder, builder.setting
         self._cuts = cuts
         self._du, self._s = (_Cache(builder.quarters(name, 2)) for name in ("du_next", "s"))
@@ -90,7 +90,7 @@ class Gradients:
         for first in range(0, self._setting.batch, size):
             yield range(first, min(first + size, self._setting.batch))
 
-    def _batches(self, layer: Lowered) -> Iterator[list[Block]]:
+    def _batches(self, layer: Lowered) -> Iterator[list[GradientBlock]]:
         blocks = self._cuts[layer.index]
         return blocks.batches(layer, self._setting.room.words("bp.dw", blocks.share))
 
@@ -100,7 +100,7 @@ class Gradients:
         return self._rings.setdefault(share, Ring(0, words, share))
 
     def _sum(
-        self, layer: Lowered, blocks: Sequence[Block], base: int, samples: range
+        self, layer: Lowered, blocks: Sequence[GradientBlock], base: int, samples: range
     ) -> Iterator[None]:
         """Adds a group of samples to dw of these blocks, planes ascending."""
         for block, plane in product(blocks, range(layer.planes + 1)):
@@ -128,7 +128,7 @@ class Gradients:
         return base
 
     def _spikes_of(
-        self, layer: Lowered, block: Block, samples: range, plane: int, what: str
+        self, layer: Lowered, block: GradientBlock, samples: range, plane: int, what: str
     ) -> int:
         conv, begin = kernel_rows(layer.conv, block.rows)
         rows = range(begin, begin + conv.h)
@@ -149,7 +149,7 @@ class Gradients:
     def _convolve(
         self,
         layer: Lowered,
-        block: Block,
+        block: GradientBlock,
         samples: range,
         *,
         du: int,
@@ -195,7 +195,7 @@ class Gradients:
         )
         self._builder.add("WG_CONV", operands, reason=f"WG {what}")
 
-    def _move(self, mnemonic: str, layer: Lowered, block: Block, base: int) -> None:
+    def _move(self, mnemonic: str, layer: Lowered, block: GradientBlock, base: int) -> None:
         """Copies dw of a block from DRAM, or to it."""
         layout, conv = self._setting.layout, layer.conv
         row = conv.kernel[1] * layer.lanes

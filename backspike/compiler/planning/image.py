@@ -22,7 +22,7 @@ from backspike.sim.model.update import F32, UpdateRule
 __all__ = ["Bytes", "CoreImage", "LayerResult", "StepResult", "read_step"]
 
 Bytes = NDArray[np.uint8]
-Words = NDArray[np.uint32]
+ProgramWords = NDArray[np.uint32]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,6 +140,6 @@ class CoreImage:
             for name, places in program.scalars.items():
                 words[places] = codes[name]
 
-    def _program(self, dram: Bytes, name: str) -> Words:
+    def _program(self, dram: Bytes, name: str) -> ProgramWords:
         first = self.addresses[name]
         return dram[first : first + self.words[name].nbytes].view("<u4")

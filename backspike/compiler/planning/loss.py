@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from backspike.compiler.lowering.layout import Layout
-from backspike.compiler.lowering.neuron import Area
+from backspike.compiler.lowering.neuron import NeuronArea
 from backspike.compiler.memory.parts import Ring, span
 from backspike.compiler.planning.setting import Builder
 from backspike.hw.isa.neuron.command import Destination, Operation, Source
@@ -49,7 +49,7 @@ def loss(builder: Builder, rings: BackwardRings, tiles: range, samples: range) -
     layout, steps, format = setting.layout, setting.network.steps, setting.network.format
     layer = setting.layers[-1]
     channels = layer.area(range(1), tiles, 1).m_size
-    area = Area(h_size=1, w_size=1, m_size=channels, samples=len(samples))
+    area = NeuronArea(h_size=1, w_size=1, m_size=channels, samples=len(samples))
     what = f"{span('sample', samples)}, {span('output tile', tiles)}"
     rates, error = Layout(base=rings.du.take()), Layout(base=rings.du.take())
     vector: Callable[..., dict[str, Any]] = builder.elements.grad_vector

@@ -7,8 +7,8 @@ from typing import Unpack
 from backspike.compiler.lowering.convolution import ConvLayer, bp_operands, fp_operands
 from backspike.compiler.lowering.layers import Lowered
 from backspike.compiler.lowering.layout import Layout
-from backspike.compiler.lowering.neuron import Area
-from backspike.compiler.order.entry import Waits
+from backspike.compiler.lowering.neuron import NeuronArea
+from backspike.compiler.order.entry import MessageWaits
 from backspike.compiler.order.timeline import START, Moment
 from backspike.compiler.planning.setting import Builder
 from backspike.compiler.planning.weights import Loaded
@@ -27,7 +27,7 @@ def convolve_forward(
     psums: int,
     plane: int = 0,
     reason: str,
-    **waits: Unpack[Waits],
+    **waits: Unpack[MessageWaits],
 ) -> Moment:
     """conv_fp of a bit plane, on top of that of the planes in front of it."""
     operands = fp_operands(
@@ -46,7 +46,7 @@ def convolve_forward(
 def find_soma(
     builder: Builder,
     layer: Lowered,
-    area: Area,
+    area: NeuronArea,
     *,
     conv: int,
     u: int,
@@ -74,7 +74,7 @@ def find_soma(
 
 
 def find_fire(
-    builder: Builder, layer: Lowered, area: Area, *, u: int, fire: int, reason: str
+    builder: Builder, layer: Lowered, area: NeuronArea, *, u: int, fire: int, reason: str
 ) -> Moment:
     """The map of neurons whose surrogate derivative is 1."""
     code = builder.setting.code
@@ -99,7 +99,7 @@ def convolve_back(
     psums: int,
     fire: int | None,
     reason: str,
-    **waits: Unpack[Waits],
+    **waits: Unpack[MessageWaits],
 ) -> Moment:
     """conv_bp; ``fire`` is where the mask lies, if there is one."""
     passes = bp_operands(
@@ -121,7 +121,7 @@ def convolve_back(
 def find_grad(
     builder: Builder,
     layer: Lowered,
-    area: Area,
+    area: NeuronArea,
     *,
     conv: int,
     u: int,

@@ -12,7 +12,7 @@ from backspike.compiler.lowering.neuron import ElementOperands
 from backspike.compiler.memory.dram_layout import DramLayout
 from backspike.compiler.memory.parts import Cut, Ring, Room, WeightRoom
 from backspike.compiler.order.cycles import DENSITY
-from backspike.compiler.order.entry import Touch, Waits
+from backspike.compiler.order.entry import MessageWaits, Touch
 from backspike.compiler.order.hazards import OrderedProgram
 from backspike.compiler.order.timeline import START, Moment
 from backspike.hw.config import ChipConfig
@@ -21,14 +21,14 @@ from backspike.hw.isa.table import SRAMS
 from backspike.network import Network
 from backspike.sim.model import encode
 
-__all__ = ["FORWARD_DONE", "Builder", "CoreSetting", "Setting"]
+__all__ = ["FORWARD_DONE", "Builder", "CoreContext", "PlanContext"]
 
 FORWARD_DONE = 0
 """Message box of the BP sub-core: the forward pass is in DRAM."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Setting:
+class PlanContext:
     """A network and a core that has a part in it: what is known before an instruction is made."""
 
     network: Network
@@ -44,7 +44,7 @@ class Setting:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CoreSetting(Setting):
+class CoreContext(PlanContext):
     """A whole network on a core."""
 
     rounds: tuple[range, ...]
@@ -58,7 +58,7 @@ class CoreSetting(Setting):
 class Builder(OrderedProgram):
     """A program with what its instructions have in common."""
 
-    def __init__(self, setting: Setting, subcore: str, density: Mapping[str, float] = DENSITY):
+    def __init__(self, setting: PlanContext, subcore: str, density: Mapping[str, float] = DENSITY):
         super().__init__(setting.config, subcore, density)
         self.setting = setting
         array = setting.config.array
@@ -66,7 +66,7 @@ class Builder(OrderedProgram):
         self.elements = ElementOperands(
             lanes=array.lanes, pixels=array.spike_pixels, format=setting.config.format
         )
-        self._message: Waits = {}
+        self._message: MessageWaits = {}
         self._told: list[range] = []
         self.taken: list[Moment] = []
         """Of those that have taken the messages of :meth:`await_message`."""
@@ -96,7 +96,7 @@ class Builder(OrderedProgram):
         *,
         reason: str,
         relies: range | None = None,
-        **waits: Unpack[Waits],
+        **waits: Unpack[MessageWaits],
     ) -> Moment:
         """DMA_RD or DMA_WR of each of ``copies``, the first of which waits; moment of the last.
 
@@ -114,7 +114,11 @@ class Builder(OrderedProgram):
         return moment
 
     def _read(
-        self, operands: Mapping[str, int | At], reason: str, relies: range | None, waits: Waits
+        self,
+        operands: Mapping[str, int | At],
+        reason: str,
+        relies: range | None,
+        waits: MessageWaits,
     ) -> Moment:
         """DMA_RD; it stays behind the one that has taken the last message it relies on."""
         taking = bool(self._message)

@@ -9,7 +9,7 @@ from backspike.compiler.memory.dram import Axis, transfers
 from backspike.compiler.memory.parts import Ring, WeightRoom
 from backspike.compiler.planning.setting import Builder
 
-__all__ = ["Loaded", "WeightLoader", "load_weights"]
+__all__ = ["Loaded", "WeightPlan", "load_weights"]
 
 
 class Loaded(NamedTuple):
@@ -47,7 +47,7 @@ def load_weights(
     return Loaded(base, words)
 
 
-class WeightLoader:
+class WeightPlan:
     """Loads weights when they are first asked for, and finds them later.
 
     Parameters

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from backspike.hw.arith.format import FP16, Float
+from backspike.hw.arith.format import BINARY16, Float
 from backspike.hw.config import ChipConfig
 
 __all__ = ["EngineShape"]
@@ -14,7 +14,7 @@ __all__ = ["EngineShape"]
 class EngineShape:
     """Sizes of a convolution engine; each is the setting of the configuration that it names."""
 
-    format: Float = FP16
+    format: Float = BINARY16
     """``format``."""
     lanes: int
     """``array.lanes``."""

@@ -5,7 +5,7 @@ Amaranth evaluates the annotations of a Struct, so they stay objects here.
 
 from amaranth.lib import data, enum
 
-from backspike.hw.arith.format import FP32
+from backspike.hw.arith.format import BINARY32
 from backspike.hw.limits import ADDRESS_BITS, COUNT_BITS, LANE_BITS, PLANE_BITS
 
 __all__ = [
@@ -13,8 +13,8 @@ __all__ = [
     "Address",
     "BitAddress",
     "Destination",
+    "ElementExtent",
     "ElementSettings",
-    "Extent",
     "GradCommand",
     "Operation",
     "SomaCommand",
@@ -74,7 +74,7 @@ class BitAddress(data.Struct):
     column: Address
 
 
-class Extent(data.Struct):
+class ElementExtent(data.Struct):
     """Trip counts of the loops; the last row and column of windows may be cut off by the map."""
 
     samples: COUNT_BITS
@@ -107,7 +107,7 @@ class SomaCommand(data.Struct):
     """One pass of the soma engine."""
 
     settings: ElementSettings
-    extent: Extent
+    extent: ElementExtent
     conv_read: Address
     u_read: Address  # STEP: u of the step before
     spike_read: BitAddress  # STEP: spikes of the step before
@@ -120,7 +120,7 @@ class GradCommand(data.Struct):
     """One pass of the grad engine."""
 
     settings: ElementSettings
-    extent: Extent
+    extent: ElementExtent
     conv_read: Address  # STEP: one psum a window
     u_read: Address
     du_read: Address  # STEP: du of the step after
@@ -137,8 +137,8 @@ class UpdateCommand(data.Struct):
     w: ADDRESS_BITS  # of the masters, read and written
     v: ADDRESS_BITS  # of the momenta, read and written
     stored: ADDRESS_BITS  # of the weights in the storage format
-    k: FP32.width  # scale of the gradients
-    wd: FP32.width  # weight decay
-    mu: FP32.width  # momentum
-    lr: FP32.width  # learning rate
+    k: BINARY32.width  # scale of the gradients
+    wd: BINARY32.width  # weight decay
+    mu: BINARY32.width  # momentum
+    lr: BINARY32.width  # learning rate
     inhibit: 1  # a status was set before: do nothing

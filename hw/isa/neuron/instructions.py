@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from backspike.hw.arith.format import FP32
+from backspike.hw.arith.format import BINARY32
 from backspike.hw.isa.instruction import (
     ONE,
     Access,
     AtMost,
     CeilDivide,
+    FullCount,
     Instruction,
     MultiplyAdd,
     Operand,
-    Whole,
 )
 from backspike.hw.isa.neuron.maps import AREA, ElementMap, Grid, last_lanes, map_registers
 from backspike.hw.isa.operands import ADDRESS_MAX, IsaShape, code, count, flag, names, same
@@ -136,8 +136,8 @@ def _step(
             MultiplyAdd("columns", "window_columns", "pooling", plus="last_columns", less=1),
             CeilDivide("row_words", "columns", shape.pixels),
             # Windows that the map cuts off are left out of the pooled one.
-            Whole("pooled_rows", "window_rows", "last_rows", "pooling"),
-            Whole("pooled_columns", "window_columns", "last_columns", "pooling"),
+            FullCount("pooled_rows", "window_rows", "last_rows", "pooling"),
+            FullCount("pooled_columns", "window_columns", "last_columns", "pooling"),
             CeilDivide("pooled_words", "pooled_columns", shape.pixels),
             *(
                 each.window
@@ -193,10 +193,10 @@ def wu(opcode: int, shape: IsaShape) -> Instruction:
     operands = (
         Operand("words", 1, ADDRESS_MAX + 1, "words of weights"),
         *(Operand(name, 0, ADDRESS_MAX, what) for name, _, _, what in memories),
-        code("k", "scale of the gradients", FP32.width),
-        code("wd", "weight decay", FP32.width),
-        code("mu", "momentum", FP32.width),
-        code("lr", "learning rate", FP32.width),
+        code("k", "scale of the gradients", BINARY32.width),
+        code("wd", "weight decay", BINARY32.width),
+        code("mu", "momentum", BINARY32.width),
+        code("lr", "learning rate", BINARY32.width),
     )
     return Instruction(
         "WU",

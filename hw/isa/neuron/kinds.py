@@ -9,11 +9,11 @@ from amaranth.lib import data
 from backspike.hw.arith.format import PSUM_BITS, Float
 from backspike.hw.isa.neuron.command import GradCommand, SomaCommand, Source
 
-__all__ = ["GRAD", "SOMA", "BitResult", "ElementKind", "Operand", "word_bits"]
+__all__ = ["GRAD", "SOMA", "BitResult", "ElementInput", "ElementKind", "word_bits"]
 
 
 @dataclass(frozen=True)
-class Operand:
+class ElementInput:
     """Something read for each pixel, or, by window, once for all pixels of a window."""
 
     memory: str
@@ -39,7 +39,7 @@ class ElementKind:
 
     name: str
     command: type[data.Struct]
-    operands: tuple[Operand, ...]
+    operands: tuple[ElementInput, ...]
     map_memory: str
     """Where a step writes its values."""
     bit_results: tuple[BitResult, ...]
@@ -52,13 +52,13 @@ class ElementKind:
         return self.name
 
     @property
-    def bit_operand(self) -> Operand:
+    def bit_operand(self) -> ElementInput:
         """The operand that is a bit map."""
         (operand,) = (operand for operand in self.operands if operand.source is Source.BITS)
         return operand
 
     @property
-    def word_operands(self) -> tuple[Operand, ...]:
+    def word_operands(self) -> tuple[ElementInput, ...]:
         """The operands with a word a pixel."""
         return tuple(operand for operand in self.operands if operand.source is not Source.BITS)
 
@@ -74,9 +74,9 @@ SOMA = ElementKind(
     name="soma",
     command=SomaCommand,
     operands=(
-        Operand("conv", Source.CONV, "always"),
-        Operand("u", Source.U, "t_acc"),
-        Operand("spike", Source.BITS, "t_acc"),
+        ElementInput("conv", Source.CONV, "always"),
+        ElementInput("u", Source.U, "t_acc"),
+        ElementInput("spike", Source.BITS, "t_acc"),
     ),
     map_memory="u",
     bit_results=(
@@ -91,10 +91,10 @@ GRAD = ElementKind(
     name="grad",
     command=GradCommand,
     operands=(
-        Operand("conv", Source.CONV, "always", by_window=True),
-        Operand("u", Source.U, "always"),
-        Operand("du", Source.DU, "t_acc"),
-        Operand("s", Source.BITS, "pooling", by_window=True),
+        ElementInput("conv", Source.CONV, "always", by_window=True),
+        ElementInput("u", Source.U, "always"),
+        ElementInput("du", Source.DU, "t_acc"),
+        ElementInput("s", Source.BITS, "pooling", by_window=True),
     ),
     map_memory="du",
     bit_results=(BitResult("s", of_step=False, of_compare=True),),

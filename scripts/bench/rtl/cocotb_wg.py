@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from backspike.compiler.lowering.convolution import ConvLayer
 from backspike.compiler.lowering.gradient import wg_pass
 from backspike.compiler.lowering.words import layout_of, pack_spikes, tile_maps, tile_weights
-from backspike.hw.arith.format import FP32
+from backspike.hw.arith.format import BINARY32
 from backspike.hw.wg.engine import WgEngine
 from backspike.sim.harness.driver import EngineDriver
 from backspike.sim.model import Status, encode, psum_wg, read_wg
@@ -79,7 +79,7 @@ async def figures(dut: Any) -> None:
             skip=percent > 0,
         )
         run = await measure(driver, [command], speed=name == "dense")
-        got = driver.fetch("dw", 0, len(want), np.dtype(f"u{FP32.width // 8}"))
+        got = driver.fetch("dw", 0, len(want), np.dtype(f"u{BINARY32.width // 8}"))
         runs[name] = {
             **run,
             **differing_bits(got, want.reshape(got.shape)),

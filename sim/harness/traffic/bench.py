@@ -23,7 +23,7 @@ from cocotb.triggers import FallingEdge, First, RisingEdge, Timer
 
 from backspike.hw.component import EmitOnce
 from backspike.hw.noc.crossing import Crossing
-from backspike.hw.noc.mesh import Network
+from backspike.hw.noc.mesh import RouterMesh
 from backspike.hw.noc.route import Endpoint
 from backspike.sim.harness.bench import STALL_BITS
 from backspike.sim.harness.traffic.packet import (
@@ -33,7 +33,7 @@ from backspike.sim.harness.traffic.packet import (
     PAYLOAD_BITS,
     RESULTS,
     TIME_BITS,
-    Fault,
+    InjectedFault,
     Pattern,
 )
 from backspike.sim.harness.traffic.sink import TrafficSink
@@ -117,7 +117,7 @@ class TrafficBench(EmitOnce):
             reset = Signal(reset_less=True, name=f"{domain}_reset")
             m.d[domain] += reset.eq(self.rst)
             m.d.comb += ResetSignal(domain).eq(reset)
-        network = Network(
+        network = RouterMesh(
             rows=self.rows, columns=self.columns, payload_bits=PAYLOAD_BITS, depth=self.depth
         )
         m.submodules.network = DomainRenamer(domains)(network)
@@ -277,7 +277,7 @@ class TrafficDriver:
         self._dut.count.value = 0
         await self.wait(2)
 
-    async def fault(self, fault: Fault, cycles: int) -> None:
+    async def fault(self, fault: InjectedFault, cycles: int) -> None:
         """Does something to all that comes to a sink for so many cycles."""
         self._dut.fault.value = int(fault)
         await self.wait(cycles)

@@ -10,7 +10,7 @@ from amaranth import Cat, Signal
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out, Signature
 
-from backspike.hw.noc.flit import Destination
+from backspike.hw.noc.flit import SubCoreAddress
 
 __all__ = [
     "COUNT_BITS",
@@ -22,9 +22,9 @@ __all__ = [
     "SETTINGS",
     "TAG_BITS",
     "TIME_BITS",
-    "Fault",
-    "Head",
+    "InjectedFault",
     "Pattern",
+    "TrafficHead",
     "check_of",
     "following",
     "length_of",
@@ -49,7 +49,7 @@ class Pattern(enum.IntEnum):
     PIPELINE = 5  # as layers do: FP to the next core's FP and its own BP, BP to the one before
 
 
-class Fault(enum.IntEnum):
+class InjectedFault(enum.IntEnum):
     """What can be done to the flits that come to a sink, to see that it is found."""
 
     NONE = 0
@@ -65,18 +65,18 @@ class Fault(enum.IntEnum):
 FAULT_BITS = 3
 
 
-class Head(data.Struct):
+class TrafficHead(data.Struct):
     """Payload of the first flit of a packet."""
 
-    destination: Destination
-    source: Destination
+    destination: SubCoreAddress
+    source: SubCoreAddress
     tag: TAG_BITS
     sequence: SEQUENCE_BITS  # of packets with this source, destination and tag
     time: TIME_BITS  # when it was made
     check: CHECK_BITS  # of all the others
 
 
-PAYLOAD_BITS = Head.as_shape().size
+PAYLOAD_BITS = TrafficHead.as_shape().size
 
 
 RESULTS = Signature(

@@ -11,7 +11,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from backspike.hw.component import EmitOnce
-from backspike.hw.noc.flit import Destination, flit_layout
+from backspike.hw.noc.flit import SubCoreAddress, flit_layout
 from backspike.sim.harness.bench import STALL_BITS, Staller
 from backspike.sim.harness.traffic.packet import (
     FAULT_BITS,
@@ -22,8 +22,8 @@ from backspike.sim.harness.traffic.packet import (
     SETTINGS,
     TAG_BITS,
     TIME_BITS,
-    Fault,
-    Head,
+    InjectedFault,
+    TrafficHead,
     check_of,
     following,
     length_of,
@@ -42,12 +42,12 @@ class TrafficSink(EmitOnce):
 
     Members
     -------
-    here : In(Destination)
+    here : In(SubCoreAddress)
         Where it is; constant.
     stall : In(8)
         The probability, of 256, that it takes nothing in a cycle.
     fault : In(3)
-        A :class:`Fault`.
+        A :class:`InjectedFault`.
     run, now, least, spread
         See ``SETTINGS``.
     count : In(1)
@@ -61,7 +61,7 @@ class TrafficSink(EmitOnce):
         super().__init__(
             {
                 **SETTINGS,
-                "here": In(Destination),
+                "here": In(SubCoreAddress),
                 "stall": In(STALL_BITS),
                 "fault": In(FAULT_BITS),
                 "count": In(1),
@@ -81,19 +81,19 @@ class TrafficSink(EmitOnce):
             staller.run.eq(self.run),
             staller.seed.eq((self.here.as_value() << 4 | 13) * 40503),
             staller.stall.eq(self.stall),
-            self.i.ready.eq(staller.ready & ((self.fault != Fault.DOUBLE) | again)),
+            self.i.ready.eq(staller.ready & ((self.fault != InjectedFault.DOUBLE) | again)),
         ]
         with m.If(self.i.valid & staller.ready):
-            m.d.sync += again.eq((self.fault == Fault.DOUBLE) & ~again)
+            m.d.sync += again.eq((self.fault == InjectedFault.DOUBLE) & ~again)
         comes = Signal()
         flit = Signal.like(self.i.payload)
         m.d.comb += [
             # Doubled, a flit is counted in two cycles, and leaves in the second of them.
-            comes.eq(self.i.valid & staller.ready & (self.fault != Fault.DROP)),
-            flit.payload.eq(self.i.payload.payload ^ (self.fault == Fault.CORRUPT) << 20),
-            flit.last.eq(self.i.payload.last ^ (self.fault == Fault.CUT)),
+            comes.eq(self.i.valid & staller.ready & (self.fault != InjectedFault.DROP)),
+            flit.payload.eq(self.i.payload.payload ^ (self.fault == InjectedFault.CORRUPT) << 20),
+            flit.last.eq(self.i.payload.last ^ (self.fault == InjectedFault.CUT)),
         ]
-        head = Head(flit.payload)
+        head = TrafficHead(flit.payload)
         columns, rows = self._bits
         m.submodules.sequences = sequences = Memory(
             shape=SEQUENCE_BITS, depth=1 << columns + rows + 1 + TAG_BITS, init=[]
@@ -131,7 +131,7 @@ class TrafficSink(EmitOnce):
                 m.d.sync += [made.eq(head.time), results.packets.eq(results.packets + 1)]
                 with m.If(head.check != check_of(head)):
                     m.d.sync += results.corrupted.eq(1)
-                here = self.here.as_value() ^ (self.fault == Fault.MISROUTE)
+                here = self.here.as_value() ^ (self.fault == InjectedFault.MISROUTE)
                 with m.If(head.destination.as_value() != here):
                     m.d.sync += results.misrouted.eq(1)
                 with m.If(head.sequence != read.data):

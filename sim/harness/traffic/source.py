@@ -12,7 +12,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from backspike.hw.component import EmitOnce
-from backspike.hw.noc.flit import Destination, flit_layout
+from backspike.hw.noc.flit import SubCoreAddress, flit_layout
 from backspike.sim.harness.bench import STALL_BITS, Staller
 from backspike.sim.harness.noise import Noise
 from backspike.sim.harness.traffic.packet import (
@@ -23,8 +23,8 @@ from backspike.sim.harness.traffic.packet import (
     SETTINGS,
     TAG_BITS,
     TIME_BITS,
-    Head,
     Pattern,
+    TrafficHead,
     check_of,
     following,
     length_of,
@@ -46,7 +46,7 @@ class TrafficSource(EmitOnce):
 
     Members
     -------
-    here : In(Destination)
+    here : In(SubCoreAddress)
         Where it is; constant.
     pattern : In(3), rate : In(16), idle : In(8)
         Whom it sends to (:class:`Pattern`), the probability, of 65536, that it makes a packet in a
@@ -67,7 +67,7 @@ class TrafficSource(EmitOnce):
         super().__init__(
             {
                 **SETTINGS,
-                "here": In(Destination),
+                "here": In(SubCoreAddress),
                 "pattern": In(3),
                 "rate": In(16),
                 "idle": In(STALL_BITS),
@@ -96,7 +96,7 @@ class TrafficSource(EmitOnce):
             backlog.w_en.eq(self.active & (random.o[:16] < self.rate)),
             backlog.w_data.eq(self.now),
         ]
-        head = Signal(Head)
+        head = Signal(TrafficHead)
         possible = self._destination(m, head.destination, choice.o)
         columns, rows = map(exact_log2, self._sizes)
         m.submodules.sequences = sequences = Memory(
@@ -158,7 +158,7 @@ class TrafficSource(EmitOnce):
         x_bits, y_bits = map(exact_log2, self._sizes)
         possible = Signal(init=1)
         m.d.comb += there.port.eq(here.port)
-        uniform = Signal(Destination)
+        uniform = Signal(SubCoreAddress)
         m.d.comb += [
             uniform.x.eq(random[:x_bits]),
             uniform.y.eq(random[4 : 4 + y_bits]),

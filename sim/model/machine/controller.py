@@ -23,7 +23,7 @@ from backspike.hw.isa.table import (
 from backspike.hw.isa.units import command_of
 from backspike.sim.model.number import Status
 
-__all__ = ["ControllerModel", "Entry", "Outcome"]
+__all__ = ["ControllerModel", "Outcome", "QueuedInstruction"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,13 +42,13 @@ class Outcome:
 
 
 @dataclass(eq=False)
-class Entry:
+class QueuedInstruction:
     """An instruction that is decoded and not done."""
 
     instruction: Instruction
     position: int
     command: dict
-    after: list[Entry]
+    after: list[QueuedInstruction]
     boxes: set[int]
     started: bool = False
     done: bool = False
@@ -74,8 +74,8 @@ class ControllerModel:
     position: int = 0
     registers: list[int] = field(default_factory=lambda: [0] * REGISTERS)
     loops: list[_Loop] = field(default_factory=list)
-    queues: dict[str, list[Entry]] = field(default_factory=dict)
-    after: dict[str, list[Entry]] = field(default_factory=dict)
+    queues: dict[str, list[QueuedInstruction]] = field(default_factory=dict)
+    after: dict[str, list[QueuedInstruction]] = field(default_factory=dict)
     waited: dict[str, set[int]] = field(default_factory=dict)
     boxes: list[int] = field(default_factory=lambda: [0] * BOXES)
     status: Status = field(default_factory=Status)
@@ -141,7 +141,7 @@ class ControllerModel:
         self.boxes[box] += 1
         return True
 
-    def next_entry(self, unit: str) -> Entry | None:
+    def next_entry(self, unit: str) -> QueuedInstruction | None:
         """What a unit has to do now, if it waits for nothing; a message is taken for it."""
         if not self.queues[unit] or self.frozen:
             return None
@@ -160,7 +160,7 @@ class ControllerModel:
         """Whether a unit has room: one instruction waits in front of the one at work."""
         return all(entry.started for entry in self.queues[unit])
 
-    def pending(self) -> Iterator[Entry]:
+    def pending(self) -> Iterator[QueuedInstruction]:
         """Instructions that are not done, by unit."""
         for queue in self.queues.values():
             yield from queue
@@ -192,7 +192,7 @@ class ControllerModel:
             elif instruction.mnemonic == "LOOP":
                 self._loop(operands)
             else:
-                entry = Entry(
+                entry = QueuedInstruction(
                     instruction,
                     at,
                     command_of(unit, registers),

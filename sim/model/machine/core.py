@@ -22,7 +22,7 @@ from backspike.hw.isa.table import (
 )
 from backspike.hw.limits import check_whole
 from backspike.hw.noc.connection import Connection, Place
-from backspike.sim.model.machine.controller import ControllerModel, Entry, Outcome
+from backspike.sim.model.machine.controller import ControllerModel, Outcome, QueuedInstruction
 from backspike.sim.model.machine.convolve import run_bp, run_fp
 from backspike.sim.model.machine.element import run_grad, run_soma
 from backspike.sim.model.machine.gradients import run_wg
@@ -146,7 +146,7 @@ class CoreModel:
         return cores[connection.place], connection.subcore
 
     def _control(
-        self, subcore: ControllerModel, entry: Entry, cores: Mapping[Place, CoreModel]
+        self, subcore: ControllerModel, entry: QueuedInstruction, cores: Mapping[Place, CoreModel]
     ) -> bool:
         """NOC_CTRL; false if it has to wait."""
         command = entry.command
@@ -173,7 +173,7 @@ class CoreModel:
         return True
 
     def _copy(
-        self, subcore: ControllerModel, entry: Entry, cores: Mapping[Place, CoreModel]
+        self, subcore: ControllerModel, entry: QueuedInstruction, cores: Mapping[Place, CoreModel]
     ) -> bool:
         """NOC_DATA."""
         command = entry.command["copy"]
@@ -198,7 +198,7 @@ class CoreModel:
                 words[to : to + command["words"]] = source[first : first + command["words"]]
         return True
 
-    def _transfer(self, subcore: ControllerModel, entry: Entry) -> None:
+    def _transfer(self, subcore: ControllerModel, entry: QueuedInstruction) -> None:
         """DMA_RD and DMA_WR; what lies in front of an error is transferred."""
         command = entry.command
         words = self.memories.raw[f"{subcore.name}.{SRAMS[subcore.name][command['sram']]}"]

@@ -8,7 +8,7 @@ from typing import NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from backspike.hw.arith.format import FP32, PSUM_BITS
+from backspike.hw.arith.format import BINARY32, PSUM_BITS
 from backspike.hw.config import ChipConfig
 from backspike.sim.model.number import Bits, Integers
 
@@ -64,7 +64,7 @@ class Memories:
             "value": code,
             "weight": code,
             "psum": np.dtype(f"<i{PSUM_BITS // 8}"),
-            "gradient": np.dtype(f"<u{FP32.width // 8}"),
+            "gradient": np.dtype(f"<u{BINARY32.width // 8}"),
         }
         self._numbers = {
             name: numbers[kind] for name, kind in word_kinds(config).items() if kind in numbers

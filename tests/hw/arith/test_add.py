@@ -7,11 +7,11 @@ import pytest
 
 from backspike.hw.arith.add import FloatAdd
 from tests.hw.arith.operands import pairs
-from tests.hw.arith.unit import FP8, FP16, FP32, NARROW, check, reference
+from tests.hw.arith.unit import BINARY16, BINARY32, EIGHT_BIT, NARROW, check, reference
 
 
 @pytest.mark.parametrize("verilated", [False, True])
-@pytest.mark.parametrize("format", [FP16, FP32, *FP8, *NARROW])
+@pytest.mark.parametrize("format", [BINARY16, BINARY32, *EIGHT_BIT, *NARROW])
 def test_add(format, verilated):
     ref, operands = reference(format), pairs(reference(format))
     wanted = ref.apply(np.add, operands["a"], operands["b"])

@@ -7,13 +7,13 @@ import pytest
 
 from backspike.hw.arith.compare import FloatCompare
 from tests.hw.arith.operands import pairs
-from tests.hw.arith.unit import FP8, FP16, check, reference
+from tests.hw.arith.unit import BINARY16, EIGHT_BIT, check, reference
 
 OPERATIONS = {"lt": np.less, "le": np.less_equal, "eq": np.equal}
 
 
 @pytest.mark.parametrize("verilated", [False, True])
-@pytest.mark.parametrize("format", [FP16, *FP8])
+@pytest.mark.parametrize("format", [BINARY16, *EIGHT_BIT])
 def test_compare(format, verilated):
     ref, operands = reference(format), pairs(reference(format))
     a, b = ref.values(operands["a"]), ref.values(operands["b"])

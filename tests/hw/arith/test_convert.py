@@ -7,7 +7,7 @@ import pytest
 
 from backspike.hw.arith.convert import FloatConvert
 from tests.hw.arith.operands import corners, generator
-from tests.hw.arith.unit import FP8, FP16, FP32, check, reference
+from tests.hw.arith.unit import BINARY16, BINARY32, EIGHT_BIT, check, reference
 
 
 def inputs(source, target) -> np.ndarray:
@@ -32,7 +32,12 @@ def inputs(source, target) -> np.ndarray:
 @pytest.mark.parametrize("verilated", [False, True])
 @pytest.mark.parametrize(
     ("source", "target"),
-    [(FP16, FP32), (FP32, FP16), *((FP32, f) for f in FP8), *((f, FP32) for f in FP8)],
+    [
+        (BINARY16, BINARY32),
+        (BINARY32, BINARY16),
+        *((BINARY32, f) for f in EIGHT_BIT),
+        *((f, BINARY32) for f in EIGHT_BIT),
+    ],
 )
 def test_convert(source, target, verilated):
     i = inputs(source, target)

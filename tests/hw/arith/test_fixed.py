@@ -8,11 +8,11 @@ import pytest
 from backspike.hw.arith.fixed import RoundFixed, ToFixed
 from backspike.hw.limits import PLANE_BITS
 from tests.hw.arith.operands import integers
-from tests.hw.arith.unit import FP8, FP16, FP32, check, reference
+from tests.hw.arith.unit import BINARY16, BINARY32, EIGHT_BIT, check, reference
 
 
 @pytest.mark.parametrize("verilated", [False, True])
-@pytest.mark.parametrize("format", [FP16, *FP8])
+@pytest.mark.parametrize("format", [BINARY16, *EIGHT_BIT])
 def test_to_fixed(format, verilated):
     ref = reference(format)
     i = np.arange(1 << ref.width)
@@ -31,14 +31,17 @@ def rounded(format, width, lsb, i, scale) -> dict[str, np.ndarray]:
 
 
 PSUMS = [
-    *((format.psum_bits, format.lsb, format, PLANE_BITS) for format in (FP16, *FP8)),
-    *((format.product_psum_bits, format.product_lsb, format, 0) for format in (FP16, *FP8)),
-    (FP16.psum_bits, FP16.lsb, FP32, PLANE_BITS),
+    *((format.psum_bits, format.lsb, format, PLANE_BITS) for format in (BINARY16, *EIGHT_BIT)),
+    *(
+        (format.product_psum_bits, format.product_lsb, format, 0)
+        for format in (BINARY16, *EIGHT_BIT)
+    ),
+    (BINARY16.psum_bits, BINARY16.lsb, BINARY32, PLANE_BITS),
     # As narrow as can be, so that most results are subnormal; and so that none is.
-    (13, FP16.lsb, FP16, 0),
-    (28, FP16.lsb, FP16, PLANE_BITS),
-    (24, -28, FP8[1], 0),
-    (16, 0, FP16, 0),
+    (13, BINARY16.lsb, BINARY16, 0),
+    (28, BINARY16.lsb, BINARY16, PLANE_BITS),
+    (24, -28, EIGHT_BIT[1], 0),
+    (16, 0, BINARY16, 0),
 ]
 
 
@@ -61,8 +64,8 @@ def test_round_fixed_at_every_power_of_two(scale):
     i = np.concatenate([(1 << exponent) + d for d in (-1, 0, 1)])
     i = np.concatenate([i, -i, [-(1 << 57), (1 << 57) - 1]])
     operands = {"i": i, "scale": np.full(len(i), scale)}
-    unit = RoundFixed(width=58, lsb=-24, format=FP16, scale_bits=PLANE_BITS)
-    wanted = rounded(FP16, 58, -24, i, operands["scale"])
+    unit = RoundFixed(width=58, lsb=-24, format=BINARY16, scale_bits=PLANE_BITS)
+    wanted = rounded(BINARY16, 58, -24, i, operands["scale"])
     check(unit, operands, wanted, verilated=True)
 
 
@@ -85,5 +88,5 @@ def test_round_fixed_at_every_power_of_two(scale):
 )
 def test_bad_arguments(arguments, message):
     with pytest.raises(ValueError) as error:
-        RoundFixed(format=FP16, **arguments)
+        RoundFixed(format=BINARY16, **arguments)
     assert str(error.value) == message

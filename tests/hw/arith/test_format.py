@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from backspike.hw.arith.format import FP16, FP32, Float
+from backspike.hw.arith.format import BINARY16, BINARY32, Float
 from tests.hw.arith.reference import Reference
-from tests.hw.arith.unit import FP8, reference
+from tests.hw.arith.unit import EIGHT_BIT, reference
 
 
 @pytest.mark.parametrize(
@@ -24,8 +24,17 @@ def test_bad_fields(exponent, mantissa, message):
 
 
 def test_properties_of_the_contract():
-    assert (FP16.lsb, FP16.top, FP16.fixed_bits, FP16.psum_bits) == (-24, 16, 41, 58)
-    assert (FP16.product_lsb, FP16.product_bits, FP16.product_psum_bits) == (-32, 49, 64)
+    assert (BINARY16.lsb, BINARY16.top, BINARY16.fixed_bits, BINARY16.psum_bits) == (
+        -24,
+        16,
+        41,
+        58,
+    )
+    assert (BINARY16.product_lsb, BINARY16.product_bits, BINARY16.product_psum_bits) == (
+        -32,
+        49,
+        64,
+    )
 
 
 @pytest.mark.parametrize(
@@ -38,11 +47,11 @@ def test_properties_of_the_contract():
 def test_grids_of_eight_bits(format, sums, products):
     assert (format.lsb, format.top, format.fixed_bits, format.psum_bits) == sums
     assert (format.product_lsb, format.product_bits, format.product_psum_bits) == products
-    assert (FP16.nan, FP16.infinity) == (0x7E00, 0x7C00)
-    assert (FP32.nan, FP32.infinity) == (0x7FC00000, 0x7F800000)
+    assert (BINARY16.nan, BINARY16.infinity) == (0x7E00, 0x7C00)
+    assert (BINARY32.nan, BINARY32.infinity) == (0x7FC00000, 0x7F800000)
 
 
-@pytest.mark.parametrize("format", [FP16, *FP8])
+@pytest.mark.parametrize("format", [BINARY16, *EIGHT_BIT])
 def test_every_number_is_on_the_grid(format):
     numbers = reference(format).magnitudes
     integers = np.ldexp(numbers, -format.lsb)
@@ -52,12 +61,14 @@ def test_every_number_is_on_the_grid(format):
     assert numbers[-1] < 2**format.top <= 2 * numbers[-1]
 
 
-@pytest.mark.parametrize("format", [FP16, *FP8])
+@pytest.mark.parametrize("format", [BINARY16, *EIGHT_BIT])
 def test_sums_fit(format):
     format.check_sums_fit()
 
 
-@pytest.mark.parametrize(("format", "bits"), [(FP32, 301), (Float(8, 7), 285), (Float(5, 11), 65)])
+@pytest.mark.parametrize(
+    ("format", "bits"), [(BINARY32, 301), (Float(8, 7), 285), (Float(5, 11), 65)]
+)
 def test_sums_that_do_not_fit_are_refused(format, bits):
     with pytest.raises(ValueError) as error:
         format.check_sums_fit()

@@ -9,8 +9,8 @@ from backspike.hw.arith.format import Float
 from backspike.sim.harness.stream import StreamUnit
 from tests.hw.arith.reference import Reference, unlike
 
-FP16, FP32 = Float(5, 10), Float(8, 23)
-FP8 = (Float(5, 2), Float(4, 3))
+BINARY16, BINARY32 = Float(5, 10), Float(8, 23)
+EIGHT_BIT = (Float(5, 2), Float(4, 3))
 NARROW = (Float(2, 1), Float(2, 5))
 """Formats in which the exponent is the shorter of the things that limit a shift."""
 FEW = 300

@@ -5,12 +5,12 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from backspike.hw.arith.format import FP16, Float
+from backspike.hw.arith.format import BINARY16, Float
 from backspike.hw.bp.row import BpRow
 from backspike.sim.model import decode
 from tests.hw.simulation import simulate
 
-FORMATS = [FP16, Float(5, 2), Float(4, 3), Float(3, 4), Float(3, 12), Float(2, 13)]
+FORMATS = [BINARY16, Float(5, 2), Float(4, 3), Float(3, 4), Float(3, 12), Float(2, 13)]
 
 
 def operand(code, format):

@@ -8,8 +8,8 @@ import cocotb
 
 from backspike.compiler.assembling.program import Program
 from backspike.compiler.lowering.layout import Layout
-from backspike.compiler.lowering.neuron import Area, ElementOperands
-from backspike.hw.arith.format import FP16
+from backspike.compiler.lowering.neuron import ElementOperands, NeuronArea
+from backspike.hw.arith.format import BINARY16
 from backspike.hw.isa.instruction import Fault
 from backspike.hw.isa.neuron.command import Operation, Source
 from backspike.hw.isa.noc.instructions import Flow
@@ -370,9 +370,9 @@ def _update(program: Program) -> None:
 def _overflow(bench: Bench, program: Program) -> None:
     """The largest number, twice."""
     array = bench.config.array
-    elements = ElementOperands(lanes=array.lanes, pixels=array.spike_pixels, format=FP16)
+    elements = ElementOperands(lanes=array.lanes, pixels=array.spike_pixels, format=BINARY16)
     operands = elements.grad_vector(
-        Area(h_size=1, w_size=1, m_size=1),
+        NeuronArea(h_size=1, w_size=1, m_size=1),
         Operation.ADD,
         x=Source.SCALAR,
         y=Source.SCALAR,

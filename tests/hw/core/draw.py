@@ -9,7 +9,7 @@ import numpy as np
 from backspike.compiler.lowering.convolution import bp_operands, fp_operands
 from backspike.compiler.lowering.gradient import wg_operands
 from backspike.compiler.lowering.layout import Layout
-from backspike.compiler.lowering.neuron import Area, ElementOperands
+from backspike.compiler.lowering.neuron import ElementOperands, NeuronArea
 from backspike.hw.config import ChipConfig
 from backspike.hw.isa.conv.shape import EngineShape
 from backspike.hw.isa.instruction import Instruction, ProgramError
@@ -119,8 +119,8 @@ class Draw:
             skip=bool(self._whole(0, 1)),
         )
 
-    def _area(self, pooling: int) -> Area:
-        return Area(
+    def _area(self, pooling: int) -> NeuronArea:
+        return NeuronArea(
             h_size=self._whole(1, 9),
             w_size=self._whole(1, 19 if self._whole(0, 2) == 0 else 9),
             m_size=self._whole(1, 3 * self.config.array.lanes),
@@ -138,7 +138,7 @@ class Draw:
             self._whole(0, 1) << format.width - 1
         )
 
-    def _map(self, sram: str, area: Area, *, pooled: bool = False) -> Layout:
+    def _map(self, sram: str, area: NeuronArea, *, pooled: bool = False) -> Layout:
         side = area.pooling if pooled else 1
         size = max(1, area.h_size // side), max(1, area.w_size // side)
         return self._at(sram, area.samples, 1, *size, area.m_size)

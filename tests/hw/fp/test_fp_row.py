@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from backspike.hw.arith.format import FP16, Float
+from backspike.hw.arith.format import BINARY16, Float
 from backspike.hw.fp.row import FpRow
 from tests.hw.simulation import simulate
 
 
-@pytest.mark.parametrize("format", [FP16, Float(5, 2), Float(4, 3)], ids=str)
+@pytest.mark.parametrize("format", [BINARY16, Float(5, 2), Float(4, 3)], ids=str)
 @pytest.mark.parametrize("lanes", [2, 8])
 def test_sums_are_exact_and_come_after_the_latency(format, lanes):
     random = np.random.default_rng(lanes)

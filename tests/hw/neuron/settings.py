@@ -7,7 +7,7 @@ import json
 import os
 from dataclasses import dataclass
 
-from backspike.hw.arith.format import FP16, Float
+from backspike.hw.arith.format import BINARY16, Float
 from backspike.hw.config import ChipConfig
 from backspike.hw.neuron.grad import GradEngine
 from backspike.hw.neuron.soma import SomaEngine
@@ -36,7 +36,7 @@ class BenchSettings:
     pixels: int = 0
     pipeline_lanes: int = 0
     update_lanes: int = 0
-    format: Float = FP16
+    format: Float = BINARY16
     seed: int
     brief: bool = False
 

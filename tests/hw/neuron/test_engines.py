@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from backspike.hw.arith.format import FP16, Float
+from backspike.hw.arith.format import BINARY16, Float
 from backspike.sim.harness.bench import EngineBench
 from backspike.sim.harness.cosim import run
 from tests.hw.neuron.settings import BenchSettings
@@ -24,16 +24,16 @@ def launch(settings: BenchSettings, test_module: str) -> None:
 @pytest.mark.parametrize(
     ("name", "lanes", "pipeline_lanes", "pixels", "format", "brief"),
     [
-        ("soma", 4, 2, 4, FP16, False),
-        ("grad", 4, 2, 8, FP16, False),
-        ("soma", 4, 4, 4, FP16, True),
-        ("grad", 4, 4, 8, FP16, True),
+        ("soma", 4, 2, 4, BINARY16, False),
+        ("grad", 4, 2, 8, BINARY16, False),
+        ("soma", 4, 4, 4, BINARY16, True),
+        ("grad", 4, 4, 8, BINARY16, True),
         ("soma", 2, 2, 16, Float(4, 3), True),
         ("grad", 2, 1, 4, Float(5, 2), True),
         ("soma", 2, 1, 4, Float(5, 2), True),
         ("grad", 2, 2, 8, Float(4, 3), True),
-        pytest.param("soma", 16, 4, 16, FP16, True, marks=pytest.mark.slow),
-        pytest.param("grad", 16, 4, 16, FP16, True, marks=pytest.mark.slow),
+        pytest.param("soma", 16, 4, 16, BINARY16, True, marks=pytest.mark.slow),
+        pytest.param("grad", 16, 4, 16, BINARY16, True, marks=pytest.mark.slow),
     ],
 )
 def test_element_engine_equals_model(name, lanes, pipeline_lanes, pixels, format, brief):
@@ -51,7 +51,7 @@ def test_element_engine_equals_model(name, lanes, pipeline_lanes, pixels, format
 
 @pytest.mark.parametrize(
     ("lanes", "update_lanes", "format"),
-    [(2, 2, FP16), (16, 2, FP16), (4, 1, Float(5, 2)), (4, 4, Float(4, 3))],
+    [(2, 2, BINARY16), (16, 2, BINARY16), (4, 1, Float(5, 2)), (4, 4, Float(4, 3))],
 )
 def test_update_engine_equals_model(lanes, update_lanes, format):
     settings = BenchSettings(

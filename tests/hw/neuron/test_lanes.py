@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from amaranth.sim import Simulator
 
-from backspike.hw.arith.format import FP16
+from backspike.hw.arith.format import BINARY16
 from backspike.hw.isa.neuron.command import Operation, Source
 from backspike.hw.neuron.grad import GradLane
 from backspike.hw.neuron.soma import SomaLane
@@ -102,9 +102,9 @@ def same(results, expected, rows):
 def test_soma_step(t_acc, alpha, th_f, scale):
     rng = random.Random(f"{SEED}{t_acc}{alpha}{th_f}{scale}")
     alpha, th_f = np.float16(alpha), np.float16(th_f)
-    lane = SomaLane(format=FP16)
+    lane = SomaLane(format=BINARY16)
     count = 700
-    psums = some_psums(rng, count, FP16.psum_bits, FP16.lsb)
+    psums = some_psums(rng, count, BINARY16.psum_bits, BINARY16.lsb)
     # A third of the sums end exactly at the threshold, or next to it.
     rows = [
         {"psum": psum, "u": u, "bit_in": rng.getrandbits(1)}
@@ -116,7 +116,7 @@ def test_soma_step(t_acc, alpha, th_f, scale):
     expected = []
     for row in rows:
         raised = Raised()
-        conv = reference.read_psum(row["psum"], FP16.psum_bits, FP16.lsb - scale, raised)
+        conv = reference.read_psum(row["psum"], BINARY16.psum_bits, BINARY16.lsb - scale, raised)
         u, s = reference.soma(
             conv, value(row["u"]), row["bit_in"], t_acc=t_acc, alpha=alpha, th_f=th_f, raised=raised
         )
@@ -133,12 +133,12 @@ def test_soma_step(t_acc, alpha, th_f, scale):
 def windows(rng, count):
     """Inputs of pixels in windows of 1, 4 and 9, whole or not, with idle cycles between."""
     rows = []
-    psums = some_psums(rng, count, FP16.product_psum_bits, FP16.product_lsb)
+    psums = some_psums(rng, count, BINARY16.product_psum_bits, BINARY16.product_lsb)
     while len(rows) < count:
         size, whole, psum = rng.choice((1, 4, 9)), rng.random() < 0.9, psums[len(rows)]
         large = rng.random() < 0.3
         if large:
-            psum = rng.choice((1, -1)) * rng.randrange(30_000, 65_504) << -FP16.product_lsb
+            psum = rng.choice((1, -1)) * rng.randrange(30_000, 65_504) << -BINARY16.product_lsb
         spiked = rng.random() < 0.7
         for pixel in range(size):
             u = rng.choice((0x3400, 0x3C00, 0x3BFF, 0x4000, 0xB800, rng.choice(CORNERS)))
@@ -168,7 +168,7 @@ def windows(rng, count):
 def test_grad_step(channels, t_acc, alpha, th_f, th_l, th_r):
     rng = random.Random(f"{SEED}{t_acc}{alpha}{th_f}{th_l}{th_r}")
     alpha, th_f, th_l, th_r = np.float16([alpha, th_f, th_l, th_r])
-    lane = GradLane(format=FP16, channels=channels)
+    lane = GradLane(format=BINARY16, channels=channels)
     rows = windows(rng, 700)
     # Whether a pixel of the window has spiked, by channel: the one whose turn it is comes first.
     expected, found = [], [False] * channels
@@ -183,7 +183,7 @@ def test_grad_step(channels, t_acc, alpha, th_f, th_l, th_r):
         found.append(before or bool(u >= th_f))
         conv = np.float16(0)
         if row["whole"]:
-            psum = (row["psum"], FP16.product_psum_bits, FP16.product_lsb)
+            psum = (row["psum"], BINARY16.product_psum_bits, BINARY16.product_lsb)
             conv = reference.read_psum(*psum, raised) if chosen else conv
             reference.read_psum(*psum, raised)
         thresholds = {"th_f": th_f, "th_l": th_l, "th_r": th_r}
@@ -205,8 +205,12 @@ def test_grad_step(channels, t_acc, alpha, th_f, th_l, th_r):
 
 
 LANES = {
-    SomaLane: (FP16.psum_bits, FP16.lsb, (Source.CONV, Source.U, Source.BITS, Source.SCALAR)),
-    GradLane: (FP16.product_psum_bits, FP16.product_lsb, tuple(Source)),
+    SomaLane: (
+        BINARY16.psum_bits,
+        BINARY16.lsb,
+        (Source.CONV, Source.U, Source.BITS, Source.SCALAR),
+    ),
+    GradLane: (BINARY16.product_psum_bits, BINARY16.product_lsb, tuple(Source)),
 }
 PAIRS = list(itertools.product(tuple(Operation)[1:], LANES))
 
@@ -216,7 +220,7 @@ def test_vector_operations(operation, lane_class):
     bits, lsb, sources = LANES[lane_class]
     rng = random.Random(f"{SEED}{operation}{lane_class.__name__}")
     has_du = Source.DU in sources
-    lane = lane_class(format=FP16, **({"channels": 1} if has_du else {}))
+    lane = lane_class(format=BINARY16, **({"channels": 1} if has_du else {}))
     segments, wanted = [], []
     for x, y in itertools.product(sources, repeat=2):
         if operation is Operation.COMPARE and x is not y:
@@ -270,7 +274,7 @@ def f32(number):
 
 def test_update():
     rng = random.Random(SEED)
-    lane = UpdateLane(format=FP16)
+    lane = UpdateLane(format=BINARY16)
     held = dict(zip(("k", "wd", "mu", "lr"), np.float32([1 / 96, 1e-4, 0.9, 0.1]), strict=True))
     corners = [0.0, -0.0, 1.0, -1.0, 65504.0, 65520.0, 1e-45, 3.4e38, -3.4e38, np.inf, np.nan]
     rows, expected = [], []

@@ -8,7 +8,7 @@ import os
 import cocotb
 
 from backspike.sim.harness.traffic.bench import Load, TrafficBench, TrafficDriver
-from backspike.sim.harness.traffic.packet import Fault, Pattern
+from backspike.sim.harness.traffic.packet import InjectedFault, Pattern
 from tests.hw.noc.traffic import VARIABLE, WRONG
 
 LOADS = [
@@ -49,7 +49,7 @@ async def what_goes_wrong_is_found(dut):
     settings = json.loads(os.environ[VARIABLE])
     driver = TrafficDriver(dut, TrafficBench(**settings["bench"]), settings["periods"])
     await driver.start()
-    fault, expected = Fault[settings["fault"]], settings["expected"]
+    fault, expected = InjectedFault[settings["fault"]], settings["expected"]
     await driver.load(Load(pattern=Pattern.UNIFORM, rate=0.2, spread=settings["spread"]))
     await driver.wait(1000)
     assert not any(results[name] for results in (await driver.results()).values() for name in WRONG)

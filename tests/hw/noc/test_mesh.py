@@ -14,7 +14,7 @@ from amaranth.lib.wiring import Component, In, Out, connect, flipped
 from backspike.commands.verilog import check_verilog
 from backspike.hw.emit import emit
 from backspike.hw.noc.flit import flit_layout
-from backspike.hw.noc.mesh import Network
+from backspike.hw.noc.mesh import RouterMesh
 from backspike.hw.noc.route import Endpoint
 from tests.hw.noc.flits import PAYLOAD_BITS, Packet, receive, send
 from tests.hw.simulation import simulate
@@ -35,7 +35,7 @@ class FourChips(Component):
         m = Module()
         chips = {}
         for y, x in product(range(2), range(2)):
-            chips[y, x] = chip = Network(
+            chips[y, x] = chip = RouterMesh(
                 rows=1, columns=1, payload_bits=PAYLOAD_BITS, depth=2, credits=5
             )
             m.submodules[f"chip_{y}_{x}"] = chip
@@ -82,7 +82,7 @@ def all_pairs(unit, rows: int, columns: int, x0: int, y0: int) -> None:
 
 
 def test_mesh():
-    unit = Network(rows=2, columns=3, payload_bits=PAYLOAD_BITS, depth=2)
+    unit = RouterMesh(rows=2, columns=3, payload_bits=PAYLOAD_BITS, depth=2)
     all_pairs(unit, 2, 3, 0, 0)
 
 
@@ -92,7 +92,7 @@ def test_chips_joined_at_their_edges():
 
 def test_what_leaves_a_closed_edge_is_lost_and_holds_up_nothing():
     random = np.random.default_rng(SEED)
-    unit = Network(rows=1, columns=1, payload_bits=PAYLOAD_BITS, depth=2)
+    unit = RouterMesh(rows=1, columns=1, payload_bits=PAYLOAD_BITS, depth=2)
     away = [Packet(Endpoint(1, 0, 0), 0, number, 5) for number in range(8)]
     home = [Packet(Endpoint(0, 0, 0), 0, 8, 2)]
     taker, got = receive(unit.o[0][0][0], 2, random)
@@ -102,5 +102,5 @@ def test_what_leaves_a_closed_edge_is_lost_and_holds_up_nothing():
 
 @pytest.mark.parametrize("credits", [0, 3])
 def test_verilog_is_clean(tmp_path, credits):
-    network = Network(rows=2, columns=2, payload_bits=20, depth=4, credits=credits)
+    network = RouterMesh(rows=2, columns=2, payload_bits=20, depth=4, credits=credits)
     assert check_verilog(emit(network).write(tmp_path / "verilog")) == []

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from backspike.hw.noc.arbiter import PacketArbiter
-from backspike.hw.noc.mesh import Network
+from backspike.hw.noc.mesh import RouterMesh
 from backspike.hw.noc.queue import InputQueue
 from backspike.hw.noc.route import TURNS, Endpoint, Port, route
 from backspike.hw.noc.router import Router
@@ -235,15 +235,15 @@ def test_an_arbiter_keeps_to_a_packet_that_has_begun():
             "inputs must be a whole number of at least 2, not 1",
         ),
         (
-            lambda: Network(rows=17, columns=1, payload_bits=9, depth=2),
+            lambda: RouterMesh(rows=17, columns=1, payload_bits=9, depth=2),
             "rows must be a whole number from 1 to 16, not 17",
         ),
         (
-            lambda: Network(rows=1, columns=0, payload_bits=9, depth=2),
+            lambda: RouterMesh(rows=1, columns=0, payload_bits=9, depth=2),
             "columns must be a whole number from 1 to 16, not 0",
         ),
         (
-            lambda: Network(rows=1, columns=1, payload_bits=9, depth=2, credits=1),
+            lambda: RouterMesh(rows=1, columns=1, payload_bits=9, depth=2, credits=1),
             "credits must be a whole number of at least 2, not 1",
         ),
     ],

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from backspike.compiler.lowering.convolution import ConvLayer
 from backspike.compiler.lowering.gradient import wg_pass
 from backspike.compiler.lowering.words import codes_dtype, layout_of, tile_maps, tile_weights
-from backspike.hw.arith.format import FP32, Float
+from backspike.hw.arith.format import BINARY32, Float
 from backspike.sim.model import Status, add_dw, encode, psum_wg, read_wg
 from tests.hw.conv.cases import littered
 
@@ -26,7 +26,7 @@ DEPTHS = {"spike": 8192, "du": 32768, "dw": 8192}
 def tile_dw(dw: NDArray, lanes: int) -> NDArray:
     """(m, c, r, s) binary32 values as codes (row of m, c lane), in the order of the tiles."""
     values = tile_weights(np.asarray(dw, np.float32), lanes, None).reshape(-1, lanes)
-    return np.where(np.isnan(values), FP32.nan, values.view(np.uint32)).astype(np.uint32)
+    return np.where(np.isnan(values), BINARY32.nan, values.view(np.uint32)).astype(np.uint32)
 
 
 @dataclass(frozen=True, kw_only=True)

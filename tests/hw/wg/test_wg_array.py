@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from amaranth.sim import Simulator
 
-from backspike.hw.arith.format import FP16, Float
+from backspike.hw.arith.format import BINARY16, Float
 from backspike.hw.wg.array import WgArray, WgColumn
 from backspike.hw.wg.engine import WgEngine
 from backspike.hw.wg.readout import WgReadout, WgRounder
@@ -26,7 +26,7 @@ def read_sums(ctx, column):
     """The selected sum, and whether a special value took part."""
     parts = [ctx.get(part.as_value()) for part in column.o]
     code = int(np.bitwise_or.reduce(np.array(parts, object)))
-    bits = FP16.psum_bits
+    bits = BINARY16.psum_bits
     value = code & ((1 << bits) - 1)
     return value - (1 << bits if value >> (bits - 1) else 0), bool(code >> bits)
 
@@ -34,8 +34,8 @@ def read_sums(ctx, column):
 @pytest.mark.parametrize("lanes", [2, 4, 16])
 def test_column_sums_exactly_and_holds_what_it_captured(lanes):
     random = np.random.default_rng(SEED)
-    column = WgColumn(format=FP16, lanes=lanes)
-    largest = 1 << (FP16.fixed_bits - 1)
+    column = WgColumn(format=BINARY16, lanes=lanes)
+    largest = 1 << (BINARY16.fixed_bits - 1)
 
     async def bench(ctx):
         for _ in range(3):
@@ -79,7 +79,7 @@ def test_column_sums_exactly_and_holds_what_it_captured(lanes):
 
 def test_array_adds_where_there_is_a_spike():
     lanes, dw_lanes = 4, 2
-    array = WgArray(format=FP16, lanes=lanes, dw_lanes=dw_lanes)
+    array = WgArray(format=BINARY16, lanes=lanes, dw_lanes=dw_lanes)
     random = np.random.default_rng(SEED)
     du = np.float16(random.standard_normal((30, lanes)) * 100)
     du[random.random(du.shape) < 0.02] = np.nan
@@ -118,15 +118,15 @@ def test_array_adds_where_there_is_a_spike():
         taking = enter & spikes[:, column]
         terms = du[taking, row].astype(np.float64)
         if not np.isfinite(terms).all():
-            assert value == psum_nan(FP16.psum_bits)
+            assert value == psum_nan(BINARY16.psum_bits)
         else:
-            assert value == int(np.ldexp(terms, -FP16.lsb).sum())
+            assert value == int(np.ldexp(terms, -BINARY16.lsb).sum())
 
 
 def test_rounder_equals_model():
-    rounder = WgRounder(format=FP16, dw_lanes=1)
+    rounder = WgRounder(format=BINARY16, dw_lanes=1)
     random = np.random.default_rng(SEED)
-    bits = FP16.psum_bits
+    bits = BINARY16.psum_bits
     sums = [psum_nan(bits), 0, 0, 1, -1, (1 << 24) + 1, -(1 << 24) - 1, (1 << (bits - 1)) - 1]
     sums += [
         int(v) >> int(s)
@@ -170,7 +170,7 @@ def test_rounder_equals_model():
 @pytest.mark.parametrize("dw_lanes", [0, 3, 8])
 def test_readout_refuses_dw_lanes(dw_lanes):
     with pytest.raises(ValueError, match=rf"^dw_lanes must divide the 4 lanes, not {dw_lanes}$"):
-        WgReadout(format=FP16, lanes=4, dw_lanes=dw_lanes)
+        WgReadout(format=BINARY16, lanes=4, dw_lanes=dw_lanes)
 
 
 def test_engine_refuses_formats_whose_sums_do_not_fit():

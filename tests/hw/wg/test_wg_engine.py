@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from backspike.hw.arith.format import FP16, Float
+from backspike.hw.arith.format import BINARY16, Float
 from backspike.hw.wg.engine import WgEngine
 from backspike.sim.harness.bench import EngineBench
 from backspike.sim.harness.cosim import run
@@ -17,12 +17,12 @@ from tests.hw.wg.cases import DEPTHS
     ("format", "lanes", "pixels", "dw_lanes", "cases", "seed"),
     [
         # Readouts of four steps a row, of one, and of two.
-        (FP16, 4, 8, 1, 140, 1),
-        (FP16, 2, 16, 2, 70, 2),
+        (BINARY16, 4, 8, 1, 140, 1),
+        (BINARY16, 2, 16, 2, 70, 2),
         (Float(5, 2), 4, 4, 2, 70, 3),
         (Float(4, 3), 4, 8, 4, 35, 4),
         # Full size, which the tests of the core have, too.
-        pytest.param(FP16, 16, 16, 2, 7, 5, marks=pytest.mark.slow),
+        pytest.param(BINARY16, 16, 16, 2, 7, 5, marks=pytest.mark.slow),
     ],
 )
 def test_equals_model(format, lanes, pixels, dw_lanes, cases, seed):

@@ -10,7 +10,7 @@ from functools import cache
 import pytest
 
 from backspike.hw.emit import emit
-from backspike.sim.harness.block import Block, modules_of
+from backspike.sim.harness.block import VerilatedBlock, modules_of
 from backspike.sim.harness.cosim import build, run
 from tests.sim.harness.cells import CellBench
 from tests.sim.harness.cocotb_cells import CYCLES
@@ -29,7 +29,7 @@ def emission(*, factor=FACTOR, cells=2):
 
 
 def block_of(emission, *, waves=False):
-    return Block(emission, "cell_module", waves=waves)
+    return VerilatedBlock(emission, "cell_module", waves=waves)
 
 
 def trace(top, path, **settings):
@@ -51,7 +51,7 @@ def test_blocks_do_what_modules_do(tmp_path):
 
 def test_a_block_is_built_once_for_all_tops(monkeypatch, tmp_path):
     build(bench(3))
-    monkeypatch.setattr(Block, "_call", lambda *_: pytest.fail("built again"))
+    monkeypatch.setattr(VerilatedBlock, "_call", lambda *_: pytest.fail("built again"))
     names, _, _, _ = trace(bench(2), tmp_path / "trace")
     assert len(names) == 6
 

@@ -6,7 +6,7 @@ import re
 
 import pylibfst
 
-from backspike.hw.arith.format import FP16
+from backspike.hw.arith.format import BINARY16
 from backspike.hw.neuron.update import UpdateEngine
 from backspike.sim.harness.bench import EngineBench
 from backspike.sim.harness.cosim import run
@@ -28,7 +28,7 @@ def changes(path, name: str) -> list[str]:
 
 def test_a_run_leaves_an_fst_of_all_signals(capsys):
     top = EngineBench(
-        UpdateEngine(format=FP16, lanes=2, update_lanes=1),
+        UpdateEngine(format=BINARY16, lanes=2, update_lanes=1),
         dict.fromkeys(("dw", "w", "v", "stored"), 8),
     )
     run(top, "tests.sim.harness.cocotb_waves", waves=True)

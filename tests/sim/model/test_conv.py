@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from backspike.hw.arith.format import FP16, FP32
+from backspike.hw.arith.format import BINARY16, BINARY32
 from backspike.sim.model import (
     Status,
     add_dw,
@@ -95,7 +95,7 @@ def check_wg(x, du, g, format, plane):
     rounded = read_wg(psum, plane=plane, status=Status(), format=format)
     assert rounded.dtype == np.float32
     sums = reference.wg_sums(x, du, g)
-    check(sums, psum, rounded, status, format.lsb, format.psum_bits, FP32, plane)
+    check(sums, psum, rounded, status, format.lsb, format.psum_bits, BINARY32, plane)
 
 
 def test_compiled_bp_is_plain_bp():
@@ -103,10 +103,10 @@ def test_compiled_bp_is_plain_bp():
     for kernel in KERNELS:
         for _ in range(5):
             g = random_geometry(random, kernel)
-            du = random_values(random, (3, g.e_size, g.f_size, 5), FP16, "ordinary")
-            w = random_values(random, (5, 4, *kernel), FP16, "ordinary")
+            du = random_values(random, (3, g.e_size, g.f_size, 5), BINARY16, "ordinary")
+            w = random_values(random, (5, 4, *kernel), BINARY16, "ordinary")
             for a, b in zip(
-                fast_bp_sums(du, w, g, FP16), plain_bp_sums(du, w, g, FP16), strict=True
+                fast_bp_sums(du, w, g, BINARY16), plain_bp_sums(du, w, g, BINARY16), strict=True
             ):
                 assert np.array_equal(a, b)
 
@@ -182,7 +182,7 @@ def test_signs_of_zero():
 
 def test_psum_acc_continues_a_sum():
     random = rng(6)
-    w = random_values(random, (3, 8, 3, 3), FP16, "large")
+    w = random_values(random, (3, 8, 3, 3), BINARY16, "large")
     x = random.random((2, 5, 5, 8)) < 0.5
     status = Status()
     whole = psum_fp(x, w, status=status)
@@ -274,7 +274,7 @@ def test_chains_that_leave_their_psum_are_refused():
 
 def test_inputs_that_stay_are_given_once_to_wg():
     random = rng(7)
-    du = random_values(random, (3, 2, 4, 4, 2), FP16, "ordinary")
+    du = random_values(random, (3, 2, 4, 4, 2), BINARY16, "ordinary")
     x = random.random((1, 2, 4, 4, 3)) < 0.5
     status = Status()
     once = psum_wg(x, du, kernel=(1, 1), status=status)
@@ -291,7 +291,7 @@ def test_dw_acc_is_a_binary32_addition():
     add_dw([3e38], [3e38], status=status)
     assert status == OVERFLOW
     result = add_dw([np.inf, np.nan], [-np.inf, 1], status=status)
-    assert result.view(np.uint32).tolist() == [FP32.nan] * 2
+    assert result.view(np.uint32).tolist() == [BINARY32.nan] * 2
     assert status.invalid
 
 

@@ -10,7 +10,7 @@ import autograd.numpy as anp
 import numpy as np
 import pytest
 
-from backspike.hw.arith.format import FP16, Float
+from backspike.hw.arith.format import BINARY16, Float
 from backspike.hw.presets import PRESETS
 from backspike.network import Layer, Network
 from backspike.sim.model import Status, UpdateRule, add_dw, read_bp, round_values, to_psum
@@ -95,7 +95,7 @@ def test_gradients_are_those_of_automatic_differentiation_to_the_bit(name, seed)
     assert all(np.count_nonzero(array) > array.size / 4 for array in dw)
     status = Status()
     records = forward(net, x, [Weights.start(a) for a in w], status=status)
-    psum = to_psum(g, lsb=FP16.product_lsb, bits=FP16.product_psum_bits)
+    psum = to_psum(g, lsb=BINARY16.product_lsb, bits=BINARY16.product_psum_bits)
     backward(net, records, psum, status=status)
     for layer in range(len(w)):
         assert np.array_equal(records[layer].u, u[layer])
@@ -122,7 +122,7 @@ def test_gradients_of_real_weights_differ_by_rounding_only(name):
     backward(
         net,
         records,
-        to_psum(g, lsb=FP16.product_lsb, bits=FP16.product_psum_bits),
+        to_psum(g, lsb=BINARY16.product_lsb, bits=BINARY16.product_psum_bits),
         status=Status(),
     )
     # A handful of roundings to 11 bits, each of at most 2**-11 of the largest number about.
@@ -212,7 +212,7 @@ def steps_of(net, weights, count, **settings):
         )
 
 
-@pytest.mark.parametrize("format", [FP16, Float(5, 2)], ids=str)
+@pytest.mark.parametrize("format", [BINARY16, Float(5, 2)], ids=str)
 def test_a_training_step_goes_on_where_the_one_before_ended(format):
     net = dataclasses.replace(NETWORKS["whole"], format=format)
     random = rng(8)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from backspike.hw.arith.format import FP16
+from backspike.hw.arith.format import BINARY16
 from backspike.sim.model import (
     Status,
     add,
@@ -90,7 +90,7 @@ def test_statuses_of_operations_follow_ieee():
 @pytest.mark.parametrize("t_acc", [True, False])
 def test_soma_is_its_equation_in_numpy_float16(kind, t_acc):
     random = rng([2, t_acc])
-    conv, u_prev = random_values(random, (2, 4, 6, 5, 7), FP16, kind)
+    conv, u_prev = random_values(random, (2, 4, 6, 5, 7), BINARY16, kind)
     s_prev = random.random(conv.shape) < 0.5
     result = soma(conv, u_prev, s_prev, t_acc=t_acc, **NEURON, status=Status())
     carried = np.where(s_prev | (not t_acc), f16(0), f16(0.625) * f16(u_prev))
@@ -104,7 +104,7 @@ def test_soma_is_its_equation_in_numpy_float16(kind, t_acc):
 @pytest.mark.parametrize("t_acc", [True, False])
 def test_grad_is_its_equation_in_numpy_float16(kind, t_acc):
     random = rng([3, t_acc])
-    conv, du_next, u = random_values(random, (3, 4, 6, 5, 7), FP16, kind)
+    conv, du_next, u = random_values(random, (3, 4, 6, 5, 7), BINARY16, kind)
     result = grad(conv, du_next, u, t_acc=t_acc, **NEURON, **WINDOW, status=Status())
     p = f16(0.625) * f16(du_next) if t_acc else f16(np.zeros_like(u))
     q = p * f16(u) if t_acc else p

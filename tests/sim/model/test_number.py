@@ -5,7 +5,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from backspike.hw.arith.format import FP16, FP32, Float
+from backspike.hw.arith.format import BINARY16, BINARY32, Float
 from backspike.sim.model import Status, decode, encode, psum_nan, read_psum, round_values, to_psum
 from tests.sim.model.reference import FORMATS, power, rng, round_fraction, same_bits
 
@@ -26,10 +26,10 @@ def test_codes_are_those_of_numpy():
     assert same_bits(decode(codes), codes.view(np.float16))
     codes = rng(1).integers(0, 1 << 32, 10000, dtype=np.uint32)
     with np.errstate(invalid="ignore"):
-        assert same_bits(decode(codes, FP32), codes.view(np.float32))
+        assert same_bits(decode(codes, BINARY32), codes.view(np.float32))
 
 
-@pytest.mark.parametrize("format", [*ALL_FORMATS, FP32], ids=str)
+@pytest.mark.parametrize("format", [*ALL_FORMATS, BINARY32], ids=str)
 def test_rounding_is_to_nearest_even(format):
     random = rng(2)
     # Numbers of the format and midpoints between them, exactly and just off, and any others.
@@ -47,7 +47,7 @@ def test_rounding_is_to_nearest_even(format):
 
 
 @pytest.mark.parametrize(
-    "lsb, bits, target", [(-24, 58, FP16), (-32, 64, FP16), (-24, 58, FP32)], ids=str
+    "lsb, bits, target", [(-24, 58, BINARY16), (-32, 64, BINARY16), (-24, 58, BINARY32)], ids=str
 )
 @pytest.mark.parametrize("scale", [0, 4, 15])
 def test_psums_are_rounded_once(lsb, bits, target, scale):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from backspike.hw.arith.format import FP16, FP32
+from backspike.hw.arith.format import BINARY16, BINARY32
 from backspike.sim.model import Status, UpdateRule, encode, update
 from tests.sim.model.reference import each, rng, round_fraction, same_bits
 
@@ -19,7 +19,7 @@ def test_every_operation_is_rounded_to_binary32():
     result = update(w, v, dw, rule, status=status)
 
     def rounded(x):
-        return Fraction(round_fraction(x, FP32))
+        return Fraction(round_fraction(x, BINARY32))
 
     lr, mu, wd, k = (Fraction(float(np.float32(x))) for x in (0.1, 0.9, 1e-3, 2.0**-10))
     for i in range(w.size):
@@ -28,7 +28,7 @@ def test_every_operation_is_rounded_to_binary32():
         v_i = rounded(rounded(mu * v_i) + g)
         w_i = rounded(w_i - rounded(lr * v_i))
         assert (float(result.v[i]), float(result.w[i])) == (float(v_i), float(w_i))
-    stored = each(lambda x: round_fraction(Fraction(float(x)), FP16), result.w)
+    stored = each(lambda x: round_fraction(Fraction(float(x)), BINARY16), result.w)
     assert same_bits(result.w_stored, stored)
     assert result.w.dtype == result.v.dtype == np.float32
     assert status == Status()
@@ -52,5 +52,5 @@ def test_overflow_and_nan_set_statuses():
     status = Status()
     result = update(one, one * np.float32(np.inf), one, UpdateRule(lr=1.0, mu=0.0), status=status)
     assert status == Status(invalid=True)
-    assert result.w.view(np.uint32).tolist() == [FP32.nan]
-    assert encode(result.w_stored).tolist() == [FP16.nan]
+    assert result.w.view(np.uint32).tolist() == [BINARY32.nan]
+    assert encode(result.w_stored).tolist() == [BINARY16.nan]

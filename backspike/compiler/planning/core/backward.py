@@ -11,8 +11,8 @@ from backspike.compiler.memory.dram_layout import spikes_of
 from backspike.compiler.memory.parts import PART_CYCLES, Cut, Room, WeightRoom, choose, span
 from backspike.compiler.planning.loss import BackwardRings, loss
 from backspike.compiler.planning.operations import convolve_back, find_fire, find_grad
-from backspike.compiler.planning.setting import Builder, CoreSetting
-from backspike.compiler.planning.weights import WeightLoader
+from backspike.compiler.planning.setting import Builder, CoreContext
+from backspike.compiler.planning.weights import WeightPlan
 
 __all__ = ["Backward", "cut_backward", "first_rows"]
 
@@ -130,11 +130,11 @@ class Backward:
     in between, so that those of WG can be put there; :meth:`ready` says which.
     """
 
-    def __init__(self, builder: Builder, setting: CoreSetting):
+    def __init__(self, builder: Builder, setting: CoreContext):
         self._builder, self._setting = builder, setting
         self._rings = BackwardRings.of(builder)
         self._du_next = builder.quarters("du_next", 0)  # WG has the rest
-        self._weights = WeightLoader(builder, setting.backward_weights)
+        self._weights = WeightPlan(builder, setting.backward_weights)
         self._parts_left = [
             dict.fromkeys(cut.samples, len(cut.tiles) * len(cut.strips)) for cut in setting.backward
         ]

@@ -12,8 +12,8 @@ from backspike.compiler.memory.parts import PART_CYCLES, Cut, Room, WeightRoom, 
 from backspike.compiler.order.hazards import OrderedProgram
 from backspike.compiler.order.timeline import Moment
 from backspike.compiler.planning.operations import convolve_forward, find_soma
-from backspike.compiler.planning.setting import FORWARD_DONE, Builder, CoreSetting
-from backspike.compiler.planning.weights import WeightLoader
+from backspike.compiler.planning.setting import FORWARD_DONE, Builder, CoreContext
+from backspike.compiler.planning.weights import WeightPlan
 from backspike.hw.isa.table import Control
 
 __all__ = ["cut_forward", "first_rows", "forward"]
@@ -88,7 +88,7 @@ def cut_forward(
     )
 
 
-def forward(setting: CoreSetting) -> tuple[OrderedProgram, list[Moment]]:
+def forward(setting: CoreContext) -> tuple[OrderedProgram, list[Moment]]:
     """The program of the FP sub-core: u and spikes of all layers go to DRAM.
 
     And when it says so of each round.
@@ -115,12 +115,12 @@ def forward(setting: CoreSetting) -> tuple[OrderedProgram, list[Moment]]:
 class _Forward:
     """The forward pass, and which part of each SRAM is next."""
 
-    def __init__(self, builder: Builder, setting: CoreSetting):
+    def __init__(self, builder: Builder, setting: CoreContext):
         self._builder, self._setting = builder, setting
         self._s_in, self._conv, self._u, self._spike, self._s_out = (
             builder.halves(name) for name in ("s_in", "conv_fp", "u", "spike", "s_out")
         )
-        self._weights = WeightLoader(builder, setting.forward_weights)
+        self._weights = WeightPlan(builder, setting.forward_weights)
 
     def layer(self, layer: Lowered, among: range) -> None:
         """A layer, of samples among these."""

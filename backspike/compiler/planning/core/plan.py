@@ -13,14 +13,14 @@ from backspike.compiler.memory.dram_layout import DramLayout
 from backspike.compiler.memory.parts import Room, WeightRoom, even
 from backspike.compiler.order.hazards import OrderedProgram
 from backspike.compiler.order.timeline import Moment
-from backspike.compiler.planning.blocks import Blocks, cheapest_samples, cut_gradients
+from backspike.compiler.planning.blocks import GradientBlocks, cheapest_samples, cut_gradients
 from backspike.compiler.planning.blocks import first_rows as wg_first_rows
 from backspike.compiler.planning.core import backward as bp
 from backspike.compiler.planning.core import forward as fp
 from backspike.compiler.planning.core.beside import Beside
 from backspike.compiler.planning.gradients import Gradients
 from backspike.compiler.planning.image import Bytes, CoreImage, LayerResult, StepResult, read_step
-from backspike.compiler.planning.setting import FORWARD_DONE, Builder, CoreSetting
+from backspike.compiler.planning.setting import FORWARD_DONE, Builder, CoreContext
 from backspike.compiler.planning.update import Update, chunk_rows
 from backspike.hw.config import ChipConfig
 from backspike.hw.isa.table import Control
@@ -37,11 +37,11 @@ class StepPlan(CoreImage):
 
     Parameters
     ----------
-    setting : CoreSetting
+    setting : CoreContext
     programs : mapping of sub-core to Program
     """
 
-    def __init__(self, setting: CoreSetting, programs: Mapping[str, Program]):
+    def __init__(self, setting: CoreContext, programs: Mapping[str, Program]):
         super().__init__(setting.network, setting.layout, programs)
         self.setting = setting
 
@@ -123,7 +123,7 @@ def plan_step(
         ):
             for key, rows in found.items():
                 cuts[key] |= rows
-    setting = CoreSetting(
+    setting = CoreContext(
         network=network,
         config=config,
         batch=batch,
@@ -144,7 +144,7 @@ def plan_step(
 
 
 def _backward(
-    setting: CoreSetting, blocks: Sequence[Blocks], times: Sequence[Moment]
+    setting: CoreContext, blocks: Sequence[GradientBlocks], times: Sequence[Moment]
 ) -> OrderedProgram:
     """The program of the BP sub-core; ``times`` are those at which rounds of FP are over, about.
 

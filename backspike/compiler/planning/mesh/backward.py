@@ -6,12 +6,12 @@ from collections import deque
 from dataclasses import dataclass, replace
 
 from backspike.compiler.lowering.layers import Lowered
-from backspike.compiler.lowering.neuron import Area
+from backspike.compiler.lowering.neuron import NeuronArea
 from backspike.compiler.memory.parts import span
 from backspike.compiler.order.timeline import Moment
 from backspike.compiler.planning.loss import loss
-from backspike.compiler.planning.mesh.core import Core
-from backspike.compiler.planning.mesh.room import Words
+from backspike.compiler.planning.mesh.core import CorePlan
+from backspike.compiler.planning.mesh.room import MapWords
 from backspike.compiler.planning.mesh.schedule import Work
 from backspike.compiler.planning.mesh.wiring import Edge
 from backspike.compiler.planning.operations import convolve_back, find_fire, find_grad
@@ -37,7 +37,7 @@ class _Step:
         return f"{span('sample', self.samples)}, step {self.t}"
 
 
-def _steps(core: Core) -> list[_Step]:
+def _steps(core: CorePlan) -> list[_Step]:
     """All of a batch, parts ascending, and of each the last step first."""
     return [
         _Step(part, samples, t)
@@ -51,7 +51,7 @@ class Received:
 
     Parameters
     ----------
-    core : Core
+    core : CorePlan
     layer : Lowered
     edge : Edge
         Where it comes from.
@@ -59,7 +59,7 @@ class Received:
         Whether BP reads it, too, which has to :meth:`release` it then.
     """
 
-    def __init__(self, core: Core, layer: Lowered, edge: Edge, *, kept: bool):
+    def __init__(self, core: CorePlan, layer: Lowered, edge: Edge, *, kept: bool):
         self._core, self._layer, self._edge, self._kept = core, layer, edge, kept
         self._builder = core.bp.builder
         self._steps = iter(_steps(core))
@@ -118,7 +118,7 @@ class BackwardStage:
 
     Parameters
     ----------
-    core : Core
+    core : CorePlan
     layer : Lowered
     received : Received, optional
         du of the layer behind, if there is one.
@@ -126,7 +126,7 @@ class BackwardStage:
         Takes du of this layer.
     """
 
-    def __init__(self, core: Core, layer: Lowered, received: Received | None, target: Edge):
+    def __init__(self, core: CorePlan, layer: Lowered, received: Received | None, target: Edge):
         self._core, self._layer = core, layer
         self._received, self._target = received, target
         self._builder = core.bp.builder
@@ -150,7 +150,7 @@ class BackwardStage:
     def _free(self, unit: str) -> int:
         return self._builder.timeline.free[unit]
 
-    def _area(self, step: _Step) -> Area:
+    def _area(self, step: _Step) -> NeuronArea:
         return self._layer.whole_area(len(step.samples))
 
     # --- Potentials and fire ----------------------------------------------------------------
@@ -270,7 +270,7 @@ class BackwardStage:
         )
         if self._received:
             core.back_psums.append(step.psums)
-        words = Words(room=core.setting.room, samples=len(step.samples)).neurons(layer)
+        words = MapWords(room=core.setting.room, samples=len(step.samples)).neurons(layer)
         self._target.send(ring.last, words, f"du {what}")
         if self._received:
             self._received.release(f"du behind {what}")

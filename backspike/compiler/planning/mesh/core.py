@@ -9,14 +9,14 @@ from backspike.compiler.lowering.layers import Lowered
 from backspike.compiler.memory.parts import Ring, span
 from backspike.compiler.order.timeline import START, Moment
 from backspike.compiler.planning.loss import BackwardRings
-from backspike.compiler.planning.mesh.room import Words, slots
+from backspike.compiler.planning.mesh.room import MapWords, slots
 from backspike.compiler.planning.mesh.wiring import End
-from backspike.compiler.planning.setting import FORWARD_DONE, Builder, Setting
+from backspike.compiler.planning.setting import FORWARD_DONE, Builder, PlanContext
 from backspike.compiler.planning.weights import Loaded, load_weights
 from backspike.hw.isa.table import Control
 from backspike.hw.noc.connection import Place
 
-__all__ = ["Core"]
+__all__ = ["CorePlan"]
 
 LEAD = 8
 """Parts of the batch that FP may be ahead of BP: fewer than a message box holds."""
@@ -24,13 +24,13 @@ SHARED, LOSS = -1, -2
 """In place of the number of a layer: slots that layers use in turn, and those of the loss."""
 
 
-class Core:
+class CorePlan:
     """Programs under construction.
 
     Parameters
     ----------
     place : Place
-    setting : Setting
+    setting : PlanContext
     parts : sequence of range
         Samples that go through the layers together.
     density : mapping of mnemonic to float
@@ -53,7 +53,7 @@ class Core:
     def __init__(
         self,
         place: Place,
-        setting: Setting,
+        setting: PlanContext,
         parts: Sequence[range],
         density: Mapping[str, float],
     ):
@@ -72,7 +72,7 @@ class Core:
         behind = [layers[layer.index + 1] for layer in self._inner]
         self.weights = self._load(self.fp.builder, self.forward)
         self.back_weights = self._load(self.bp.builder, behind)
-        words = Words(room=setting.room, samples=max(len(part) for part in parts))
+        words = MapWords(room=setting.room, samples=max(len(part) for part in parts))
         self._forward_rings(words)
         self._backward_rings(words)
         self._finished = [0] * len(parts)
@@ -100,7 +100,7 @@ class Core:
     ) -> dict[int, Ring]:
         return slots(self.setting.room, self.place, sram, needs, least=least, share=share)
 
-    def _forward_rings(self, words: Words) -> None:
+    def _forward_rings(self, words: MapWords) -> None:
         layers = self.forward
         neurons = {each.index: words.neurons(each) for each in layers}
         self.s_in = self._slots("fp.s_in", {each.index: words.inputs(each) for each in layers})
@@ -116,7 +116,7 @@ class Core:
         self.spike = self._slots("fp.spike", fired, least=2)
         self.s_out = self._slots("fp.s_out", {each.index: words.pooled(each) for each in layers})
 
-    def _backward_rings(self, words: Words) -> None:
+    def _backward_rings(self, words: MapWords) -> None:
         last = self.setting.layers[-1]
         losses: dict[int, int] = {LOSS: words.results(last)} if last in self.forward else {}
         neurons = {each.index: words.neurons(each) for each in self.forward}

@@ -8,8 +8,8 @@ from functools import partial
 from backspike.compiler.lowering.layers import Lowered
 from backspike.compiler.memory.parts import span
 from backspike.compiler.order.timeline import START
-from backspike.compiler.planning.mesh.core import Core
-from backspike.compiler.planning.mesh.room import Words
+from backspike.compiler.planning.mesh.core import CorePlan
+from backspike.compiler.planning.mesh.room import MapWords
 from backspike.compiler.planning.mesh.schedule import Work
 from backspike.compiler.planning.mesh.wiring import Edge
 from backspike.compiler.planning.operations import convolve_forward, find_soma
@@ -38,13 +38,13 @@ class ForwardStage:
 
     Parameters
     ----------
-    core : Core
+    core : CorePlan
     layer : Lowered
     source, target : Edge, optional
         The first layer has no source, and the last one no target.
     """
 
-    def __init__(self, core: Core, layer: Lowered, source: Edge | None, target: Edge | None):
+    def __init__(self, core: CorePlan, layer: Lowered, source: Edge | None, target: Edge | None):
         self._core, self._layer = core, layer
         self._source, self._target = source, target
         self._builder = core.fp.builder
@@ -140,7 +140,7 @@ class ForwardStage:
             reason=f"Soma {what}",
         )
         if self._target:
-            words = Words(room=core.setting.room, samples=len(step.samples)).pooled(layer)
+            words = MapWords(room=core.setting.room, samples=len(step.samples)).pooled(layer)
             self._target.send(s_out.last, words, f"spikes {what}")
         if self._source:
             self._source.release(f"read: input {what}")

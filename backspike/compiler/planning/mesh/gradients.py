@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 
 from backspike.compiler.lowering.layers import Lowered
 from backspike.compiler.order.timeline import Moment
-from backspike.compiler.planning.blocks import Blocks
+from backspike.compiler.planning.blocks import GradientBlocks
 from backspike.compiler.planning.gradients import Gradients
 from backspike.compiler.planning.mesh.backward import Received
-from backspike.compiler.planning.mesh.core import Core
+from backspike.compiler.planning.mesh.core import CorePlan
 from backspike.compiler.planning.mesh.schedule import Work
 
 __all__ = ["GradientStage"]
@@ -20,12 +20,14 @@ class GradientStage:
 
     Parameters
     ----------
-    core : Core
+    core : CorePlan
     received : mapping of layer to Received
-    blocks : mapping of layer to Blocks
+    blocks : mapping of layer to GradientBlocks
     """
 
-    def __init__(self, core: Core, received: Mapping[int, Received], blocks: Mapping[int, Blocks]):
+    def __init__(
+        self, core: CorePlan, received: Mapping[int, Received], blocks: Mapping[int, GradientBlocks]
+    ):
         self._core, self._received = core, received
         self._gradients = Gradients(core.bp.builder, blocks)
         self._left = [(layer, list(self._gradients.groups(layer))) for layer in core.gradients]

@@ -9,20 +9,20 @@ from numpy.typing import NDArray
 from backspike.compiler.lowering.layers import Lowered, lowered_layers
 from backspike.compiler.memory.dram_layout import DramLayout
 from backspike.compiler.memory.parts import Room, cut_range
+from backspike.compiler.order.arrange import arrange
 from backspike.compiler.order.cycles import DENSITY
-from backspike.compiler.order.decoding import arrange
-from backspike.compiler.planning.blocks import Blocks, cut_gradients, first_rows
+from backspike.compiler.planning.blocks import GradientBlocks, cut_gradients, first_rows
 from backspike.compiler.planning.image import Bytes, CoreImage, StepResult, read_step
 from backspike.compiler.planning.mesh.backward import BackwardStage, Received
-from backspike.compiler.planning.mesh.core import Core
+from backspike.compiler.planning.mesh.core import CorePlan
 from backspike.compiler.planning.mesh.forward import ForwardStage
 from backspike.compiler.planning.mesh.gradients import GradientStage
 from backspike.compiler.planning.mesh.places import balanced, snake
-from backspike.compiler.planning.mesh.room import Words
+from backspike.compiler.planning.mesh.room import MapWords
 from backspike.compiler.planning.mesh.schedule import schedule
 from backspike.compiler.planning.mesh.update import collect, update
 from backspike.compiler.planning.mesh.wiring import Edge, Wiring
-from backspike.compiler.planning.setting import Setting
+from backspike.compiler.planning.setting import PlanContext
 from backspike.compiler.planning.update import chunk_rows
 from backspike.hw.config import ChipConfig
 from backspike.hw.noc.connection import Connection, Place
@@ -42,7 +42,7 @@ class MeshPlan:
     layers : sequence of Lowered
     places : sequence of place
         Of the input, and of all layers.
-    cores : mapping of place to Core
+    cores : mapping of place to CorePlan
     connections : mapping
         As of :class:`backspike.compiler.planning.mesh.wiring.Wiring`.
 
@@ -57,7 +57,7 @@ class MeshPlan:
         self,
         layers: Sequence[Lowered],
         places: Sequence[Place],
-        cores: Mapping[Place, Core],
+        cores: Mapping[Place, CorePlan],
         connections: Mapping[Place, Mapping[str, Mapping[int, Connection]]],
     ):
         self.places, self.connections = places, connections
@@ -101,7 +101,7 @@ class MeshPlan:
         return read_step(self.layers, forward=where[1:], gradients=where[:-1])
 
 
-def _image(core: Core) -> CoreImage:
+def _image(core: CorePlan) -> CoreImage:
     ends = {"fp": core.fp, "bp": core.bp} if core.forward else {"bp": core.bp}
     programs = {}
     for name, end in ends.items():
@@ -176,10 +176,10 @@ def plan_mesh(
             gradients=gradients,
             cuts=cuts,
         )
-        setting = Setting(
+        setting = PlanContext(
             network=network, config=config, batch=batch, layers=layers, room=room, layout=layout
         )
-        cores[place] = Core(place, setting, parts, density)
+        cores[place] = CorePlan(place, setting, parts, density)
     homes = [cores[place] for place in places]
     _pipeline(homes, layers, parts, blocks, wiring)
     arrange([builder for core in cores.values() for builder in core.fence()])
@@ -203,15 +203,15 @@ def _check(places: Sequence[Place], layers: Sequence[Lowered], config: ChipConfi
 
 
 def _pipeline(
-    homes: Sequence[Core],
+    homes: Sequence[CorePlan],
     layers: Sequence[Lowered],
     parts: Sequence[range],
-    blocks: Mapping[int, Blocks],
+    blocks: Mapping[int, GradientBlocks],
     wiring: Wiring,
 ) -> None:
     """Adds everything up to the gradients; ``homes`` are those of the input and of all layers."""
     setting = homes[0].setting
-    words = Words(room=setting.room, samples=len(parts[0]))
+    words = MapWords(room=setting.room, samples=len(parts[0]))
     total = len(parts) * setting.network.steps
     spikes: list[Edge | None] = [None]
     received = {}

@@ -9,15 +9,15 @@ from backspike.compiler.lowering.layers import Lowered
 from backspike.compiler.memory.parts import Ring, Room
 from backspike.hw.noc.connection import Place
 
-__all__ = ["SLOTS", "Words", "slots"]
+__all__ = ["SLOTS", "MapWords", "slots"]
 
 SLOTS = 4
 """Maps of a layer that an SRAM holds at a time, at most."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Words:
-    """Words of the maps of some samples at one time step."""
+class MapWords:
+    """MapWords of the maps of some samples at one time step."""
 
     room: Room
     samples: int

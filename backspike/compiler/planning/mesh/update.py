@@ -8,9 +8,9 @@ from typing import Unpack
 
 from backspike.compiler.lowering.layers import Lowered
 from backspike.compiler.memory.dram import transfers
-from backspike.compiler.order.entry import Waits
+from backspike.compiler.order.entry import MessageWaits
 from backspike.compiler.order.timeline import Moment
-from backspike.compiler.planning.mesh.core import Core
+from backspike.compiler.planning.mesh.core import CorePlan
 from backspike.compiler.planning.mesh.wiring import End, Wiring, signal
 from backspike.compiler.planning.update import Delivery, Update
 from backspike.hw.isa.table import Control
@@ -18,7 +18,7 @@ from backspike.hw.isa.table import Control
 __all__ = ["collect", "update"]
 
 
-def collect(cores: Sequence[Core], wiring: Wiring) -> None:
+def collect(cores: Sequence[CorePlan], wiring: Wiring) -> None:
     """Tells every core of the statuses of all: along a chain, and back.
 
     On the way there a core adds what it has found when its own work is done; on the way back nobody
@@ -28,7 +28,7 @@ def collect(cores: Sequence[Core], wiring: Wiring) -> None:
     boxes = {end.place: wiring.box(end) for end in ends} if len(ends) > 1 else {}
     for end in ends:
         end.builder.phase("update")
-    waits: Waits = {}
+    waits: MessageWaits = {}
     for number, (here, there) in enumerate(pairwise([*ends, *reversed(ends[:-1])])):
         tag, box = wiring.tag(here, there), boxes[there.place]
         flow = Control.REMOTE_COLLECT
@@ -39,19 +39,19 @@ def collect(cores: Sequence[Core], wiring: Wiring) -> None:
     _decide(ends[0], **waits)
 
 
-def _decide(end: End, **waits: Unpack[Waits]) -> None:
+def _decide(end: End, **waits: Unpack[MessageWaits]) -> None:
     operands = {"flow_type": Control.COLLECT.value}
     end.builder.add("NOC_CTRL", operands, reason="a status stops the update", **waits)
 
 
-def update(cores: Sequence[Core], homes: Mapping[int, Core], wiring: Wiring) -> None:
+def update(cores: Sequence[CorePlan], homes: Mapping[int, CorePlan], wiring: Wiring) -> None:
     """Updates the weights, each on the core that has its gradients.
 
     They go to its DRAM, and to fp.w and DRAM of the core that does FP of the layer.
 
     Parameters
     ----------
-    homes : mapping of layer to Core
+    homes : mapping of layer to CorePlan
         Who does FP.
     """
     for core in cores:
@@ -68,7 +68,7 @@ def update(cores: Sequence[Core], homes: Mapping[int, Core], wiring: Wiring) -> 
             _store(home, layer, box, comes)
 
 
-def _store(core: Core, layer: Lowered, box: int, comes: Moment) -> None:
+def _store(core: CorePlan, layer: Lowered, box: int, comes: Moment) -> None:
     """Keeps the weights that have come to fp.w for the next batch."""
     setting, builder = core.setting, core.fp.builder
     weight_words, row_bytes = setting.config.array.weight_words, setting.room.row_bytes

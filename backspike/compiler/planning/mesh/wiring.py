@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Unpack
 
-from backspike.compiler.order.entry import Touch, Waits
+from backspike.compiler.order.entry import MessageWaits, Touch
 from backspike.compiler.order.timeline import START, Moment
 from backspike.compiler.planning.setting import FORWARD_DONE, Builder
 from backspike.hw.config import ChipConfig
@@ -92,7 +92,7 @@ def signal(
     reason: str,
     *,
     flow: Control = Control.REMOTE_SIGNAL,
-    **waits: Unpack[Waits],
+    **waits: Unpack[MessageWaits],
 ) -> Moment:
     """Adds a message for a box of the sub-core behind a tag."""
     operands = {"flow_type": flow.value, "tag_id": tag, "msg_box": box}
@@ -162,7 +162,7 @@ class Edge:
             "destination": self._slots[number % len(self._slots)],
             "words": words,
         }
-        waits: Waits = {}
+        waits: MessageWaits = {}
         if self._leaves:
             operands["tag_id"] = self._there
             again = number - len(self._slots)
@@ -173,7 +173,7 @@ class Edge:
             moment = signal(self._source, self._there, self._full, f"there: {what}")
         self._arrivals.append(moment)
 
-    def receive(self) -> tuple[int, Waits]:
+    def receive(self) -> tuple[int, MessageWaits]:
         """Where the next slot lies, and what the first instruction that reads it waits for."""
         base = self._slots[self._received % len(self._slots)]
         arrival = self._arrivals[self._received]

@@ -9,7 +9,7 @@ import pytest
 from amaranth.sim import Simulator
 
 from backspike.compiler.lowering.layout import Layout
-from backspike.compiler.lowering.neuron import Area
+from backspike.compiler.lowering.neuron import NeuronArea
 from backspike.compiler.lowering.passes import Passes
 from backspike.hw.isa.neuron.command import LEVELS, Destination, Operation, Source
 from backspike.hw.neuron.walk import Walk
@@ -63,7 +63,7 @@ def simulate(extent, words, bits, pixels):
     ],
 )
 def test_walk_visits_every_pixel_once_where_it_lies(h, w, pooling, samples, m_size):
-    area = Area(h_size=h, w_size=w, m_size=m_size, pooling=pooling, samples=samples)
+    area = NeuronArea(h_size=h, w_size=w, m_size=m_size, pooling=pooling, samples=samples)
     conv, u = Layout(base=100), Layout(base=7, row=w + 2, tile=1000, sample=5000)
     spike, s_out = Layout(base=3), Layout(base=11, tile=200, sample=700)
     fields = PASSES.soma(
@@ -105,7 +105,7 @@ def test_walk_visits_every_pixel_once_where_it_lies(h, w, pooling, samples, m_si
 def test_last_lanes_is_what_the_last_tile_holds():
     for m_size, lanes in ((1, 1), (4, 4), (5, 1), (8, 4), (11, 3)):
         extent = PASSES.grad_vector(
-            Area(h_size=1, w_size=1, m_size=m_size),
+            NeuronArea(h_size=1, w_size=1, m_size=m_size),
             Operation.ADD,
             x=Source.U,
             y=Source.DU,
@@ -117,7 +117,7 @@ def test_last_lanes_is_what_the_last_tile_holds():
 
 
 def test_pooled_operands_stay_while_their_window_is_walked():
-    area = Area(h_size=4, w_size=4, m_size=4, pooling=2)
+    area = NeuronArea(h_size=4, w_size=4, m_size=4, pooling=2)
     fields = PASSES.grad(
         area, t_acc=False, alpha=0, th_f=0, th_l=0, th_r=0, conv=AT, u=AT, du=AT, s_out=AT
     )
@@ -137,73 +137,85 @@ VECTOR = {"x": Source.U, "y": Source.SCALAR, "u": AT, "write": AT}
     ("call", "message"),
     [
         (
-            lambda: Area(**AREA | {"h_size": 0}),
+            lambda: NeuronArea(**AREA | {"h_size": 0}),
             "h_size must be a whole number from 1 to 4095, not 0",
         ),
-        (lambda: Area(**AREA, pooling=5), "pooling must be a whole number from 1 to 4, not 5"),
         (
-            lambda: Area(**AREA, samples=1.0),
+            lambda: NeuronArea(**AREA, pooling=5),
+            "pooling must be a whole number from 1 to 4, not 5",
+        ),
+        (
+            lambda: NeuronArea(**AREA, samples=1.0),
             "samples must be a whole number from 1 to 4095, not 1.0",
         ),
         (
-            lambda: PASSES.soma(Area(**AREA), **SOMA | {"t_acc": True}),
+            lambda: PASSES.soma(NeuronArea(**AREA), **SOMA | {"t_acc": True}),
             "u_prev and spike_prev must be given with t_acc, not None",
         ),
         (
-            lambda: PASSES.soma(Area(**AREA), **SOMA, planes=16),
+            lambda: PASSES.soma(NeuronArea(**AREA), **SOMA, planes=16),
             "planes must be a whole number from 0 to 15, not 16",
         ),
         (
-            lambda: PASSES.soma(Area(**AREA), **SOMA | {"alpha": 1 << 16}),
+            lambda: PASSES.soma(NeuronArea(**AREA), **SOMA | {"alpha": 1 << 16}),
             "alpha must be a whole number from 0 to 65535, not 65536",
         ),
         (
-            lambda: PASSES.soma(Area(**AREA), **SOMA | {"conv": Layout(base=65531)}),
+            lambda: PASSES.soma(NeuronArea(**AREA), **SOMA | {"conv": Layout(base=65531)}),
             "conv must end at word 65535 or before, not 65536",
         ),
         (
-            lambda: PASSES.soma(Area(**AREA), **SOMA | {"u": Layout(row=-1)}),
+            lambda: PASSES.soma(NeuronArea(**AREA), **SOMA | {"u": Layout(row=-1)}),
             "row of u must be a whole number of at least 0, not -1",
         ),
         (
-            lambda: PASSES.soma(Area(**AREA | {"m_size": 65536 // 4}), **SOMA),
+            lambda: PASSES.soma(NeuronArea(**AREA | {"m_size": 65536 // 4}), **SOMA),
             "m_size = 16384 in tiles of 4 must be a whole number from 1 to 4095, not 4096",
         ),
         (
-            lambda: PASSES.grad(Area(**AREA), **GRAD | {"t_acc": True}),
+            lambda: PASSES.grad(NeuronArea(**AREA), **GRAD | {"t_acc": True}),
             "du_next must be given with t_acc, not None",
         ),
         (
-            lambda: PASSES.grad(Area(**AREA, pooling=2), **GRAD),
+            lambda: PASSES.grad(NeuronArea(**AREA, pooling=2), **GRAD),
             "s_out must be given with pooling, not None",
         ),
         (
-            lambda: PASSES.soma_vector(Area(**AREA), Operation.STEP, x=Source.U, write=AT),
+            lambda: PASSES.soma_vector(NeuronArea(**AREA), Operation.STEP, x=Source.U, write=AT),
             "operation must be one of two operands or COMPARE, not STEP",
         ),
         (
-            lambda: PASSES.soma_vector(Area(**AREA, pooling=2), Operation.ADD, **VECTOR),
+            lambda: PASSES.soma_vector(NeuronArea(**AREA, pooling=2), Operation.ADD, **VECTOR),
             "pooling must be 1 in a vector operation, not 2",
         ),
         (
-            lambda: PASSES.grad_vector(Area(**AREA), Operation.ADD, **VECTOR | {"y": Source.DU}),
+            lambda: PASSES.grad_vector(
+                NeuronArea(**AREA), Operation.ADD, **VECTOR | {"y": Source.DU}
+            ),
             "y must be SCALAR or have a place to read, not DU",
         ),
         (
-            lambda: PASSES.soma_vector(Area(**AREA), Operation.COMPARE, **VECTOR),
+            lambda: PASSES.soma_vector(NeuronArea(**AREA), Operation.COMPARE, **VECTOR),
             "y must be left out for COMPARE and only then, not Source.SCALAR",
         ),
         (
-            lambda: PASSES.grad_vector(Area(**AREA), Operation.ADD, x=Source.U, u=AT, write=AT),
+            lambda: PASSES.grad_vector(
+                NeuronArea(**AREA), Operation.ADD, x=Source.U, u=AT, write=AT
+            ),
             "y must be left out for COMPARE and only then, not None",
         ),
         (
-            lambda: PASSES.soma_vector(Area(**AREA), Operation.ADD, **VECTOR, planes=16),
+            lambda: PASSES.soma_vector(NeuronArea(**AREA), Operation.ADD, **VECTOR, planes=16),
             "planes must be a whole number from 0 to 15, not 16",
         ),
         (
             lambda: PASSES.grad_vector(
-                Area(**AREA), Operation.COMPARE, x=Source.U, u=AT, write=AT, to=Destination.MAP
+                NeuronArea(**AREA),
+                Operation.COMPARE,
+                x=Source.U,
+                u=AT,
+                write=AT,
+                to=Destination.MAP,
             ),
             "to must be BITS for COMPARE and only then, not MAP",
         ),

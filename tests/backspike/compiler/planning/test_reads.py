@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from backspike.compiler.order.decoding import arrange
+from backspike.compiler.order.arrange import arrange
 from backspike.compiler.order.hazards import OrderedProgram
 from backspike.compiler.planning.setting import Builder
 from backspike.hw.presets import load

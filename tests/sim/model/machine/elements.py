@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from backspike.compiler.lowering.neuron import Area
+from backspike.compiler.lowering.neuron import NeuronArea
 from backspike.compiler.lowering.passes import Passes
 from backspike.hw.isa.neuron.command import Destination, Operation, Source
 from backspike.hw.neuron.element import CONVERT_LANES
@@ -71,7 +71,7 @@ class Pass(NamedTuple):
 class Scene:
     """A case: memories full of numbers, and the statuses that what is done with them sets."""
 
-    def __init__(self, random, config, area: Area, *, products: bool, wild: bool):
+    def __init__(self, random, config, area: NeuronArea, *, products: bool, wild: bool):
         self.random, self.config, self.area = random, config, area
         self.format, lanes = config.format, config.array.lanes
         self.passes = Passes(lanes=lanes, pixels=config.array.spike_pixels, format=self.format)
@@ -140,7 +140,7 @@ def areas(random, lanes: int):
     """Maps of all kinds: pooling, odd and not square, tiles, channels off the tile, samples."""
     for (height, width), pooling in itertools.product(SIZES, (1, 2, 3, 4)):
         m_size = int(random.choice([1, lanes - 1, lanes, lanes + 1, 2 * lanes, 2 * lanes + 1]))
-        yield Area(
+        yield NeuronArea(
             h_size=height,
             w_size=width,
             m_size=m_size,
@@ -149,7 +149,7 @@ def areas(random, lanes: int):
         )
 
 
-def whole_windows(area: Area) -> bool:
+def whole_windows(area: NeuronArea) -> bool:
     return min(area.h_size, area.w_size) >= area.pooling
 
 

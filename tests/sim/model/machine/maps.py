@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from backspike.compiler.lowering.layout import Layout
-from backspike.hw.arith.format import FP16, Float
+from backspike.hw.arith.format import BINARY16, Float
 from backspike.hw.config import ArrayConfig, BpSrams, ChipConfig, FpSrams
 from backspike.sim.model.machine import Memories
 from backspike.sim.model.machine.memories import word_kinds
@@ -20,7 +20,7 @@ WORDS = {"spike": 8192, "value": 16384, "psum": 16384, "weight": 8192, "gradient
 
 
 def chip(
-    name: str, format: Float = FP16, *, words: Mapping[str, int] = WORDS, **array: int
+    name: str, format: Float = BINARY16, *, words: Mapping[str, int] = WORDS, **array: int
 ) -> ChipConfig:
     """A chip whose SRAMs have so many words of each kind, room for every case."""
     sizes = ArrayConfig(**array)

@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from backspike.compiler.lowering.neuron import Area
+from backspike.compiler.lowering.neuron import NeuronArea
 from backspike.hw.isa.neuron.command import Operation, Source
 from backspike.sim.model import Status, encode, psum_nan, read_psum
 from backspike.sim.model.machine import run_grad, run_soma
@@ -66,7 +66,7 @@ def test_pooled_spikes_decide_who_gets_the_gradient():
     """As in the hardware, also where they are not those of the potentials."""
     print(f"seed {SEED}")
     random = np.random.default_rng(SEED)
-    area = Area(h_size=7, w_size=9, m_size=7, pooling=2)
+    area = NeuronArea(h_size=7, w_size=9, m_size=7, pooling=2)
     scene = Scene(random, CONFIGS[0], area, products=True, wild=False)
     conv, s_out = scene.map("bp.conv_bp", pooled=True), scene.map("bp.s", pooled=True)
     u, du = scene.map("bp.u"), scene.map("bp.du")
@@ -103,7 +103,7 @@ def test_psums_are_read_as_the_low_bits_of_their_lane(config):
     """Where more than a psum stands in a lane, as no engine leaves it."""
     print(f"seed {SEED}")
     random = np.random.default_rng(SEED)
-    area = Area(h_size=3, w_size=5, m_size=config.array.lanes)
+    area = NeuronArea(h_size=3, w_size=5, m_size=config.array.lanes)
     scene = Scene(random, config, area, products=False, wild=True)
     conv, u = scene.map("fp.conv_fp"), scene.map("fp.u")
     psums = conv.get(scene.memories)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from backspike.compiler.order.decoding import arrange
+from backspike.compiler.order.arrange import arrange
 from backspike.compiler.order.hazards import OrderedProgram
 from backspike.hw.isa.table import SRAMS
 from backspike.hw.presets import load

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from backspike.compiler.order.barriers import OUTSTANDING, join
-from backspike.compiler.order.entry import Entry, Touch
+from backspike.compiler.order.entry import PendingInstruction, Touch
 from backspike.compiler.order.hazards import OrderedProgram
 from backspike.compiler.order.timeline import AHEAD, ARRAYS, START, Moment
 
@@ -82,7 +82,7 @@ class _Choice:
 class _Decoder:
     """The decoder of a sub-core: what it has decoded, and what it decodes next."""
 
-    def __init__(self, entries: Sequence[Entry]):
+    def __init__(self, entries: Sequence[PendingInstruction]):
         self.entries = entries
         self.order: list[int] = []
         self.choice: _Choice | None = None
@@ -165,7 +165,7 @@ class _Decoder:
         return entry.moment
 
 
-def _needs(entries: Sequence[Entry]) -> Iterator[list[int]]:
+def _needs(entries: Sequence[PendingInstruction]) -> Iterator[list[int]]:
     """Of each instruction: those that must be decoded, and done, before it.
 
     What is further back than any is moved is left out, and so is what others wait for.
