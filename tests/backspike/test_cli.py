@@ -9,8 +9,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from backspike import cli
 from backspike.hw.config import ConfigError
-from scripts import cli
 
 
 @pytest.fixture

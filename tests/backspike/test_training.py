@@ -7,12 +7,12 @@ import re
 import numpy as np
 import pytest
 
+from backspike import cli
 from backspike.commands.train import measure_training_step, training
 from backspike.hw.presets import load
 from backspike.training.checkpoint import save_arrays
 from backspike.training.data.digits import Data
 from backspike.training.settings import TrainingSettings
-from scripts import cli
 
 QUICK = ["--epochs", "2", "--batch", "32"]
 

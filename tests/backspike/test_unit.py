@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from scripts import unit
+from backspike.commands import unit
 
 ANSWERS = {
     "f16_add": ("3C00 4000", "4200"),

@@ -10,10 +10,10 @@ from collections import Counter
 
 import pytest
 
+from backspike import cli
 from backspike.commands.verilog import check_verilog, write_verilog
 from backspike.hw.dma.read import DmaRead
 from backspike.hw.presets import PRESETS, load
-from scripts import cli
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from scripts import cli
+from backspike import cli
 from scripts.sim import BENCHES, ROOT
 
 LAUNCHES = ("backspike.sim.harness.cosim", "backspike.sim.harness.session", '"--backend", "rtl"')

@@ -7,11 +7,11 @@ import re
 
 import pytest
 
+from backspike import cli
 from backspike.compiler.assembling.file import load_programs, save_programs
 from backspike.compiler.assembling.program import Program
 from backspike.hw.isa.table import IsaShape
 from backspike.hw.presets import load
-from scripts import cli
 
 
 @pytest.fixture
