@@ -24,16 +24,19 @@ __all__ = ["GradEngine", "GradLane"]
 class GradLane(ElementLane):
     """Channels of grad in turn, with two multipliers, two adders and three comparators. ::
 
-        s     = u >= th_f
-        fire  = th_l <= u <= th_r
-        p     = t_acc ? RN(alpha * du) : +0
-        q     = t_acc ? RN(p * u) : +0
-        ds    = RN((chosen ? RN(psum * 2**lsb) : +0) - q)
-        value = RN((s ? +0 : p) + (fire ? ds : +0))
+        conv_bp[t] = RN(psum * 2**product_lsb)
+        s[t]       = u[t] >= th_f
+        fire[t]    = th_l <= u[t] <= th_r
+        p          = t_acc ? RN(alpha * du[t+1]) : +0
+        q          = t_acc ? RN(p * u[t]) : +0
+        ds[t]      = RN((chosen ? conv_bp[t] : +0) - q)
+        du[t]      = RN((s[t] ? +0 : p) + (fire[t] ? ds[t] : +0))
 
-    ``chosen`` is the pooling rule: of the pixels of a window that lies in the map entirely, the
-    first with s = 1, or, where the pooled spike ``bit_in`` is 0, the first. What enters belongs to
-    one of ``channels`` after the other, again and again.
+    Of time step t (docs/arithmetic.md). The ports ``u``, ``du`` and ``bit_in`` take u[t], du[t+1]
+    and the pooled spike; ``value`` and ``bit_out`` give du[t] and fire[t]. ``chosen`` is the
+    pooling rule: of the pixels of a window that lies in the map entirely, the first with s = 1, or,
+    where the pooled spike is 0, the first. What enters belongs to one of ``channels`` after the
+    other, again and again.
 
     Statuses of reading a psum are those of a whole window.
 

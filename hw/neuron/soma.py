@@ -25,10 +25,13 @@ __all__ = ["SomaEngine", "SomaLane"]
 class SomaLane(ElementLane):
     """One channel of soma, with one multiplier, one adder and two comparators. ::
 
-        conv16  = RN(psum * 2**(lsb - scale))
-        carried = t_acc and not bit_in ? RN(alpha * u) : +0
-        value   = RN(carried + conv16)
-        bit_out = value >= th_f
+        conv_fp[t] = RN(psum * 2**(lsb - scale))
+        carried    = t_acc and not s[t-1] ? RN(alpha * u[t-1]) : +0
+        u[t]       = RN(carried + conv_fp[t])
+        s[t]       = u[t] >= th_f
+
+    Of time step t (docs/arithmetic.md). The ports ``u`` and ``bit_in`` take u[t-1] and s[t-1];
+    ``value`` and ``bit_out`` give u[t] and s[t].
 
     Parameters
     ----------

@@ -1,10 +1,12 @@
 """The pipelines beside the arrays, element by element: soma, grad and vector operations (point 6).
 
 Every operation is one binary operation of the storage format, rounded, in the order in which the
-equations write it; firing, pooling and (1 - s) select, and what is deselected is +0. An operation
-sets statuses if its result is used: a deselected one, and a comparison, set none. Channels from
-``m_size`` on come out as +0 and 0 whatever goes in, and set no status; neither may a caller let
-their psums (``conv[..., :m_size]`` is what counts when they are read).
+equations (docs/arithmetic.md) write it; firing, pooling and (1 - s) select, and what is deselected
+is +0. RN rounds to the storage format, and ``a ? b : c`` selects b or c.
+
+An operation sets statuses if its result is used: a deselected one, and a comparison, set none.
+Channels from ``m_size`` on come out as +0 and 0 whatever goes in, and set no status; neither may a
+caller let their psums (``conv[..., :m_size]`` is what counts when they are read).
 """
 
 from __future__ import annotations
@@ -108,10 +110,15 @@ def soma(
     t_acc: bool = True,
     format: Float = BINARY16,
 ) -> Soma:
-    """u = RN((s_prev ? +0 : RN(alpha * u_prev)) + conv_fp); s = u >= th_f.
+    """The potentials and spikes of time step t, from those of the step before it::
 
-    All arrays have shape (..., y, x, m). With ``t_acc`` false the carried term is +0 and neither
-    ``u_prev`` nor ``s_prev`` is read. ``pool`` is the size and stride of max-pooling.
+        carried  = t_acc and not s[t-1] ? RN(alpha * u[t-1]) : +0
+        u[t]     = RN(carried + conv_fp[t])
+        s[t]     = u[t] >= th_f
+        s_out[t] = any s[t] in the pooling window
+
+    ``u_prev`` and ``s_prev`` are u[t-1] and s[t-1]; they are not read with ``t_acc`` false. All
+    arrays have shape (..., y, x, m). ``pool`` is the size and stride of max-pooling.
     """
     channels = conv_fp.shape[-1]
     carried: Values | float = 0.0
@@ -143,16 +150,17 @@ def grad(
     t_acc: bool = True,
     format: Float = BINARY16,
 ) -> Values:
-    """du of a time step, of shape (..., y, x, m), from that of the step after it, ``du_next``.
+    """du of time step t, of shape (..., y, x, m), from that of the step after it::
 
-    With s and fire made again from u::
+        s[t]    = u[t] >= th_f
+        fire[t] = th_l <= u[t] <= th_r
+        p       = t_acc ? RN(alpha * du[t+1]) : +0
+        q       = t_acc ? RN(p * u[t]) : +0
+        ds[t]   = RN((chosen ? conv_bp[t] : +0) - q)
+        du[t]   = RN((s[t] ? +0 : p) + (fire[t] ? ds[t] : +0))
 
-        p  = RN(alpha * du_next)
-        ds = RN(conv_bp - RN(p * u))
-        du = RN((s ? +0 : p) + (fire ? ds : +0))
-
-    With ``t_acc`` false p and p * u are +0 and ``du_next`` is not read. ``conv_bp`` has the size of
-    the pooled map: see :func:`unpool`.
+    ``du_next`` is du[t+1]; it is not read with ``t_acc`` false. ``conv_bp`` has the size of the
+    pooled map; :func:`unpool` says which pixels are chosen.
     """
     channels = u.shape[-1]
     u = _channels(u, m_size)
