@@ -70,15 +70,20 @@ def differs(rng, made, orders):
 
 
 def test_psums_that_are_read_and_added_to():
-    """A barrier that leaves out one of the units, which a random program once had."""
+    """A barrier that leaves out one of the units, which a corrupted program once had.
+
+    No order of the model shows that: the barrier waits until the transfer has started, and what has
+    started is done there. Hardware did show it.
+    """
     accumulate = ("FP_CONV", {"in_h": 1, "in_w": 4, "out_w": 4, "out_col": 1, "psum_acc": 1})
     rng = np.random.default_rng(SEED)
-    for units, found in ((ALL, set()), (set(ALL) - {"fp"}, {"fp.conv_fp"})):
+    but_fp = set(ALL) - {"fp"}
+    for units, race, shows in ((ALL, False, False), (but_fp, True, False), ("soma", True, True)):
         made = program(read(0, sram=CONV), (units, ALL), accumulate)
-        assert over(made) == found
+        assert over(made) == ({"fp.conv_fp"} if race else set())
         here = scene(rng, made)
         late = here.expected(order=slow(rng, "fp", "read"))
-        assert here.expected().equals(late) == (not found)
+        assert here.expected().equals(late) == (not shows)
 
 
 def test_words_of_srams_and_bytes_of_dram():
