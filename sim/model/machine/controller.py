@@ -23,7 +23,10 @@ from backspike.hw.isa.table import (
 from backspike.hw.isa.units import command_of
 from backspike.sim.model.number import Status
 
-__all__ = ["ControllerModel", "Outcome", "QueuedInstruction"]
+__all__ = ["OUTSTANDING", "ControllerModel", "Outcome", "QueuedInstruction"]
+
+OUTSTANDING = 2
+"""Instructions of a unit that are decoded and not done, at most: the decoder waits for more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +50,8 @@ class QueuedInstruction:
 
     instruction: Instruction
     position: int
+    operands: Mapping[str, int]
+    """With the address registers added."""
     command: dict
     after: list[QueuedInstruction]
     boxes: set[int]
@@ -157,7 +162,11 @@ class ControllerModel:
         return entry
 
     def free(self, unit: str) -> bool:
-        """Whether a unit has room: one instruction waits in front of the one at work."""
+        """Whether a unit has room: for one at work or held, and for one behind it."""
+        return len(self.queues[unit]) < OUTSTANDING
+
+    def clear_of_waits(self, unit: str) -> bool:
+        """Whether none is there that may have to wait, so that a barrier can speak of the next."""
         return all(entry.started for entry in self.queues[unit])
 
     def pending(self) -> Iterator[QueuedInstruction]:
@@ -195,6 +204,7 @@ class ControllerModel:
                 entry = QueuedInstruction(
                     instruction,
                     at,
+                    operands,
                     command_of(unit, registers),
                     self.after[unit],
                     self.waited[unit],
@@ -206,7 +216,7 @@ class ControllerModel:
         return True
 
     def _barrier(self, operands: Mapping[str, int]) -> bool:
-        """Notes who waits for what; false while one of those has no room for it."""
+        """Notes who waits for what; false while one of those has one that may have to wait."""
         if operands["sub_type"] == Wait.END.value:
             if self.loops:
                 raise ProgramError(Fault.LOOP, "the program must not end inside of a loop")
@@ -216,7 +226,7 @@ class ControllerModel:
             [unit for bit, unit in enumerate(UNITS[self.name]) if operands[name] >> bit & 1]
             for name in ("units", "after")
         ]
-        if not all(self.free(unit) for unit in units[0]):
+        if not all(self.clear_of_waits(unit) for unit in units[0]):
             return False
         for unit in units[0]:
             for other in units[1]:

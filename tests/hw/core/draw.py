@@ -16,10 +16,20 @@ from backspike.hw.isa.instruction import Instruction, ProgramError
 from backspike.hw.isa.neuron.command import Destination, Operation, Source
 from backspike.hw.isa.table import INNER_ROUTES, ROUTES, SRAMS, IsaShape, instruction_set
 from backspike.sim.model.machine import Memories
+from backspike.sim.model.machine.races import words_of
 from tests.hw.conv.cases import draw_case
 from tests.sim.model.machine.maps import Map
 
-__all__ = ["ARRAYS", "COMPUTES", "Draw", "draw_instruction", "odd_instruction", "settled", "work"]
+__all__ = [
+    "ARRAYS",
+    "COMPUTES",
+    "Draw",
+    "draw_instruction",
+    "odd_instruction",
+    "outward",
+    "settled",
+    "work",
+]
 
 Random = np.random.Generator
 Operands = dict[str, int]
@@ -349,6 +359,11 @@ def odd_instruction(draw: Draw, subcore: str, mnemonic: str) -> Operands:
     raise AssertionError(f"no odd {mnemonic} fits the core")
 
 
+def outward(subcore: str, copy: Operands) -> bool:
+    """Whether NOC_DATA goes to an SRAM of the other sub-core."""
+    return not ROUTES[subcore][copy["data_type"]][1].startswith(f"{subcore}.")
+
+
 def settled(instruction: Instruction, operands: Operands) -> bool:
     """Whether the outcome does not depend on the order in which the engine goes over its maps.
 
@@ -359,9 +374,7 @@ def settled(instruction: Instruction, operands: Operands) -> bool:
     for step, (first, last) in accesses:
         if not step.writes:
             continue
-        words = np.zeros(1, np.int64)
-        for count, stride in step.extents:
-            words = (words[:, None] + np.arange(values[count]) * values[stride]).reshape(-1)
+        words = words_of(step, values)
         if len(np.unique(words)) != len(words):
             return False
         for other, (begin, to) in accesses:

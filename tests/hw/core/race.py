@@ -10,8 +10,8 @@ from backspike.compiler.assembling.program import Program
 from backspike.compiler.order.entry import Touch
 from backspike.compiler.order.hazards import OrderedProgram
 from backspike.hw.config import ChipConfig
-from backspike.hw.isa.table import ROUTES, Control, IsaShape, instruction_set
-from tests.hw.core.draw import COMPUTES, Draw, draw_instruction
+from backspike.hw.isa.table import Control, IsaShape, instruction_set
+from tests.hw.core.draw import COMPUTES, Draw, draw_instruction, outward
 
 __all__ = ["racing_programs"]
 
@@ -51,7 +51,7 @@ class _Racer:
         while True:
             mnemonic = str(self._random.choice(list(COMPUTES[self.subcore])))
             operands = draw_instruction(self._draw, self.subcore, mnemonic)
-            if mnemonic != "NOC_DATA" or not self._outward(operands):
+            if mnemonic != "NOC_DATA" or not outward(self.subcore, operands):
                 self.program.add(mnemonic, operands, reason="")
                 return
 
@@ -59,7 +59,7 @@ class _Racer:
         """Operands of a copy to an SRAM of the other sub-core."""
         while True:
             operands = draw_instruction(self._draw, self.subcore, "NOC_DATA")
-            if self._outward(operands):
+            if outward(self.subcore, operands):
                 return operands
 
     def copy(self, operands: Mapping[str, int], *boxes: int) -> None:
@@ -71,10 +71,6 @@ class _Racer:
         instruction = self.instructions["NOC_DATA"]
         touches = [Touch(*each) for each in instruction.accesses(instruction.fill(copy))]
         return [each for each in touches if each.writes]
-
-    def _outward(self, copy: Mapping[str, int]) -> bool:
-        target = ROUTES[self.subcore][copy["data_type"]][1]
-        return not target.startswith(f"{self.subcore}.")
 
     def control(
         self,

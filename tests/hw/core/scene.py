@@ -46,6 +46,9 @@ class Scene:
     memories: Memories
     dram: NDArray[np.uint8]
     programs: dict[str, int]
+    """Their addresses."""
+    lengths: dict[str, int]
+    """Their bytes."""
 
     @classmethod
     def of(
@@ -60,13 +63,14 @@ class Scene:
         for name, words in memories.raw.items():
             words[:] = finite(random, config, name, words)
         dram = random.integers(0, 256, dram_bytes, dtype=np.uint8)
-        places = {}
+        places, lengths = {}, {}
         for number, (subcore, words) in enumerate(programs.items()):
             places[subcore] = number * PROGRAM_BYTES
+            lengths[subcore] = len(words) * WORD_BYTES
             raw = np.array(words, "<u4").view(np.uint8)
             assert len(raw) <= PROGRAM_BYTES
             dram[places[subcore] : places[subcore] + len(raw)] = raw
-        return cls(config, memories, dram, places)
+        return cls(config, memories, dram, places, lengths)
 
     def expected(self, order=None) -> Expected:
         """What the model makes of it."""

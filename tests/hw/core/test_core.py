@@ -32,7 +32,7 @@ def test_core(chip):
 
 
 @pytest.mark.parametrize(
-    "corrupted", [2000, pytest.param(10_000, marks=pytest.mark.slow)], ids=["some", "many"]
+    "corrupted", [1000, pytest.param(10_000, marks=pytest.mark.slow)], ids=["some", "many"]
 )
 def test_faults(corrupted):
     _run("tiny", "tests.hw.core.cocotb_faults", CORRUPTED=str(corrupted))
