@@ -29,7 +29,7 @@ CONV, FC = "3x3 64->64 32x32 dense", "FC 512->512, 4 steps of 8 samples"
 
 def engine_of(name: str) -> EmitOnce:
     """The engine ``fp``, ``bp`` or ``wg`` of a core."""
-    module = importlib.import_module(f"hw.{name}.engine")
+    module = importlib.import_module(f"backspike.hw.{name}.engine")
     return getattr(module, f"{name.capitalize()}Engine").from_config(CONFIG)
 
 
