@@ -35,7 +35,7 @@ ROOMS = {
         "core",
         "chip",
     ),
-    "backspike.sim": ("formal model", "harness"),
+    "backspike.sim": ("model", "harness", "formal"),
     "backspike": ("hw", "sim", "network", "compiler", "training", "commands", "cli"),
     "backspike.compiler": ("assembling lowering", "memory", "order", "planning"),
 }
