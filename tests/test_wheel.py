@@ -106,4 +106,4 @@ def test_an_installed_wheel_trains_the_digits_from_any_folder(packages, tmp_path
     assert re.search(r"values compared, 0 differ; see build/train/timeline.png$", run.stdout, re.M)
     assert [each.name for each in folder.iterdir()] == ["build"]
     assert [each.name for each in (folder / "build").iterdir()] == ["train"]
-    assert [each.name for each in cache.iterdir()] == ["backspike"]
+    assert (cache / "backspike" / "sim").is_dir()
