@@ -3,7 +3,7 @@
 
 VENV := .venv
 BACKSPIKE := $(VENV)/bin/backspike
-PYTEST := $(VENV)/bin/python -m pytest
+RUN := $(VENV)/bin/python -m
 # The first Python that is new enough; name another with make PYTHON=...
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
@@ -21,6 +21,8 @@ WAVES ?=
 BACKEND ?=
 ONLY ?=
 ARGS ?=
+# Where builds are kept; without this, it would be the user's cache folder.
+export BACKSPIKE_BUILD ?= $(CURDIR)/build
 
 .DEFAULT_GOAL := help
 .PHONY: help setup verilog sim train disassemble test test-all bench lint format clean
@@ -37,7 +39,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	@for tool in g++ make git; do command -v $$tool >/dev/null || { \
 		echo "Backspike needs $$tool, which is not installed" >&2; exit 1; }; done
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
+	$(RUN) pip install --quiet --disable-pip-version-check \
 		--constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
@@ -45,7 +47,7 @@ verilog: $(VENV)/.ready ## write build/<config>/verilog: CONFIG=paper|vcu128|tin
 	$(BACKSPIKE) verilog $(CONFIG) $(addprefix --set ,$(SET)) $(ARGS)
 
 sim: $(VENV)/.ready ## run the cocotb test benches: WAVES=1
-	$(BACKSPIKE) sim $(if $(WAVES),--waves) $(ARGS)
+	$(RUN) scripts.sim $(if $(WAVES),--waves) $(ARGS)
 
 train: $(VENV)/.ready ## train on real data and check steps in RTL: CONFIG=paper, BACKEND=rtl|model
 	$(BACKSPIKE) train $(if $(CHOSEN),--config $(CHOSEN)) $(if $(BACKEND),--backend $(BACKEND)) $(ARGS)
@@ -54,13 +56,13 @@ disassemble: $(VENV)/.ready ## print the programs that make train leaves, with t
 	$(BACKSPIKE) disassemble $(ARGS)
 
 test: $(VENV)/.ready ## run the tests, but for the slow ones
-	$(PYTEST) -n $(JOBS) -m "not slow" $(ARGS)
+	$(RUN) pytest -n $(JOBS) -m "not slow" $(ARGS)
 
 test-all: $(VENV)/.ready ## run all tests
-	$(PYTEST) -n $(JOBS) $(ARGS)
+	$(RUN) pytest -n $(JOBS) $(ARGS)
 
 bench: $(VENV)/.ready ## measure the figures beside their targets: ONLY=name
-	$(BACKSPIKE) bench $(if $(ONLY),--only $(ONLY)) $(ARGS)
+	$(RUN) scripts.bench $(if $(ONLY),--only $(ONLY)) $(ARGS)
 
 lint: $(VENV)/.ready ## check style and types
 	$(VENV)/bin/ruff check .

@@ -7,11 +7,11 @@ import importlib
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import metadata
 from typing import NoReturn
 
-__all__ = ["main"]
+__all__ = ["Parser", "guarded", "main"]
 
 VERBS = {
     "verilog": "write a configuration's hardware as Verilog",
@@ -35,11 +35,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     # Only the module of the verb that is asked for is imported: most take a second or two.
     asked = next((word for word in arguments if not word.startswith("-")), None)
-    prefix = f"backspike {asked}" if asked in VERBS else "backspike"
+    program = f"backspike {asked}" if asked in VERBS else "backspike"
+    return guarded(program, lambda: _run(arguments, asked))
+
+
+def guarded(program: str, work: Callable[[], int]) -> int:
+    """Do the work of a command, and return its exit status.
+
+    Bad input and interruption become a sentence behind the name of the program; a bug keeps its
+    traceback.
+    """
+    # A component that is emitted as an instance of a module never elaborates the units in it.
+    warnings.filterwarnings("ignore", message="<.*> created but never used")
     try:
-        return _run(arguments, asked)
+        return work()
     except KeyboardInterrupt:
-        print(f"{prefix}: interrupted", file=sys.stderr)
+        print(f"{program}: interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:
         # The reader has gone; what is still buffered must not fail again when Python exits.
@@ -49,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sentence = _sentence(error)
         if sentence is None:
             raise
-        print(f"{prefix}: {sentence}", file=sys.stderr)
+        print(f"{program}: {sentence}", file=sys.stderr)
         return 2
 
 
@@ -60,8 +71,6 @@ def _run(arguments: list[str], asked: str | None) -> int:
     )
     parser.add_argument("--version", action="version", version=metadata.version("backspike"))
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
-    # A component that is emitted as an instance of a module never elaborates the units in it.
-    warnings.filterwarnings("ignore", message="<.*> created but never used")
     run = None
     for verb, what in VERBS.items():
         verb_parser = verbs.add_parser(verb, help=what, description=f"{what[0].upper()}{what[1:]}.")

@@ -1,4 +1,4 @@
-"""Runs the cocotb benches of engines and core on Verilator, and sums up what passed."""
+"""Runs the cocotb benches on Verilator, and sums up what passed."""
 
 from __future__ import annotations
 
@@ -6,10 +6,14 @@ import argparse
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-__all__ = ["add_arguments", "run"]
+from backspike.cli import Parser, guarded
 
+__all__ = ["BENCHES", "main"]
+
+PROGRAM = "scripts.sim"
 BENCHES = {
     "fp": "tests/hw/fp/test_fp_engine.py",
     "bp": "tests/hw/bp/test_bp_engine.py",
@@ -30,22 +34,24 @@ BENCHES = {
 ROOT = Path(__file__).parent.parent
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Arguments of ``backspike sim``."""
+def main(argv: Sequence[str] | None = None) -> int:
+    """Returns 0 if all passed, 1 if one failed, 2 with one sentence for bad input."""
+    parser = Parser(prog=PROGRAM, description=__doc__)
     parser.add_argument(
         "bench", nargs="*", help=f"which benches: {', '.join(BENCHES)} (default: all)"
     )
     parser.add_argument(
         "--waves", action="store_true", help="leave an FST file of each, for GTKWave or Surfer"
     )
+    args = parser.parse_args(argv)
+    return guarded(PROGRAM, lambda: _run(args))
 
 
-def run(args: argparse.Namespace) -> int:
-    """``backspike sim``: 0 if all passed, 1 if one failed, 2 with one sentence for bad input."""
+def _run(args: argparse.Namespace) -> int:
     for name in args.bench:
         if name not in BENCHES:
             print(
-                f"backspike sim: a bench must be one of {', '.join(BENCHES)}, not {name!r}",
+                f"{PROGRAM}: a bench must be one of {', '.join(BENCHES)}, not {name!r}",
                 file=sys.stderr,
             )
             return 2
@@ -55,3 +61,7 @@ def run(args: argparse.Namespace) -> int:
     command = [sys.executable, "-m", "pytest", "-n", "auto", "-rA", "--durations=0"]
     command += ["-m", "not slow", *files]
     return min(1, subprocess.run(command, cwd=ROOT, env=environment).returncode)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

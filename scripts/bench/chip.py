@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure as Plot
@@ -16,14 +15,13 @@ from backspike.sim.harness.session import ChipRequest, ChipRun, ChipSession
 from backspike.sim.model.network import train_step
 from backspike.training.core import compare
 from scripts.bench.engines import ARRAYS
-from scripts.bench.figure import Figure
+from scripts.bench.figure import FOLDER, Figure
 from scripts.bench.pipeline import DenseBatch, least_cycles, pipeline_cycles, utilisation
 
 __all__ = ["FIGURES", "dense_run"]
 
 CONFIG = load("vcu128")
 """2 x 2 cores; those of ``paper``, but for the size of bp.dw."""
-FOLDER = Path("build/bench")
 WINDOWS = 200
 """Parts of a batch whose utilisation is told apart."""
 

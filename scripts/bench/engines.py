@@ -9,27 +9,25 @@ import functools
 import importlib
 import json
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from backspike.hw.component import EmitOnce
 from backspike.sim.harness.bench import EngineBench
 from backspike.sim.harness.cosim import run
-from scripts.bench.figure import Figure
+from scripts.bench.figure import FOLDER, Figure
 from scripts.bench.rtl.work import CONFIG, RESULT
 
 __all__ = ["ARRAYS", "CONFIG", "FIGURES", "engine_of", "engine_runs"]
 
 ARRAYS = {"fp": "fp_fp", "bp": "bp_bp", "wg": "bp_wg"}
 """The engines, and what the counters of each are called in a core."""
-FOLDER = Path("build/bench")
 CONV, FC = "3x3 64->64 32x32 dense", "FC 512->512, 4 steps of 8 samples"
 """The layers; see :mod:`scripts.bench.rtl.work`."""
 
 
 def engine_of(name: str) -> EmitOnce:
     """The engine ``fp``, ``bp`` or ``wg`` of a core."""
-    module = importlib.import_module(f"hw.{name}.engine")
+    module = importlib.import_module(f"backspike.hw.{name}.engine")
     return getattr(module, f"{name.capitalize()}Engine").from_config(CONFIG)
 
 
@@ -42,7 +40,7 @@ def engine_runs(name: str) -> dict[str, Any]:
     """
     module = f"scripts.bench.rtl.cocotb_{name}"
     FOLDER.mkdir(parents=True, exist_ok=True)
-    result = (FOLDER / f"{name}-runs.json").resolve()
+    result = FOLDER / f"{name}-runs.json"
     result.unlink(missing_ok=True)
     depths = importlib.import_module(module).DEPTHS
     run(EngineBench(engine_of(name), depths), module, environment={RESULT: str(result)})

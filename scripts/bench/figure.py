@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-__all__ = ["Figure", "NotMeasured"]
+from backspike.sim.harness.tools import BUILD_ROOT
+
+__all__ = ["FOLDER", "Figure", "NotMeasured"]
+
+FOLDER = BUILD_ROOT / "bench"
+"""Where measuring leaves curves and plots, and what need not be measured again."""
 
 
 class NotMeasured(Exception):

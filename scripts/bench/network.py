@@ -14,13 +14,12 @@ from backspike.hw.noc.route import Endpoint
 from backspike.sim.harness.cosim import run
 from backspike.sim.harness.traffic.bench import TrafficBench
 from backspike.sim.harness.traffic.packet import Pattern
-from scripts.bench.figure import Figure
+from scripts.bench.figure import FOLDER, Figure
 from scripts.bench.rtl.cocotb_noc import SETTINGS
 from scripts.bench.rtl.work import RESULT
 
 __all__ = ["FIGURES", "hop_cycles", "link_share", "network_runs", "saturation"]
 
-FOLDER = Path("build/bench")
 DEPTH = 16
 """Flits of each queue of a router."""
 COLUMNS, ROWS = 8, 4
@@ -53,7 +52,7 @@ def network_runs() -> list[dict[str, Any]]:
         "cycles": CYCLES,
     }
     FOLDER.mkdir(parents=True, exist_ok=True)
-    result = (FOLDER / "noc-runs.json").resolve()
+    result = FOLDER / "noc-runs.json"
     result.unlink(missing_ok=True)
     run(
         bench,

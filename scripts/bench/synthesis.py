@@ -1,4 +1,4 @@
-"""CellCounts and clock frequency of emitted modules by open tools: Yosys and nextpnr, from PyPI.
+"""Clock frequency and area of emitted modules by open tools: Yosys and nextpnr, from PyPI.
 
 Every result is kept under ``build/bench`` by a hash of the Verilog and the way it was made, so that
 a second run costs only the emission of what has not changed.
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from backspike.hw.emit import Emission, EmittedModule, Port
+from scripts.bench.figure import FOLDER
 
 __all__ = [
     "FMAX_SEED",
@@ -31,8 +32,6 @@ __all__ = [
     "total_area",
 ]
 
-FOLDER = Path("build/bench")
-"""Relative, since the tools run in a sandbox that sees the folder they are started in."""
 FMAX_SEED = 1
 """Seed of placement: fixed, and the same for every unit."""
 FMAX_GOAL_MHZ = 200

@@ -12,10 +12,11 @@ from pathlib import Path
 from amaranth.back import rtlil
 from amaranth.hdl import Elaboratable
 
+from backspike.sim.harness.tools import BUILD_ROOT
+
 __all__ = ["ToolError", "Verdict", "prove"]
 
-FOLDER = Path("build/formal")
-"""Relative, since Yosys runs in a sandbox that sees the folder it is started in."""
+FOLDER = BUILD_ROOT / "formal"
 ONE_CLOCK = "async2sync; techmap; simplemap; opt -full; dffunmap"
 """Gates of single bits take z3 a tenth of the time that words do."""
 ANY_CLOCKS = "clk2fflogic"

@@ -151,7 +151,7 @@ class VerilatedBlock:
         digest = digest_of(
             *self._sources.values(), self._header, GLUE.read_text(), self.stub, str(waves)
         )
-        self.folder = BUILD_ROOT.resolve() / "sim" / f"block-{name[:60]}-{digest}"
+        self.folder = BUILD_ROOT / "sim" / f"block-{name[:60]}-{digest}"
 
     @property
     def objects(self) -> tuple[Path, ...]:

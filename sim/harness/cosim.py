@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from unittest import mock
 
+import cocotb
 from cocotb_tools import config as cocotb_config
 from cocotb_tools.runner import Verilator
 
@@ -70,7 +71,7 @@ def build(top: EngineBench, *, waves: bool = False) -> tuple[_Runner, str, Path]
 
     Returns the runner, the name of the top module, and the folder it was built in.
     """
-    emission = emit(top, cache=BUILD_ROOT.resolve() / "verilog")
+    emission = emit(top, cache=BUILD_ROOT / "verilog")
     os.environ.update(verilator_environment())
     blocks = [VerilatedBlock(emission, name, waves=waves) for name in getattr(top, "blocks", ())]
     for block in blocks:
@@ -93,10 +94,13 @@ def build(top: EngineBench, *, waves: bool = False) -> tuple[_Runner, str, Path]
         *texts.values(),
         *(block.folder.name for block in blocks),
         str(waves),
+        # The program is linked with libraries of cocotb where they lie.
+        str(COCOTB_MAIN),
+        cocotb.__version__,
         BACKDOOR.read_text(),
         MAIN.read_text(),
     )
-    folder = BUILD_ROOT.resolve() / "sim" / f"{top.title}-{digest}"
+    folder = BUILD_ROOT / "sim" / f"{top.title}-{digest}"
     with build_lock(folder):
         runner = _Runner(blocks)
         done = folder / "built"

@@ -173,12 +173,12 @@ def _build(name: str, verilog: str, header: str) -> Path:
             # One translation unit: Verilator's headers take longer to compile than all the rest.
             sources = [*sorted(folder.glob("Vunit*.cpp")), MAIN]
             main = folder / "unit.cpp"
-            main.write_text("".join(f'#include "{path.resolve()}"\n' for path in sources))
+            main.write_text("".join(f'#include "{path}"\n' for path in sources))
             _call(*_compiler(), "-I", str(run_time), "-I", str(folder), "-include", "run_time.h",
                   str(main), *map(str, sorted(run_time.glob("*.o"))), "-pthread",
                   "-o", str(program) + ".new")  # fmt: skip
             os.replace(str(program) + ".new", program)
-    return program.resolve()
+    return program
 
 
 def _run_time() -> Path:

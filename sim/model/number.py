@@ -1,9 +1,9 @@
 """Numbers of the contract: rounding, statuses, codes, and the integers that sums are.
 
 A *value array* is a numpy float64 array whose elements are numbers of a
-:class:`~backspike.hw.arith.Float` format (zeros with sign, subnormals, infinities), or NaN. Sums
-and products of two such numbers are exact in float64, so an element-wise operation is: compute in
-float64, then round once.
+:class:`~backspike.hw.arith.format.Float` format (zeros with sign, subnormals, infinities), or NaN.
+Sums and products of two such numbers are exact in float64, so an element-wise operation is: compute
+in float64, then round once.
 """
 
 from __future__ import annotations

@@ -15,21 +15,23 @@ from backspike.hw.config import ConfigError
 
 @pytest.fixture
 def verb(monkeypatch):
-    """A function that puts code behind the verb ``sim``."""
+    """A function that puts code behind the verb ``train``."""
 
     def put(run):
         def add_arguments(parser):
             parser.add_argument("--number", type=int, default=0)
 
         module = SimpleNamespace(add_arguments=add_arguments, run=run)
-        monkeypatch.setattr(cli.importlib, "import_module", {"scripts.sim": module}.__getitem__)
+        monkeypatch.setattr(
+            cli.importlib, "import_module", {"backspike.commands.train": module}.__getitem__
+        )
 
     return put
 
 
 def test_runs_the_module_of_the_verb(verb):
     verb(lambda args: args.number)
-    assert cli.main(["sim", "--number", "3"]) == 3
+    assert cli.main(["train", "--number", "3"]) == 3
 
 
 def test_version_and_help(capsys):
@@ -47,7 +49,7 @@ def test_version_and_help(capsys):
     [
         ([], "backspike: the following arguments are required: VERB"),
         (["train-me"], "backspike: argument VERB: invalid choice: 'train-me' (choose from "),
-        (["sim", "--number", "x"], "backspike sim: argument --number: invalid int value: 'x'"),
+        (["train", "--number", "x"], "backspike train: argument --number: invalid int value: 'x'"),
     ],
 )
 def test_bad_arguments(verb, capsys, arguments, message):
@@ -73,9 +75,9 @@ def test_bad_input_is_one_sentence(verb, capsys, error, message):
         raise error
 
     verb(run)
-    assert cli.main(["sim"]) == 2
+    assert cli.main(["train"]) == 2
     text = capsys.readouterr().err
-    assert text.startswith(f"backspike sim: {message}")
+    assert text.startswith(f"backspike train: {message}")
     assert text.count("\n") == 1
 
 
@@ -85,7 +87,7 @@ def test_a_bug_keeps_its_traceback(verb):
 
     verb(run)
     with pytest.raises(ValueError, match="shapes differ"):
-        cli.main(["sim"])
+        cli.main(["train"])
 
 
 def test_interrupt(verb, capsys):
@@ -93,19 +95,19 @@ def test_interrupt(verb, capsys):
         raise KeyboardInterrupt
 
     verb(run)
-    assert cli.main(["sim"]) == 130
-    assert capsys.readouterr().err == "backspike sim: interrupted\n"
+    assert cli.main(["train"]) == 130
+    assert capsys.readouterr().err == "backspike train: interrupted\n"
 
 
 def test_a_reader_that_goes_away_is_no_error():
     # The pipe is closed before anything is written, as `head` does when it has read enough.
     code = (
-        "import types, sys; from scripts import cli\n"
+        "import types, sys; from backspike import cli\n"
         "def run(args):\n"
         "    for _ in range(100000): print('words')\n"
         "module = types.SimpleNamespace(add_arguments=lambda parser: None, run=run)\n"
         "cli.importlib = types.SimpleNamespace(import_module=lambda name: module)\n"
-        "sys.exit(cli.main(['sim']))\n"
+        "sys.exit(cli.main(['train']))\n"
     )
     command = [sys.executable, "-c", code]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:

@@ -9,9 +9,9 @@ import json
 
 import pytest
 
-import scripts.bench as bench
-from backspike.cli import main
 from backspike.hw.emit import EmittedModule, Port
+from scripts.bench import __main__ as bench
+from scripts.bench.__main__ import main
 from scripts.bench.figure import Figure, NotMeasured
 from scripts.bench.figures import FIGURES
 from scripts.bench.synthesis import CellCounts, ToolError, area_of_cells, registered
@@ -47,7 +47,7 @@ def figures(monkeypatch):
 
 def test_prints_each_beside_its_target_and_lists_the_misses(figures, tmp_path, capsys):
     out = tmp_path / "deep" / "bench.json"
-    assert main(["bench", "--out", str(out)]) == 1
+    assert main(["--out", str(out)]) == 1
     lines = capsys.readouterr().out.splitlines()
     assert [line[0] for line in lines] == ["✓", "✗", "✓", " ", "-", "-", "6", "-", "✗", "✗"]
     assert "2.5 m" in lines[0] and ">= 2" in lines[0]
@@ -69,7 +69,7 @@ def test_prints_each_beside_its_target_and_lists_the_misses(figures, tmp_path, c
 def test_one_figure_is_merged_into_the_file(figures, tmp_path, capsys):
     out = tmp_path / "bench.json"
     for names in (["low"], ["good", "reported"]):
-        assert main(["bench", "--only", *names, "--out", str(out)]) == 0
+        assert main(["--only", *names, "--out", str(out)]) == 0
     assert [each["name"] for each in json.loads(out.read_text())] == ["good", "low", "reported"]
     assert "✓ every target that was measured is met" in capsys.readouterr().out
     assert [path.name for path in tmp_path.iterdir()] == ["bench.json"]
@@ -79,15 +79,15 @@ def test_one_figure_is_merged_into_the_file(figures, tmp_path, capsys):
 def test_a_broken_file_is_written_anew(figures, tmp_path, capsys, text):
     out = tmp_path / "bench.json"
     out.write_text(text)
-    assert main(["bench", "--only", "good", "--out", str(out)]) == 0
+    assert main(["--only", "good", "--out", str(out)]) == 0
     assert len(json.loads(out.read_text())) == 1
     assert "no list of figures" in capsys.readouterr().err
 
 
 def test_an_unknown_figure_is_one_sentence(figures, tmp_path, capsys):
-    assert main(["bench", "--only", "good", "colour", "--out", str(tmp_path / "bench.json")]) == 2
+    assert main(["--only", "good", "colour", "--out", str(tmp_path / "bench.json")]) == 2
     assert capsys.readouterr().err == (
-        "backspike bench: the figure must be one of good, bad, low, reported, absent, "
+        "scripts.bench: the figure must be one of good, bad, low, reported, absent, "
         "broken, not 'colour'\n"
     )
     assert not list(tmp_path.iterdir())

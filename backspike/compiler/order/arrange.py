@@ -12,9 +12,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from backspike.compiler.order.barriers import OUTSTANDING, join
-from backspike.compiler.order.entry import PendingInstruction, Touch
+from backspike.compiler.order.entry import PendingInstruction
 from backspike.compiler.order.hazards import OrderedProgram
 from backspike.compiler.order.timeline import AHEAD, ARRAYS, START, Moment
+from backspike.compiler.order.touch import Touch
 
 __all__ = ["arrange"]
 

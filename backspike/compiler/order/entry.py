@@ -4,30 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, TypedDict
+from typing import TypedDict
 
 from backspike.compiler.assembling.program import At
 from backspike.compiler.order.timeline import Moment
+from backspike.compiler.order.touch import Touch
 
-__all__ = ["MessageWaits", "PendingInstruction", "Touch"]
-
-
-class Touch(NamedTuple):
-    """Words of an SRAM, or bytes of DRAM, that an instruction reads or writes."""
-
-    space: str
-    first: int
-    last: int
-    writes: bool
-
-    def conflicts(self, other: Touch) -> bool:
-        """Whether the two may not change places."""
-        return (
-            self.space == other.space
-            and (self.writes or other.writes)
-            and self.first <= other.last
-            and other.first <= self.last
-        )
+__all__ = ["MessageWaits", "PendingInstruction"]
 
 
 class MessageWaits(TypedDict, total=False):

@@ -16,8 +16,9 @@ from backspike.compiler.assembling.program import At, Program
 from backspike.compiler.memory.dram import DRAM_BYTES
 from backspike.compiler.order.barriers import placed
 from backspike.compiler.order.cycles import DENSITY, decoding, estimate
-from backspike.compiler.order.entry import MessageWaits, PendingInstruction, Touch
+from backspike.compiler.order.entry import MessageWaits, PendingInstruction
 from backspike.compiler.order.timeline import START, Moment, Timeline
+from backspike.compiler.order.touch import Touch
 from backspike.hw.config import ChipConfig
 from backspike.hw.isa.noc.instructions import Flow
 from backspike.hw.isa.table import ROUTES, SRAMS, UNITS, Control, IsaShape, instruction_set

@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-if TYPE_CHECKING:
-    from backspike.compiler.order.entry import Touch
+from backspike.compiler.order.touch import Touch
 
 __all__ = ["AHEAD", "ARRAYS", "START", "Moment", "Timeline"]
 

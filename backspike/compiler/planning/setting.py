@@ -12,9 +12,10 @@ from backspike.compiler.lowering.neuron import ElementOperands
 from backspike.compiler.memory.dram_layout import DramLayout
 from backspike.compiler.memory.parts import Cut, Ring, Room, WeightRoom
 from backspike.compiler.order.cycles import DENSITY
-from backspike.compiler.order.entry import MessageWaits, Touch
+from backspike.compiler.order.entry import MessageWaits
 from backspike.compiler.order.hazards import OrderedProgram
 from backspike.compiler.order.timeline import START, Moment
+from backspike.compiler.order.touch import Touch
 from backspike.hw.config import ChipConfig
 from backspike.hw.isa.conv.shape import EngineShape
 from backspike.hw.isa.table import SRAMS

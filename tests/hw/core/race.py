@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from backspike.compiler.assembling.program import Program
-from backspike.compiler.order.entry import Touch
 from backspike.compiler.order.hazards import OrderedProgram
+from backspike.compiler.order.touch import Touch
 from backspike.hw.config import ChipConfig
 from backspike.hw.isa.table import Control, IsaShape, instruction_set
 from tests.hw.core.draw import COMPUTES, Draw, draw_instruction, outward

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Unpack
 
-from backspike.compiler.order.entry import MessageWaits, Touch
+from backspike.compiler.order.entry import MessageWaits
 from backspike.compiler.order.timeline import START, Moment
+from backspike.compiler.order.touch import Touch
 from backspike.compiler.planning.setting import FORWARD_DONE, Builder
 from backspike.hw.config import ChipConfig
 from backspike.hw.isa.noc.instructions import Flow

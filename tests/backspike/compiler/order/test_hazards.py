@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from backspike.compiler.order.barriers import OUTSTANDING
-from backspike.compiler.order.entry import Touch
 from backspike.compiler.order.hazards import OrderedProgram
+from backspike.compiler.order.touch import Touch
 from backspike.hw.isa.encoding import decode
 from backspike.hw.isa.instruction import ProgramError
 from backspike.hw.isa.noc.instructions import Flow
