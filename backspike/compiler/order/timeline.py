@@ -11,12 +11,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from backspike.hw.isa.units import UNIT_TABLE
+
 if TYPE_CHECKING:
     from backspike.compiler.order.entry import Touch
 
 __all__ = ["AHEAD", "ARRAYS", "START", "Moment", "Timeline"]
 
-ARRAYS = ("fp", "bp", "wg")
+ARRAYS = frozenset(
+    name for units in UNIT_TABLE.values() for name, unit in units.items() if unit.array
+)
 """Units that the others work for."""
 AHEAD = 100
 """So many instructions back is the one that none may start before."""
