@@ -24,11 +24,10 @@ from backspike.hw.isa.table import (
     OWN_ROUTES,
     ROUTES,
     SRAMS,
-    UNITS,
     Control,
     IsaShape,
 )
-from backspike.hw.isa.units import NONZERO, UNIT_TABLE, copy_port
+from backspike.hw.isa.units import NONZERO, UNIT_TABLE, UNITS, copy_port
 from backspike.hw.memory.nonzero import NonzeroMap
 from backspike.hw.memory.port import WritePort
 from backspike.hw.memory.shared import SharedSram
@@ -56,8 +55,8 @@ ENGINES = {
 """The engine of each unit but those that move data, which both sub-cores have."""
 
 
-def _engines(config: ChipConfig, subcore: str) -> dict[str, Engine]:
-    """The engine of each unit of a sub-core."""
+def _movers(config: ChipConfig, subcore: str) -> dict[str, Engine]:
+    """The engines that move data, by unit: what they are made of follows from the SRAMs."""
     sizes = {name: config.srams[f"{subcore}.{name}"] for name in SRAMS[subcore]}
     memories = tuple((name, size.width, size.granules) for name, size in sizes.items())
     routes = []
@@ -79,15 +78,27 @@ def _engines(config: ChipConfig, subcore: str) -> dict[str, Engine]:
         "burst_beats": config.dram.burst_beats,
         "outstanding": config.dram.outstanding,
     }
-    movers = {
+    return {
         "read": DmaRead(memories=memories, **dram),
         "write": DmaWrite(memories=memories, **dram),
         "noc": CopyEngine(routes=tuple(routes)),
     }
-    return {
-        unit: movers[unit] if unit in movers else ENGINES[unit].from_config(config)
-        for unit in UNITS[subcore]
-    }
+
+
+def _engines(config: ChipConfig, subcore: str) -> dict[str, Engine]:
+    """The engine of each unit of a sub-core."""
+    made = _movers(config, subcore)
+    for name, unit in UNIT_TABLE[subcore].items():
+        if name not in made:
+            if name not in ENGINES:
+                raise ValueError(f"unit {name} must have an engine in ENGINES, which it has not")
+            made[name] = ENGINES[name].from_config(config)
+        if set(made[name].memory_ports) != set(unit.ports):
+            raise ValueError(
+                f"the row of unit {name} must have the ports of its engine, "
+                f"{', '.join(made[name].memory_ports)}, not {', '.join(unit.ports)}"
+            )
+    return {name: made[name] for name in UNITS[subcore]}
 
 
 class SubCore(EmitOnce):
@@ -124,6 +135,11 @@ class SubCore(EmitOnce):
     <sram>_out : Out(WritePort), <sram>_in : In(WritePort)
         What NOC_DATA writes in the other sub-core, and the other one in this.
     read_bus : Out(AxiRead), write_bus : Out(AxiWrite)
+
+    Raises
+    ------
+    ValueError
+        If a unit has no engine, or one with other ports than its row tells.
     """
 
     def __init__(self, *, config: ChipConfig, subcore: str):

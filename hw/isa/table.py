@@ -46,10 +46,29 @@ __all__ = [
 
 @functools.cache
 def instruction_set(shape: IsaShape, subcore: str) -> dict[str, Instruction]:
-    """The instructions of a sub-core, ``fp`` or ``bp``, by mnemonic."""
-    instructions = (
-        *(each for unit in UNIT_TABLE[subcore].values() for each in unit.instructions(shape)),
-        barrier(0x0F, UNITS[subcore]),
-        loop(0x10),
-    )
+    """The instructions of a sub-core, ``fp`` or ``bp``, by mnemonic.
+
+    Raises
+    ------
+    ValueError
+        If one names another unit than that of its row, or has the opcode of another one.
+    """
+    instructions = []
+    for unit in UNIT_TABLE[subcore].values():
+        for each in unit.instructions(shape):
+            if each.unit != unit.name:
+                raise ValueError(
+                    f"{each.mnemonic} must be for unit {unit.name}, in whose row it stands, "
+                    f"not for {each.unit}"
+                )
+            instructions.append(each)
+    instructions += [barrier(0x0F, UNITS[subcore]), loop(0x10)]
+    opcodes: dict[int, str] = {}
+    for each in instructions:
+        first = opcodes.setdefault(each.opcode, each.mnemonic)
+        if first != each.mnemonic:
+            raise ValueError(
+                f"{each.mnemonic} must have an opcode of its own, not {each.opcode:#04x}, "
+                f"which {first} has"
+            )
     return {each.mnemonic: each for each in instructions}

@@ -82,6 +82,11 @@ class Unit:
 
     ``reads`` and ``writes`` tell which SRAM is behind each port of the engine, as the setting that
     gives its size, e.g. ``fp.s_in``.
+
+    Raises
+    ------
+    ValueError
+        If a port leads to an SRAM that there is not.
     """
 
     name: str
@@ -101,6 +106,15 @@ class Unit:
     """Whether collected statuses keep it from writing: ``inhibit`` of its command."""
     tile_rows: tuple[str, ...] = ()
     """SRAMs whose rows of tiles it counts, of which a word holds ``array.weight_words``."""
+
+    def __post_init__(self) -> None:
+        known = {f"{subcore}.{sram}" for subcore, srams in SRAMS.items() for sram in srams}
+        for port, sram in self.ports.items():
+            if sram not in known | {NONZERO}:
+                raise ValueError(
+                    f"{port} of unit {self.name} must be a port to one of "
+                    f"{', '.join(sorted(known))}, not to {sram}"
+                )
 
     @property
     def ports(self) -> dict[str, str]:
