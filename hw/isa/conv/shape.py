@@ -21,9 +21,9 @@ class EngineShape:
     pixels: int
     """``array.spike_pixels``: pixels of a spike word."""
     group_rows: int = 8
-    """``array.group_rows``: rows of input under the kernel, over all tiles of a group."""
+    """``array.group_rows``: most rows of input under the kernel, over all tiles of a group."""
     group_tiles: int = 18
-    """``array.group_tiles``: tiles of weights in a group."""
+    """``array.group_tiles``: most tiles of weights in a group."""
     ring_depth: int = 32
     """``array.ring_depth``: tiles of weights in the ring."""
     weight_words: int = 1
