@@ -1,4 +1,4 @@
-"""Without this, what docs/adding-a-unit.md tells to do could have stopped to make a unit."""
+"""Without this, who does what docs/adding-a-unit.md says could end up without a unit that works."""
 
 from __future__ import annotations
 
