@@ -41,7 +41,7 @@ class BpArray(ConvArray):
     def __init__(self, shape: EngineShape):
         super().__init__(
             shape,
-            step={"take": In(1), "step_slot": In(ceil_log2(shape.depth))},
+            step={"take": In(1), "step_slot": In(ceil_log2(shape.ring_depth))},
             operands={"du": In(data.ArrayLayout(shape.format.width, shape.lanes))},
             results={"overflow": Out(1), "taking": Out(shape.lanes)},
             fire_lanes=shape.lanes,
@@ -66,7 +66,7 @@ class BpArray(ConvArray):
         columns = []
         for lane in range(lanes):
             m.submodules[f"weights_{lane}"] = column = Memory(
-                shape=data.ArrayLayout(operand, lanes), depth=self._depth, init=[]
+                shape=data.ArrayLayout(operand, lanes), depth=self._ring_depth, init=[]
             )
             part, word = divmod(lane, self._weight_words)
             write, read = column.write_port(), column.read_port(domain="comb")

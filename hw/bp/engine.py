@@ -59,13 +59,13 @@ class BpEngine(ConvEngine):
         connect(m, front.fire, flipped(self.fire_read))
 
         # Where the du of an entry lies, counted from the du of the first entry.
-        m.submodules.offsets = offsets = Memory(shape=ADDRESS_BITS, depth=shape.depth, init=[])
+        m.submodules.offsets = offsets = Memory(shape=ADDRESS_BITS, depth=shape.ring_depth, init=[])
         offset_in, offset_out = offsets.write_port(), offsets.read_port(domain="comb")
         step = data.StructLayout(
             {
                 "entry": 1,
                 "take": 1,
-                "slot": ceil_log2(shape.depth),
+                "slot": ceil_log2(shape.ring_depth),
                 "first": 1,
                 "last": 1,
                 "pixel": Pixel(shape.lanes),

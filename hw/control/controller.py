@@ -185,7 +185,7 @@ class Controller(EmitOnce):
         among = Mux(erring.any(), erring, held)
         oldest = self._positions(m, decoder, slots, among)
         with m.If(erring.any()):
-            # The unit noc is the last one: with others, it is they who are told.
+            # The bus fails units in front of noc: with one of them, it is that which is told.
             bus = Cat(erring[: self._units.index("noc")]).any()
             m.d.comb += [
                 fault.eq(Mux(bus, Fault.BUS, Fault.CONNECTION)),

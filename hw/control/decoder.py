@@ -13,8 +13,9 @@ from backspike.hw.control.alu import FAULT_BITS, Alu, program_bits
 from backspike.hw.control.fetch import POSITION_BITS, WORD_BITS
 from backspike.hw.control.loops import REGISTER_BITS, ProgramLoops
 from backspike.hw.control.microcode import FILE_BITS, NO_REGISTER, VALUE_BITS, Microcode
+from backspike.hw.isa.control import STEP_OPERANDS
 from backspike.hw.isa.instruction import Fault
-from backspike.hw.isa.table import BOXES, LOOP_STEPS, UNITS, WORD_MAX, IsaShape, instruction_set
+from backspike.hw.isa.table import BOXES, UNITS, WORD_MAX, IsaShape, instruction_set
 from backspike.hw.limits import ADDRESS_BITS
 
 __all__ = ["Decoder"]
@@ -317,25 +318,27 @@ class Decoder(EmitOnce):
 
     def _control(self, m: Module, loops: ProgramLoops, stored, number, value):
         """Operands of BARRIER and LOOP, which the decoder itself carries out."""
-        units = len(UNITS[self._subcore])
+        instructions = instruction_set(self._shape, self._subcore)
+        barrier, loop = instructions["BARRIER"].operands, instructions["LOOP"].operands
         control = Signal(
-            data.StructLayout({"sub_type": 1, "units": units, "after": units, "boxes": BOXES})
+            data.StructLayout({operand.name: bits_for(operand.high) for operand in barrier})
         )
         length, register = Signal(ADDRESS_BITS), Signal(REGISTER_BITS)
-        for place, name in enumerate(("sub_type", "units", "after", "boxes"), 1):
+        for place, operand in enumerate(barrier, 1):
             with m.If(stored & (number == place)):
-                m.d.sync += control[name].eq(value)
+                m.d.sync += control[operand.name].eq(value)
+        places = {operand.name: place for place, operand in enumerate(loop, 1)}
         with m.If(stored):
             with m.Switch(number):
-                with m.Case(1):
+                with m.Case(places["count"]):
                     m.d.sync += loops.count.eq(value)
-                with m.Case(2):
+                with m.Case(places["length"]):
                     m.d.sync += length.eq(value)
-                for step in range(LOOP_STEPS):
-                    with m.Case(3 + 2 * step):
+                for index, (register_name, step_name) in enumerate(STEP_OPERANDS):
+                    with m.Case(places[register_name]):
                         m.d.sync += register.eq(value)
-                    with m.Case(4 + 2 * step):
-                        m.d.comb += [loops.note.eq(self.unit == 0), loops.index.eq(step)]
+                    with m.Case(places[step_name]):
+                        m.d.comb += [loops.note.eq(self.unit == 0), loops.index.eq(index)]
         m.d.comb += [
             loops.register.eq(register),
             loops.step.eq(value),

@@ -21,7 +21,7 @@ __all__ = ["ConvArray"]
 
 
 class ConvArray(EmitOnce):
-    """Base of the arrays: lanes x lanes PEs, each with ``depth`` weights.
+    """Base of the arrays: lanes x lanes PEs, each with ``ring_depth`` weights.
 
     An array takes a step a cycle and never waits. The old psums of a pixel are taken (``pop``) and
     its new ones pushed :attr:`latency` cycles after its first and last step.
@@ -60,14 +60,14 @@ class ConvArray(EmitOnce):
     ):
         self._format = shape.format
         self._lanes = shape.lanes
-        self._depth = shape.depth
+        self._ring_depth = shape.ring_depth
         self._weight_words = shape.weight_words
         self._fire_lanes = fire_lanes
         psums = data.ArrayLayout(PSUM_BITS, shape.lanes)
         super().__init__(
             {
                 "write": In(1),
-                "slot": In(ceil_log2(shape.depth)),
+                "slot": In(ceil_log2(shape.ring_depth)),
                 "part": In(part_bits(shape.lanes, shape.weight_words)),
                 "rows": In(data.ArrayLayout(shape.format.width, shape.lanes * shape.weight_words)),
                 "valid": In(1),
@@ -87,7 +87,7 @@ class ConvArray(EmitOnce):
             },
             format=shape.format,
             lanes=shape.lanes,
-            depth=shape.depth,
+            ring_depth=shape.ring_depth,
             weight_words=shape.weight_words,
         )
 

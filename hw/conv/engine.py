@@ -56,7 +56,7 @@ class ConvEngine(Engine):
                 "conv_write": Out(WritePort(width=PSUM_BITS * lanes, granules=lanes)),
             },
             counts={
-                "skipped": signed(shape.entries.bit_length() + 1),
+                "skipped": signed(shape.group_tiles.bit_length() + 1),
                 "lanes": lanes.bit_length(),
             },
             parameters=vars(shape),
@@ -80,16 +80,16 @@ class ConvEngine(Engine):
         m.submodules.front = front = ConvFront(
             bits=bits,
             pixels=shape.pixels,
-            rows=shape.rows,
-            entries=shape.entries,
-            depth=shape.depth,
+            group_rows=shape.group_rows,
+            group_tiles=shape.group_tiles,
+            ring_depth=shape.ring_depth,
             fire_lanes=fire_lanes,
         )
         m.submodules.loader = loader = WeightLoader(
             word_bits=shape.format.width * shape.lanes,
             lanes=shape.lanes,
             weight_words=shape.weight_words,
-            depth=shape.depth,
+            ring_depth=shape.ring_depth,
         )
         m.submodules.psums = psums = PsumAccess(lanes=shape.lanes)
         connect(m, loader.port, flipped(self.w_read))
@@ -132,8 +132,8 @@ class ConvEngine(Engine):
         ``skipped`` gains the dense cycles of each window that is made and loses each cycle that is
         spent, so it is right when the engine is done.
         """
-        entries = self._shape.entries
-        dense = Signal(range(entries + 1))
-        m.d.sync += dense.eq(sum((front.present[e] & front.window for e in range(entries)), 0))
+        group_tiles = self._shape.group_tiles
+        dense = Signal(range(group_tiles + 1))
+        m.d.sync += dense.eq(sum((front.present[e] & front.window for e in range(group_tiles)), 0))
         lanes = sum((take[lane] for lane in range(len(take))), 0)
         self.count(m, entering=entering, lanes=lanes, skipped=dense - entering)

@@ -45,9 +45,9 @@ class ConvFront(EmitOnce):
     ----------
     bits : int
         Bits of an input pixel: the lanes that walk apart (FP), or 1 (BP: is du other than 0).
-    pixels, rows, entries : int
+    pixels, group_rows, group_tiles : int
         As of :class:`backspike.hw.conv.window.WindowGenerator`.
-    depth : int
+    ring_depth : int
         Tiles in the ring.
     fire_lanes : int
         Lanes of the fire map; 0 for none (FP).
@@ -75,16 +75,23 @@ class ConvFront(EmitOnce):
     LEVELS = ("out", "group", "row_group", "sample", "step", "y", "x")
 
     def __init__(
-        self, *, bits: int, pixels: int, rows: int, entries: int, depth: int, fire_lanes: int = 0
+        self,
+        *,
+        bits: int,
+        pixels: int,
+        group_rows: int,
+        group_tiles: int,
+        ring_depth: int,
+        fire_lanes: int = 0,
     ):
         self._bits = bits
         self._pixels = pixels
-        self._rows = rows
-        self._entries = entries
-        self._depth = depth
+        self._group_rows = group_rows
+        self._group_tiles = group_tiles
+        self._ring_depth = ring_depth
         self._fire_lanes = fire_lanes
         self._pixel = Pixel(fire_lanes)
-        slot_bits = ceil_log2(depth)
+        slot_bits = ceil_log2(ring_depth)
         members = {
             "start": In(1),
             "command": In(ConvCommand),
@@ -106,7 +113,7 @@ class ConvFront(EmitOnce):
             "last": Out(1),
             "pixel": Out(self._pixel),
             "window": Out(1),
-            "present": Out(entries),
+            "present": Out(group_tiles),
             "idle": Out(1),
         }
         if fire_lanes:
@@ -115,9 +122,9 @@ class ConvFront(EmitOnce):
             members,
             bits=bits,
             pixels=pixels,
-            rows=rows,
-            entries=entries,
-            depth=depth,
+            group_rows=group_rows,
+            group_tiles=group_tiles,
+            ring_depth=ring_depth,
             fire_lanes=fire_lanes,
         )
 
@@ -125,7 +132,10 @@ class ConvFront(EmitOnce):
         m = Module()
         command = self.command
         m.submodules.windows = windows = WindowGenerator(
-            bits=self._bits, pixels=self._pixels, rows=self._rows, entries=self._entries
+            bits=self._bits,
+            pixels=self._pixels,
+            group_rows=self._group_rows,
+            group_tiles=self._group_tiles,
         )
         connect(m, windows.port, flipped(self.input))
         m.submodules.nest = nest = self._output_nest(m)
@@ -140,8 +150,8 @@ class ConvFront(EmitOnce):
         at = {name: level for level, name in enumerate(self.LEVELS)}
         found = data.StructLayout(
             {
-                "window": data.ArrayLayout(self._bits, self._entries),
-                "present": self._entries,
+                "window": data.ArrayLayout(self._bits, self._group_tiles),
+                "present": self._group_tiles,
                 "addr": ADDRESS_BITS,
                 "input": ADDRESS_BITS,
                 "fire_x": ceil_log2(self._pixels),
@@ -164,7 +174,7 @@ class ConvFront(EmitOnce):
             made.group_last.eq(Cat(nest.last[level] for level in scan).all()),
         ]
         m.submodules.queue = queue = SyncFIFO(
-            width=self._bits * self._entries + self._entries + self._pixel.size, depth=8
+            width=self._bits * self._group_tiles + self._group_tiles + self._pixel.size, depth=8
         )
         known, known_valid, known_ready = Signal(found), Signal(), Signal()
         pixel = Signal(self._pixel)
@@ -211,8 +221,8 @@ class ConvFront(EmitOnce):
 
         m.submodules.walker = walker = Walker(
             lanes=self._bits,
-            entries=self._entries,
-            depth=self._depth,
+            group_tiles=self._group_tiles,
+            ring_depth=self._ring_depth,
             payload_bits=self._pixel.size,
         )
         starts, last_of_group = Signal(self._pixel), Signal(self._pixel)

@@ -23,9 +23,9 @@ class Walker(EmitOnce):
     ----------
     lanes : int
         Lanes that walk apart.
-    entries : int
+    group_tiles : int
         Bits of a lane's column.
-    depth : int
+    ring_depth : int
         Tiles in the ring, a power of two.
     payload_bits : int
         What else is known of a pixel, handed on with each of its steps.
@@ -33,7 +33,7 @@ class Walker(EmitOnce):
     Members
     -------
     skip : In(1)
-    i_valid, i_ready, i_window (entries x lanes), i_present, i_base, i_payload
+    i_valid, i_ready, i_window (group_tiles x lanes), i_present, i_base, i_payload
         The pixels; ``i_base`` is the slot of entry 0.
     o_valid, o_ready
         A step.
@@ -41,7 +41,7 @@ class Walker(EmitOnce):
         Some lane goes through an entry, with its bit set or (``skip`` off) not.
     take : Out(lanes)
         Lanes that take part.
-    slots : Out(lanes x log2(depth))
+    slots : Out(lanes x log2(ring_depth))
         Their tiles.
     first, last : Out(1)
         First and last step of the pixel.
@@ -50,18 +50,18 @@ class Walker(EmitOnce):
         The last step of a pixel is being made; ``i_payload`` of it is at ``ends_payload``.
     """
 
-    def __init__(self, *, lanes: int, entries: int, depth: int, payload_bits: int):
+    def __init__(self, *, lanes: int, group_tiles: int, ring_depth: int, payload_bits: int):
         self._lanes = lanes
-        self._entries = entries
-        self._depth = depth
-        slot_bits = ceil_log2(depth)
+        self._group_tiles = group_tiles
+        self._ring_depth = ring_depth
+        slot_bits = ceil_log2(ring_depth)
         super().__init__(
             {
                 "skip": In(1),
                 "i_valid": In(1),
                 "i_ready": Out(1),
-                "i_window": In(data.ArrayLayout(lanes, entries)),
-                "i_present": In(entries),
+                "i_window": In(data.ArrayLayout(lanes, group_tiles)),
+                "i_present": In(group_tiles),
                 "i_base": In(slot_bits),
                 "i_payload": In(payload_bits),
                 "o_valid": Out(1),
@@ -76,15 +76,15 @@ class Walker(EmitOnce):
                 "ends_payload": Out(payload_bits),
             },
             lanes=lanes,
-            entries=entries,
-            depth=depth,
+            group_tiles=group_tiles,
+            ring_depth=ring_depth,
             payload_bits=payload_bits,
         )
 
     def elaborate(self, platform):
         m = Module()
         active = Signal()
-        base = Signal(ceil_log2(self._depth))
+        base = Signal(ceil_log2(self._ring_depth))
         payload = Signal.like(self.payload)
         first = Signal()
         lane_last, lane_entry = Signal(self._lanes), Signal(self._lanes)
@@ -113,21 +113,22 @@ class Walker(EmitOnce):
                 self.payload.eq(payload),
             ]
         for lane in range(self._lanes):
-            column = Signal(self._entries, name=f"column_{lane}")
-            bits = Signal(self._entries, name=f"bits_{lane}")
+            column = Signal(self._group_tiles, name=f"column_{lane}")
+            bits = Signal(self._group_tiles, name=f"bits_{lane}")
             # What is left to walk through, and that without the lowest entry: known a cycle ahead,
             # and so is whether it is nothing, since all lanes together decide on the next pixel.
-            pending = Signal(self._entries, name=f"pending_{lane}")
-            rest = Signal(self._entries, name=f"rest_{lane}")
-            asked = Signal(self._entries, name=f"asked_{lane}")
-            asked_rest = Signal(self._entries, name=f"asked_rest_{lane}")
-            next_rest = Signal(self._entries, name=f"next_rest_{lane}")
-            lowest = Signal(self._entries, name=f"lowest_{lane}")
-            index = Signal(range(self._entries), name=f"index_{lane}")
+            pending = Signal(self._group_tiles, name=f"pending_{lane}")
+            rest = Signal(self._group_tiles, name=f"rest_{lane}")
+            asked = Signal(self._group_tiles, name=f"asked_{lane}")
+            asked_rest = Signal(self._group_tiles, name=f"asked_rest_{lane}")
+            next_rest = Signal(self._group_tiles, name=f"next_rest_{lane}")
+            lowest = Signal(self._group_tiles, name=f"lowest_{lane}")
+            index = Signal(range(self._group_tiles), name=f"index_{lane}")
             m.d.comb += [
                 column.eq(Cat(entry[lane] for entry in self.i_window)),
                 asked.eq(
-                    Mux(self.skip, column, self.i_present) & self.i_valid.replicate(self._entries)
+                    Mux(self.skip, column, self.i_present)
+                    & self.i_valid.replicate(self._group_tiles)
                 ),
                 asked_rest.eq(asked & (asked - 1)),
                 next_rest.eq(rest & (rest - 1)),
@@ -136,7 +137,7 @@ class Walker(EmitOnce):
             ]
             # One-hot to binary.
             for bit in range(len(index)):
-                ones = [lowest[e] for e in range(self._entries) if e >> bit & 1]
+                ones = [lowest[e] for e in range(self._group_tiles) if e >> bit & 1]
                 m.d.comb += index[bit].eq(Cat(ones).any())
             with m.If(self.i_ready):
                 m.d.sync += [

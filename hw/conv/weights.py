@@ -27,7 +27,7 @@ def part_bits(lanes: int, weight_words: int) -> int:
 
 
 class WeightLoader(EmitOnce):
-    """Fills the ring of ``depth`` tiles with the tiles of group after group.
+    """Fills the ring of ``ring_depth`` tiles with the tiles of group after group.
 
     Throughput is one SRAM word, ``weight_words`` rows of a tile, a cycle while the ring has room:
     the tiles of a group are freed together when it is released.
@@ -40,7 +40,7 @@ class WeightLoader(EmitOnce):
         Rows of a tile.
     weight_words : int
         Rows in an SRAM word.
-    depth : int
+    ring_depth : int
         Tiles in the ring, a power of two.
 
     Members
@@ -63,24 +63,24 @@ class WeightLoader(EmitOnce):
 
     LEVELS = ("out", "group", "row_group", "tile", "row", "col", "part")
 
-    def __init__(self, *, word_bits: int, lanes: int, weight_words: int, depth: int):
+    def __init__(self, *, word_bits: int, lanes: int, weight_words: int, ring_depth: int):
         self._word_bits = word_bits
         self._parts = lanes // weight_words
         self._weight_words = weight_words
-        self._depth = depth
+        self._ring_depth = ring_depth
         super().__init__(
             {
                 "start": In(1),
                 "command": In(ConvCommand),
                 "port": Out(ReadPort(width=word_bits * weight_words)),
                 "write": Out(1),
-                "slot": Out(ceil_log2(depth)),
+                "slot": Out(ceil_log2(ring_depth)),
                 "part": Out(part_bits(lanes, weight_words)),
                 "rows": Out(word_bits * weight_words),
                 "offset_write": Out(1),
                 "offset": Out(ADDRESS_BITS),
                 "group_valid": Out(1),
-                "group_base": Out(ceil_log2(depth)),
+                "group_base": Out(ceil_log2(ring_depth)),
                 "next_group": In(1),
                 "release": In(1),
                 "idle": Out(1),
@@ -88,7 +88,7 @@ class WeightLoader(EmitOnce):
             word_bits=word_bits,
             lanes=lanes,
             weight_words=weight_words,
-            depth=depth,
+            ring_depth=ring_depth,
         )
 
     def elaborate(self, platform):
@@ -118,11 +118,11 @@ class WeightLoader(EmitOnce):
         )
         connect(m, read.port, flipped(self.port))
         asked, got = Signal(tag), Signal(tag)
-        reserved = Signal(range(self._depth + 1))  # tiles in the ring or on their way to it
-        room, asks, freed = Signal(), Signal(), Signal(range(self._depth + 1))
+        reserved = Signal(range(self._ring_depth + 1))  # tiles in the ring or on their way to it
+        room, asks, freed = Signal(), Signal(), Signal(range(self._ring_depth + 1))
         last = nest.last
         m.d.comb += [
-            room.eq(~nest.first[at["part"]] | (reserved != self._depth)),
+            room.eq(~nest.first[at["part"]] | (reserved != self._ring_depth)),
             asked.last_part.eq(last[at["part"]]),
             asked.last_tile.eq(last[at["tile"]] & last[at["row"]] & last[at["col"]]),
             asked.offset.eq(nest.value[1]),
@@ -136,11 +136,11 @@ class WeightLoader(EmitOnce):
         m.d.sync += reserved.eq(reserved + (asks & nest.first[at["part"]]) - freed)
 
         # Groups, by their number of tiles: complete ones, then those that are on their way out.
-        size_bits = ceil_log2(self._depth + 1)
+        size_bits = ceil_log2(self._ring_depth + 1)
         m.submodules.groups = groups = SyncFIFO(width=size_bits, depth=GROUPS_AHEAD)
         m.submodules.walked = walked = SyncFIFO(width=size_bits, depth=GROUPS_AHEAD)
-        size = Signal(range(self._depth + 1))
-        base = Signal(ceil_log2(self._depth))
+        size = Signal(range(self._ring_depth + 1))
+        base = Signal(ceil_log2(self._ring_depth))
         completes = Signal()
         m.d.comb += [
             got.eq(read.o_tag),

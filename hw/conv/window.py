@@ -31,7 +31,7 @@ class SegmentFetch(EmitOnce):
         Bits of a pixel.
     pixels : int
         Pixels of a segment.
-    rows : int
+    group_rows : int
         Most rows in a set.
 
     Members
@@ -40,17 +40,17 @@ class SegmentFetch(EmitOnce):
     port : Out(ReadPort)
     valid : Out(1), take : In(1)
         A set is complete; it is replaced once taken.
-    segments : Out(rows x pixels*bits), present : Out(rows)
+    segments : Out(group_rows x pixels*bits), present : Out(group_rows)
     active : Out(1)
         Sets are still to come.
     """
 
     LEVELS = ("out", "group", "row_group", "sample", "step", "y", "segment", "tile", "row")
 
-    def __init__(self, *, bits: int, pixels: int, rows: int):
+    def __init__(self, *, bits: int, pixels: int, group_rows: int):
         self._bits = bits
         self._pixels = pixels
-        self._rows = rows
+        self._group_rows = group_rows
         super().__init__(
             {
                 "start": In(1),
@@ -58,13 +58,13 @@ class SegmentFetch(EmitOnce):
                 "port": Out(ReadPort(width=pixels * bits)),
                 "valid": Out(1),
                 "take": In(1),
-                "segments": Out(data.ArrayLayout(pixels * bits, rows)),
-                "present": Out(rows),
+                "segments": Out(data.ArrayLayout(pixels * bits, group_rows)),
+                "present": Out(group_rows),
                 "active": Out(1),
             },
             bits=bits,
             pixels=pixels,
-            rows=rows,
+            group_rows=group_rows,
         )
 
     def elaborate(self, platform):
@@ -93,7 +93,9 @@ class SegmentFetch(EmitOnce):
             ]
         m.d.comb += [nest.base[0].eq(command.in_base), nest.base[1].eq(-command.pad_top)]
 
-        tag = data.StructLayout({"row": max(1, ceil_log2(self._rows)), "present": 1, "last": 1})
+        tag = data.StructLayout(
+            {"row": max(1, ceil_log2(self._group_rows)), "present": 1, "last": 1}
+        )
         m.submodules.read = read = ReadStream(
             width=self._pixels * self._bits, tag_bits=tag.size, depth=4
         )
@@ -122,7 +124,7 @@ class SegmentFetch(EmitOnce):
             m.d.sync += self.valid.eq(got.last)
             with m.If(got.row == 0):
                 m.d.sync += self.present.eq(0)
-            for j in range(self._rows):
+            for j in range(self._group_rows):
                 with m.If(got.row == j):
                     m.d.sync += [
                         self.segments[j].eq(read.o_data),
@@ -143,9 +145,9 @@ class WindowGenerator(EmitOnce):
 
     Parameters
     ----------
-    bits, pixels, rows : int
+    bits, pixels, group_rows : int
         As of :class:`SegmentFetch`.
-    entries : int
+    group_tiles : int
         Most entries of a window.
 
     Members
@@ -154,14 +156,14 @@ class WindowGenerator(EmitOnce):
     port : Out(ReadPort)
         To the spikes (FP), or the non-zero bits of du (BP).
     valid : Out(1), ready : In(1)
-    window : Out(entries x bits), present : Out(entries)
+    window : Out(group_tiles x bits), present : Out(group_tiles)
     """
 
-    def __init__(self, *, bits: int, pixels: int, rows: int, entries: int):
+    def __init__(self, *, bits: int, pixels: int, group_rows: int, group_tiles: int):
         self._bits = bits
         self._pixels = pixels
-        self._rows = rows
-        self._entries = entries
+        self._group_rows = group_rows
+        self._group_tiles = group_tiles
         super().__init__(
             {
                 "start": In(1),
@@ -169,27 +171,29 @@ class WindowGenerator(EmitOnce):
                 "port": Out(ReadPort(width=pixels * bits)),
                 "valid": Out(1),
                 "ready": In(1),
-                "window": Out(data.ArrayLayout(bits, entries)),
-                "present": Out(entries),
+                "window": Out(data.ArrayLayout(bits, group_tiles)),
+                "present": Out(group_tiles),
             },
             bits=bits,
             pixels=pixels,
-            rows=rows,
-            entries=entries,
+            group_rows=group_rows,
+            group_tiles=group_tiles,
         )
 
     def elaborate(self, platform):
         m = Module()
         command = self.command
         m.submodules.fetch = fetch = SegmentFetch(
-            bits=self._bits, pixels=self._pixels, rows=self._rows
+            bits=self._bits, pixels=self._pixels, group_rows=self._group_rows
         )
         m.d.comb += [fetch.start.eq(self.start), fetch.command.eq(command)]
         connect(m, fetch.port, flipped(self.port))
 
         # The segments at work, and the pixel of each that is next.
-        segments = [Signal(self._pixels * self._bits, name=f"seg_{j}") for j in range(self._rows)]
-        present = Signal(self._rows)
+        segments = [
+            Signal(self._pixels * self._bits, name=f"seg_{j}") for j in range(self._group_rows)
+        ]
+        present = Signal(self._group_rows)
         place = Signal(range(self._pixels))
         left = Signal(range(self._pixels + 1))
         in_row = Signal()  # an output row is under way
@@ -251,7 +255,7 @@ class WindowGenerator(EmitOnce):
         pixel = data.StructLayout({"bits": self._bits, "present": 1})
         columns = [
             [Signal(pixel, name=f"column_{j}_{s}") for s in range(TAP_MAX)]
-            for j in range(self._rows)
+            for j in range(self._group_rows)
         ]
         last_column = Signal(range(TAP_MAX))
         m.d.comb += last_column.eq(command.kernel_w - 1)
@@ -273,12 +277,12 @@ class WindowGenerator(EmitOnce):
                         m.d.sync += row[s].eq(behind)
 
         # Entry e = (row, column) in the group's order, for each kernel width.
-        chosen = [Signal(pixel, name=f"entry_{e}") for e in range(self._entries)]
+        chosen = [Signal(pixel, name=f"entry_{e}") for e in range(self._group_tiles)]
         with m.Switch(command.kernel_w):
             for width in range(1, TAP_MAX + 1):
                 with m.Case(width):
                     for e, entry in enumerate(chosen):
-                        if e // width < self._rows:
+                        if e // width < self._group_rows:
                             m.d.comb += entry.eq(columns[e // width][e % width])
         m.d.comb += [
             self.present.eq(Cat(entry.present for entry in chosen)),

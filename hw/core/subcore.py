@@ -24,10 +24,10 @@ from backspike.hw.isa.table import (
     OWN_ROUTES,
     ROUTES,
     SRAMS,
-    UNITS,
     Control,
     IsaShape,
 )
+from backspike.hw.isa.units import NONZERO, UNIT_TABLE, UNITS, copy_port
 from backspike.hw.memory.nonzero import NonzeroMap
 from backspike.hw.memory.port import WritePort
 from backspike.hw.memory.shared import SharedSram
@@ -44,7 +44,7 @@ from backspike.hw.wg.engine import WgEngine
 
 __all__ = ["SubCore"]
 
-COMPUTES = {
+ENGINES = {
     "fp": FpEngine,
     "soma": SomaEngine,
     "bp": BpEngine,
@@ -52,25 +52,11 @@ COMPUTES = {
     "grad": GradEngine,
     "wu": UpdateEngine,
 }
-"""Engines that compute, by the name of their unit."""
-MEMORIES = {
-    "fp": {"conv": "conv_fp"},
-    "soma": {"conv": "conv_fp"},
-    "bp": {"du": "du_next", "fire": "s", "conv": "conv_bp"},
-    "wg": {"spike": "s", "du": "du_next"},
-    "grad": {"conv": "conv_bp"},
-    "wu": {"w": "dw", "v": "dw", "stored": "w"},
-}
-"""The SRAM behind a memory of an engine, where it has another name there."""
+"""The engine of each unit but those that move data, which both sub-cores have."""
 
 
-def _port(sram: str) -> str:
-    """Name of the port to an SRAM that is given as a setting, e.g. ``bp.s``."""
-    return sram.replace(".", "_")
-
-
-def _engines(config: ChipConfig, subcore: str) -> dict[str, Engine]:
-    """The engine of each unit of a sub-core."""
+def _movers(config: ChipConfig, subcore: str) -> dict[str, Engine]:
+    """The engines that move data, by unit: what they are made of follows from the SRAMs."""
     sizes = {name: config.srams[f"{subcore}.{name}"] for name in SRAMS[subcore]}
     memories = tuple((name, size.width, size.granules) for name, size in sizes.items())
     routes = []
@@ -80,26 +66,39 @@ def _engines(config: ChipConfig, subcore: str) -> dict[str, Engine]:
         routes.append(
             Route(
                 source,
-                _port(destination) if inner else "",
+                copy_port(destination) if inner else "",
                 size.width,
                 size.granules,
                 packet_words=noc.packet_flits // word_flits(size.width, noc.flit_bits),
                 own=OWN_ROUTES[subcore][number] if inner and OWN_ROUTES[subcore] else None,
             )
         )
-    made: dict[str, Engine] = {}
-    for unit in UNITS[subcore]:
-        if unit in COMPUTES:
-            made[unit] = COMPUTES[unit].from_config(config)
     dram = {
         "bus_bits": config.dram.bus_bits,
         "burst_beats": config.dram.burst_beats,
         "outstanding": config.dram.outstanding,
     }
-    made["read"] = DmaRead(memories=memories, **dram)
-    made["write"] = DmaWrite(memories=memories, **dram)
-    made["noc"] = CopyEngine(routes=tuple(routes))
-    return made
+    return {
+        "read": DmaRead(memories=memories, **dram),
+        "write": DmaWrite(memories=memories, **dram),
+        "noc": CopyEngine(routes=tuple(routes)),
+    }
+
+
+def _engines(config: ChipConfig, subcore: str) -> dict[str, Engine]:
+    """The engine of each unit of a sub-core."""
+    made = _movers(config, subcore)
+    for name, unit in UNIT_TABLE[subcore].items():
+        if name not in made:
+            if name not in ENGINES:
+                raise ValueError(f"unit {name} must have an engine in ENGINES, which it has not")
+            made[name] = ENGINES[name].from_config(config)
+        if set(made[name].memory_ports) != set(unit.ports):
+            raise ValueError(
+                f"the row of unit {name} must have the ports of its engine, "
+                f"{', '.join(made[name].memory_ports)}, not {', '.join(unit.ports)}"
+            )
+    return {name: made[name] for name in UNITS[subcore]}
 
 
 class SubCore(EmitOnce):
@@ -136,6 +135,11 @@ class SubCore(EmitOnce):
     <sram>_out : Out(WritePort), <sram>_in : In(WritePort)
         What NOC_DATA writes in the other sub-core, and the other one in this.
     read_bus : Out(AxiRead), write_bus : Out(AxiWrite)
+
+    Raises
+    ------
+    ValueError
+        If a unit has no engine, or one with other ports than its row tells.
     """
 
     def __init__(self, *, config: ChipConfig, subcore: str):
@@ -321,33 +325,32 @@ class SubCore(EmitOnce):
             with m.Elif(clears):
                 m.d.sync += status.eq(0)
         m.d.comb += self.found.eq(self.status.overflow | self.status.invalid | received)
-        if "wu" in self._engines:
+        inhibited = [name for name, unit in UNIT_TABLE[self._subcore].items() if unit.inhibited]
+        if inhibited:
             inhibit = Signal()
             with m.If(controller.begins):
                 m.d.sync += inhibit.eq(0)
             with m.Elif(control.collects):
                 m.d.sync += inhibit.eq(self.found | self.other_found)
-            m.d.comb += self._engines["wu"].command.inhibit.eq(inhibit)
+            m.d.comb += [self._engines[name].command.inhibit.eq(inhibit) for name in inhibited]
 
     def _memories(self, m: Module, network: NetworkInterface):
         """An SRAM for each size, with the ports of all that read or write it."""
         reads: dict[str, list] = {name: [] for name in SRAMS[self._subcore]}
         writes: dict[str, list] = {name: [] for name in SRAMS[self._subcore]}
-        outward = {f"{'bp' if self._subcore == 'fp' else 'fp'}_{name}" for name in self._outward}
-        for unit, engine in self._engines.items():
+        for unit in UNIT_TABLE[self._subcore].values():
+            engine = self._engines[unit.name]
             for name in engine.memory_ports:
-                memory, _, kind = name.rpartition("_")
-                sram = MEMORIES.get(unit, {}).get(memory, memory)
-                port = getattr(engine, name)
-                if sram in outward:
-                    connect(m, port, flipped(getattr(self, f"{sram[3:]}_out")))
-                elif sram == "nonzero":
+                port, setting = getattr(engine, name), unit.ports[name]
+                owner, _, sram = setting.partition(".")
+                if owner != self._subcore:
+                    connect(m, port, flipped(getattr(self, f"{sram}_out")))
+                elif setting == NONZERO:
                     nonzero = port
-                elif unit == "wu" and memory == "stored":
+                elif setting in unit.tile_rows:
                     writes[sram].append(self._rows(m, port))
                 else:
-                    sram = sram.removeprefix(f"{self._subcore}_")
-                    (reads if kind == "read" else writes)[sram].append(port)
+                    (reads if name in unit.reads else writes)[sram].append(port)
         for name in self._inward:
             writes[name].append(flipped(getattr(self, f"{name}_in")))
         for name in network.incoming:
@@ -383,7 +386,7 @@ class SubCore(EmitOnce):
                 connect(m, nonzero, bits.read)
 
     def _rows(self, m: Module, port):
-        """Rows of a tile, as WU writes them, as parts of the words of the weight SRAM."""
+        """Rows of a tile, as a unit writes them, as parts of the words of the weight SRAM."""
         rows = self._config.array.weight_words
         size = self._config.srams["bp.w"]
         wide = WritePort(width=size.width, granules=size.granules).create(path=("stored",))

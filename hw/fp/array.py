@@ -34,7 +34,7 @@ class FpArray(ConvArray):
     """
 
     def __init__(self, shape: EngineShape):
-        slots = data.ArrayLayout(ceil_log2(shape.depth), shape.lanes)
+        slots = data.ArrayLayout(ceil_log2(shape.ring_depth), shape.lanes)
         super().__init__(
             shape,
             step={"take": In(shape.lanes), "slots": In(slots)},
@@ -66,7 +66,7 @@ class FpArray(ConvArray):
         special = Signal(self._lanes)
         for channel in range(self._lanes):
             m.submodules[f"row_{channel}"] = row = FpRow(
-                format=self._format, lanes=self._lanes, depth=self._depth
+                format=self._format, lanes=self._lanes, ring_depth=self._ring_depth
             )
             part, place = divmod(channel, self._weight_words)
             first = place * self._lanes

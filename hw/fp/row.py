@@ -32,14 +32,14 @@ class FpRow(EmitOnce):
         Storage format; weights arrive on its fixed-point grid.
     lanes : int
         PEs of the row.
-    depth : int
+    ring_depth : int
         Weights kept in each PE.
 
     Members
     -------
     load : In(1), load_slot : In, load_weights : In(lanes x (fixed_bits + 1))
         Write a weight into each PE; the top bit says NaN or infinity.
-    take : In(lanes), slots : In(lanes x log2(depth))
+    take : In(lanes), slots : In(lanes x log2(ring_depth))
         The lanes that take part and the weight each takes.
     shift : In(4)
     accumulate, first, read : In(1), old : In(signed(psum_bits))
@@ -49,11 +49,11 @@ class FpRow(EmitOnce):
         The sum; the most negative integer stands for NaN.
     """
 
-    def __init__(self, *, format: Float, lanes: int, depth: int):
+    def __init__(self, *, format: Float, lanes: int, ring_depth: int):
         self._format = format
         self._lanes = lanes
-        self._depth = depth
-        slot_bits = ceil_log2(depth)
+        self._ring_depth = ring_depth
+        slot_bits = ceil_log2(ring_depth)
         super().__init__(
             {
                 "load": In(1),
@@ -71,7 +71,7 @@ class FpRow(EmitOnce):
             },
             format=format,
             lanes=lanes,
-            depth=depth,
+            ring_depth=ring_depth,
         )
 
     @staticmethod
@@ -88,7 +88,7 @@ class FpRow(EmitOnce):
         special = Signal(self._lanes)
         for lane in range(self._lanes):
             m.submodules[f"weights_{lane}"] = weights = Memory(
-                shape=bits + 1, depth=self._depth, init=[]
+                shape=bits + 1, depth=self._ring_depth, init=[]
             )
             write, read = weights.write_port(), weights.read_port(domain="comb")
             term = Signal(signed(bits), name=f"term_{lane}")

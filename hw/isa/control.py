@@ -7,7 +7,33 @@ import enum
 from backspike.hw.isa.instruction import Instruction, Operand
 from backspike.hw.isa.operands import ADDRESS_MAX, choices, count, numbered
 
-__all__ = ["Wait", "barrier", "loop"]
+__all__ = [
+    "BOXES",
+    "BOX_MESSAGES",
+    "LOOP_LEVELS",
+    "LOOP_STEPS",
+    "REGISTERS",
+    "STEP_OPERANDS",
+    "WORD_MAX",
+    "Wait",
+    "barrier",
+    "loop",
+]
+
+REGISTERS = 16
+"""Address registers of a sub-core, which LOOP steps; number 0 is always 0."""
+WORD_MAX = (1 << 32) - 1
+"""Largest number in a word of a program, and in an address register."""
+LOOP_LEVELS = 4
+"""Loops that may be inside each other."""
+LOOP_STEPS = 6
+"""Address registers that a loop may step."""
+STEP_OPERANDS = tuple((f"register_{step}", f"step_{step}") for step in range(LOOP_STEPS))
+"""Operands of LOOP: an address register, and what is added to it."""
+BOXES = 8
+"""Message boxes of a sub-core."""
+BOX_MESSAGES = 15
+"""Messages that a box holds; who sends to a full one waits."""
 
 
 class Wait(enum.Enum):
@@ -17,7 +43,7 @@ class Wait(enum.Enum):
     END = 1
 
 
-def barrier(opcode: int, units: tuple[str, ...], boxes: int) -> Instruction:
+def barrier(opcode: int, units: tuple[str, ...]) -> Instruction:
     mask = (1 << len(units)) - 1
     return Instruction(
         "BARRIER",
@@ -30,12 +56,12 @@ def barrier(opcode: int, units: tuple[str, ...], boxes: int) -> Instruction:
             Operand("sub_type", 0, len(Wait) - 1, choices(Wait)),
             Operand("units", 0, mask, f"bits of the units that wait: {numbered(units)}"),
             Operand("after", 0, mask, "bits of the units that they wait for"),
-            Operand("boxes", 0, (1 << boxes) - 1, "bits of the message boxes"),
+            Operand("boxes", 0, (1 << BOXES) - 1, "bits of the message boxes"),
         ),
     )
 
 
-def loop(opcode: int, registers: int, steps: int) -> Instruction:
+def loop(opcode: int) -> Instruction:
     return Instruction(
         "LOOP",
         opcode,
@@ -47,12 +73,10 @@ def loop(opcode: int, registers: int, steps: int) -> Instruction:
             Operand("length", 1, ADDRESS_MAX, "words of the body"),
             *(
                 operand
-                for step in range(steps)
+                for register, step in STEP_OPERANDS
                 for operand in (
-                    Operand(
-                        f"register_{step}", 0, registers - 1, "address register, or 0 for none"
-                    ),
-                    Operand(f"step_{step}", -(1 << 31), (1 << 31) - 1, "what is added to it"),
+                    Operand(register, 0, REGISTERS - 1, "address register, or 0 for none"),
+                    Operand(step, -(1 << 31), (1 << 31) - 1, "what is added to it"),
                 )
             ),
         ),

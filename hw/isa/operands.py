@@ -40,8 +40,8 @@ class IsaShape:
     format: Float = BINARY16
     lanes: int = 16
     pixels: int = 16
-    entries: int = 18
-    rows: int = 8
+    group_tiles: int = 18
+    group_rows: int = 8
     tile_words: int = 16
     bus_bytes: int = 32
     words: Mapping[str, int] = field(default_factory=dict, hash=False)
@@ -63,8 +63,8 @@ class IsaShape:
             format=shape.format,
             lanes=shape.lanes,
             pixels=shape.pixels,
-            entries=shape.entries,
-            rows=shape.rows,
+            group_tiles=shape.group_tiles,
+            group_rows=shape.group_rows,
             tile_words=shape.tile_words,
         )
 

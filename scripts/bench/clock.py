@@ -43,7 +43,7 @@ def _figure(
 
 
 def _row() -> EmitOnce:
-    return FpRow(format=FORMAT, lanes=ARRAY.lanes, depth=ARRAY.ring_depth)
+    return FpRow(format=FORMAT, lanes=ARRAY.lanes, ring_depth=ARRAY.ring_depth)
 
 
 def _rounding() -> EmitOnce:
@@ -55,14 +55,14 @@ def _grad_lane() -> EmitOnce:
 
 
 def _segment_fetch() -> EmitOnce:
-    return SegmentFetch(bits=ARRAY.lanes, pixels=ARRAY.spike_pixels, rows=ARRAY.group_rows)
+    return SegmentFetch(bits=ARRAY.lanes, pixels=ARRAY.spike_pixels, group_rows=ARRAY.group_rows)
 
 
 def _walker() -> EmitOnce:
     return Walker(
         lanes=ARRAY.lanes,
-        entries=ARRAY.group_tiles,
-        depth=ARRAY.ring_depth,
+        group_tiles=ARRAY.group_tiles,
+        ring_depth=ARRAY.ring_depth,
         payload_bits=Pixel(0).size,
     )
 
@@ -72,7 +72,7 @@ def _weight_loader() -> EmitOnce:
         word_bits=FORMAT.width * ARRAY.lanes,
         lanes=ARRAY.lanes,
         weight_words=ARRAY.weight_words,
-        depth=ARRAY.ring_depth,
+        ring_depth=ARRAY.ring_depth,
     )
 
 

@@ -7,6 +7,7 @@ import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from backspike.hw.isa.control import STEP_OPERANDS
 from backspike.hw.isa.encoding import SELECTORS, encode
 from backspike.hw.isa.instruction import Fault, Instruction, ProgramError
 from backspike.hw.isa.table import (
@@ -166,8 +167,8 @@ class Program:
             raise ValueError(f"loops must be at most {LOOP_LEVELS} deep")
         registers = [self._free.pop() for _ in steps]
         operands = {"count": count, "length": 1}
-        for number, (register, step) in enumerate(zip(registers, steps, strict=True)):
-            operands |= {f"register_{number}": register, f"step_{number}": step}
+        for names, register, step in zip(STEP_OPERANDS, registers, steps, strict=False):
+            operands |= dict(zip(names, (register, step), strict=True))
         position = self.add("LOOP", operands, reason=reason)
         self._depth += 1
         yield tuple(

@@ -379,11 +379,11 @@ def _walk(
 ) -> dict[str, int]:
     """Groups and the walks over input and weights, which FP and BP have in common."""
     kh, kw = kernel
-    if kh <= shape.rows and kh * kw <= shape.entries:
-        most = min(shape.entries // (kh * kw), shape.rows // kh)
+    if kh <= shape.group_rows and kh * kw <= shape.group_tiles:
+        most = min(shape.group_tiles // (kh * kw), shape.group_rows // kh)
         group_tiles, group_rows = _even(in_tiles, most), kh
     else:
-        group_tiles, group_rows = 1, _even(kh, min(shape.rows, shape.entries // kw))
+        group_tiles, group_rows = 1, _even(kh, min(shape.group_rows, shape.group_tiles // kw))
     in_groups = -(-in_tiles // group_tiles)
     row_groups = -(-kh // group_rows)
     w_base, w_tile, w_out_tile = weights

@@ -15,20 +15,20 @@ from typing import Unpack
 from backspike.compiler.assembling.program import At, Program
 from backspike.compiler.memory.dram import DRAM_BYTES
 from backspike.compiler.order.barriers import placed
-from backspike.compiler.order.cycles import DENSITY, decoding, estimate
+from backspike.compiler.order.cycles import DENSITY, decoding
 from backspike.compiler.order.entry import MessageWaits, PendingInstruction
 from backspike.compiler.order.timeline import START, Moment, Timeline
 from backspike.compiler.order.touch import Touch
 from backspike.hw.config import ChipConfig
 from backspike.hw.isa.noc.instructions import Flow
-from backspike.hw.isa.table import ROUTES, SRAMS, UNITS, Control, IsaShape, instruction_set
+from backspike.hw.isa.table import SRAMS, UNITS, Control, IsaShape, instruction_set
+from backspike.hw.isa.units import UNIT_TABLE, Unit
+from backspike.hw.isa.work import Work
 
 __all__ = ["OrderedProgram"]
 
 ROWS_APART = 4
 """Rows of a DMA instruction that are told apart from what lies between them, at most."""
-COMPUTES = ("fp", "soma", "bp", "wg", "grad", "wu")
-"""Units that set statuses."""
 
 
 @dataclass
@@ -116,19 +116,18 @@ class OrderedProgram:
             If the hardware would refuse it.
         """
         instruction = self._instructions[mnemonic]
+        unit = UNIT_TABLE[self.subcore][instruction.unit]
         values = instruction.fill(
             {name: v.value if isinstance(v, At) else v for name, v in operands.items()}
         )
         touches = [
-            Touch(each.sram, *reach, each.writes)
+            Touch(each.sram, *self._words(unit, each.sram, reach), each.writes)
             for each, reach in instruction.reaches(values)
             if not (mnemonic == "NOC_DATA" and _leaves(values) and each.base == "destination")
         ]
-        if mnemonic == "WU":
-            touches = [self._in_words(each) for each in touches]
-        if instruction.unit in ("read", "write"):
-            touches += self._dram(values, instruction.unit == "write")
-        elif instruction.unit in COMPUTES:
+        if unit.name in ("read", "write"):
+            touches += self._dram(values, unit.name == "write")
+        elif unit.computes:
             touches.append(Touch("status", 0, 0, False))
         elif mnemonic == "NOC_CTRL":
             if values["flow_type"] == Control.SIGNAL.value:
@@ -136,14 +135,13 @@ class OrderedProgram:
             elif values["flow_type"] != Control.REMOTE_SIGNAL.value:
                 touches.append(Touch("status", 0, 0, True))
         touches += waits.get("exchanged", ())
-        cycles = estimate(self._config, mnemonic, values, self._width(values), self._density)
-        unit = instruction.unit
+        cycles = unit.cycles(Work(self._config, values, self._density.get(mnemonic, 1.0)))
         comes = waits.get("comes", START)
-        moment = self.timeline.add(unit, cycles, touches, comes)
+        moment = self.timeline.add(unit.name, cycles, touches, comes)
         self._segments[-1].entries.append(
             PendingInstruction(
                 mnemonic=mnemonic,
-                unit=unit,
+                unit=unit.name,
                 operands=operands,
                 reason=reason,
                 touches=touches,
@@ -159,19 +157,11 @@ class OrderedProgram:
         )
         return moment
 
-    def _width(self, values: Mapping[str, int]) -> int:
-        """Bytes of the words that DMA and copies move."""
-        if "data_type" in values:
-            sram, _ = ROUTES[self.subcore][values["data_type"]]
-            return self._word_bytes[SRAMS[self.subcore].index(sram)]
-        return self._word_bytes[values["sram"]] if "sram" in values else 0
-
-    def _in_words(self, touch: Touch) -> Touch:
-        """WU counts rows of tiles in bp.w, of which a word holds several."""
-        if touch.space != "bp.w":
-            return touch
-        rows = self._shape.lanes // self._shape.tile_words
-        return touch._replace(first=touch.first // rows, last=touch.last // rows)
+    def _words(self, unit: Unit, sram: str, reach: tuple[int, int]) -> tuple[int, int]:
+        """First and last word of an access, which a unit may count in rows of tiles."""
+        rows = self._config.array.weight_words if sram in unit.tile_rows else 1
+        first, last = reach
+        return first // rows, last // rows
 
     def _dram(self, values: Mapping[str, int], writes: bool) -> Iterator[Touch]:
         """The bytes of DRAM that a DMA instruction touches; of many rows, from first to last."""

@@ -12,10 +12,13 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from backspike.compiler.order.touch import Touch
+from backspike.hw.isa.units import UNIT_TABLE
 
 __all__ = ["AHEAD", "ARRAYS", "START", "Moment", "Timeline"]
 
-ARRAYS = ("fp", "bp", "wg")
+ARRAYS = frozenset(
+    name for units in UNIT_TABLE.values() for name, unit in units.items() if unit.array
+)
 """Units that the others work for."""
 AHEAD = 100
 """So many instructions back is the one that none may start before."""

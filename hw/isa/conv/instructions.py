@@ -93,9 +93,9 @@ def _conv_steps(
     return (
         AtMost("last_tiles", "group_tiles"),
         AtMost("last_rows", "group_rows"),
-        AtMost("group_tiles", shape.rows, times="group_rows"),
+        AtMost("group_tiles", shape.group_rows, times="group_rows"),
         MultiplyAdd("group_rows_held", "group_tiles", "group_rows"),
-        AtMost("group_rows_held", shape.entries, times="kernel_w"),
+        AtMost("group_rows_held", shape.group_tiles, times="kernel_w"),
         MultiplyAdd("in_tiles", "in_groups", "group_tiles", plus="last_tiles", less=1),
         MultiplyAdd("kernel_h", "row_groups", "group_rows", plus="last_rows", less=1),
         MultiplyAdd("taps", "kernel_h", "kernel_w"),

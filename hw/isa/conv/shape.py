@@ -20,12 +20,12 @@ class EngineShape:
     """``array.lanes``."""
     pixels: int
     """``array.spike_pixels``: pixels of a spike word."""
-    rows: int = 8
-    """``array.group_rows``: rows of input under the kernel, over all tiles of a group."""
-    entries: int = 18
-    """``array.group_tiles``: tiles of a group."""
-    depth: int = 32
-    """``array.ring_depth``: tiles in the ring."""
+    group_rows: int = 8
+    """``array.group_rows``: most rows of input under the kernel, over all tiles of a group."""
+    group_tiles: int = 18
+    """``array.group_tiles``: most tiles of weights in a group."""
+    ring_depth: int = 32
+    """``array.ring_depth``: tiles of weights in the ring."""
     weight_words: int = 1
     """``array.weight_words``: rows of a tile in a word of the weight SRAM."""
 
@@ -37,9 +37,9 @@ class EngineShape:
             format=config.format,
             lanes=array.lanes,
             pixels=array.spike_pixels,
-            rows=array.group_rows,
-            entries=array.group_tiles,
-            depth=array.ring_depth,
+            group_rows=array.group_rows,
+            group_tiles=array.group_tiles,
+            ring_depth=array.ring_depth,
             weight_words=array.weight_words,
         )
 

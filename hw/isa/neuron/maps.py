@@ -43,7 +43,7 @@ class ElementMap:
     name: str
     what: str
     port: str
-    """The engine's; its registers are those of :mod:`backspike.hw.isa.units`."""
+    """The engine's; its registers are those of :mod:`backspike.hw.isa.registers`."""
     sram: str
     grid: Grid
     when: tuple[tuple[str, int], ...] = ()

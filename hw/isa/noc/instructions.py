@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 
+from backspike.hw.isa.control import BOXES
 from backspike.hw.isa.instruction import (
     ONE,
     Access,
@@ -143,7 +144,7 @@ def _access(shape: IsaShape, sram: str, end: str, when: tuple[tuple[str, int], .
     )
 
 
-def noc_ctrl(opcode: int, boxes: int) -> Instruction:
+def noc_ctrl(opcode: int) -> Instruction:
     return Instruction(
         "NOC_CTRL",
         opcode,
@@ -153,7 +154,7 @@ def noc_ctrl(opcode: int, boxes: int) -> Instruction:
         (
             Operand("flow_type", 0, len(Control) - 1, choices(Control)),
             _TAG,
-            Operand("msg_box", 0, boxes - 1, "box that a message is put in"),
+            Operand("msg_box", 0, BOXES - 1, "box that a message is put in"),
         ),
         (),
         same("flow_type", "msg_box", "tag_id"),

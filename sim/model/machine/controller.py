@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from backspike.hw.isa.control import STEP_OPERANDS
 from backspike.hw.isa.encoding import WORD_BYTES, fetch
 from backspike.hw.isa.instruction import Fault, Instruction, ProgramError
 from backspike.hw.isa.table import (
     BOX_MESSAGES,
     BOXES,
     LOOP_LEVELS,
-    LOOP_STEPS,
     REGISTERS,
     UNITS,
     WORD_MAX,
@@ -237,9 +237,7 @@ class ControllerModel:
     def _loop(self, operands: Mapping[str, int]) -> None:
         if len(self.loops) == LOOP_LEVELS:
             raise ProgramError(Fault.LOOP, f"loops must be at most {LOOP_LEVELS} deep")
-        steps = [
-            (operands[f"register_{step}"], operands[f"step_{step}"]) for step in range(LOOP_STEPS)
-        ]
+        steps = [(operands[register], operands[step]) for register, step in STEP_OPERANDS]
         self.loops.append(
             _Loop(
                 left=operands["count"] - 1,

@@ -20,6 +20,7 @@ from backspike.hw.isa.table import (
     IsaShape,
     instruction_set,
 )
+from backspike.hw.isa.units import UNIT_TABLE
 from backspike.hw.limits import check_whole
 from backspike.hw.noc.connection import Connection, Place
 from backspike.sim.model.machine.controller import ControllerModel, Outcome, QueuedInstruction
@@ -31,7 +32,7 @@ from backspike.sim.model.machine.update import run_update
 
 __all__ = ["Connections", "CoreModel", "Order", "Outcome", "run_together"]
 
-COMPUTES = {
+MODELS = {
     "fp": run_fp,
     "soma": run_soma,
     "bp": run_bp,
@@ -39,6 +40,7 @@ COMPUTES = {
     "grad": run_grad,
     "wu": run_update,
 }
+"""What each unit does but those that move data, by its name."""
 
 Order = Callable[[list], None]
 Connections = Mapping[str, Mapping[int, Connection]]
@@ -120,9 +122,9 @@ class CoreModel:
             self._transfer(subcore, entry)
         else:
             command = entry.command
-            if unit == "wu":
+            if UNIT_TABLE[subcore.name][unit].inhibited:
                 command = {**command, "inhibit": int(subcore.inhibit)}
-            COMPUTES[unit](command, self.memories, self.config, subcore.status)
+            MODELS[unit](command, self.memories, self.config, subcore.status)
         entry.done = True
         subcore.queues[unit].pop(0)
         return True

@@ -35,13 +35,25 @@ SHAPES = [
     # The smallest groups and ring there are, in an 8-bit format.
     (
         EngineShape(
-            format=Float(5, 2), lanes=4, pixels=8, rows=1, entries=7, depth=16, weight_words=2
+            format=Float(5, 2),
+            lanes=4,
+            pixels=8,
+            group_rows=1,
+            group_tiles=7,
+            ring_depth=16,
+            weight_words=2,
         ),
         70,
         3,
     ),
     # A ring that one group fills.
-    (EngineShape(format=Float(4, 3), lanes=4, pixels=4, rows=16, entries=16, depth=16), 35, 4),
+    (
+        EngineShape(
+            format=Float(4, 3), lanes=4, pixels=4, group_rows=16, group_tiles=16, ring_depth=16
+        ),
+        35,
+        4,
+    ),
     # Full size, which the tests of the core have, too.
     pytest.param(EngineShape(lanes=16, pixels=16), 7, 5, marks=pytest.mark.slow),
 ]

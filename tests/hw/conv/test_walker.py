@@ -15,7 +15,7 @@ def test_every_set_bit_is_taken_once_and_no_cycle_is_lost(skip, ready, sparsity)
     random = np.random.default_rng(5)
     present = random.random((pixels, entries)) < 0.8
     windows = (random.random((pixels, entries, lanes)) >= sparsity) & present[..., None]
-    walker = Walker(lanes=lanes, entries=entries, depth=depth, payload_bits=8)
+    walker = Walker(lanes=lanes, group_tiles=entries, ring_depth=depth, payload_bits=8)
     bases = random.integers(0, depth, pixels)
     steps = []
 

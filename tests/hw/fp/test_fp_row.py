@@ -12,7 +12,7 @@ from tests.hw.simulation import simulate
 @pytest.mark.parametrize("lanes", [2, 8])
 def test_sums_are_exact_and_come_after_the_latency(format, lanes):
     random = np.random.default_rng(lanes)
-    row = FpRow(format=format, lanes=lanes, depth=16)
+    row = FpRow(format=format, lanes=lanes, ring_depth=16)
     latency = FpRow.latency_of(lanes)
     top = (1 << (format.fixed_bits - 1)) - 1
     weights = random.integers(-top, top, (16, lanes), endpoint=True)

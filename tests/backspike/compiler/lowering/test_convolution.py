@@ -72,8 +72,8 @@ def test_groups_cover_all_tiles_and_fit_the_hardware(kernel, tiles):
     layer = ConvLayer(h=9, w=9, kernel=(kernel, kernel), c_tiles=tiles)
     fields = fp_pass(layer, SHAPE, spikes=Layout(), weights=0, psums=Layout())
     rows = fields["group_tiles"] * fields["group_rows"]
-    assert rows <= SHAPE.rows
-    assert rows * fields["kernel_w"] <= SHAPE.entries
+    assert rows <= SHAPE.group_rows
+    assert rows * fields["kernel_w"] <= SHAPE.group_tiles
     covered = (fields["in_groups"] - 1) * fields["group_tiles"] + fields["last_tiles"]
     assert covered == tiles
     covered = (fields["row_groups"] - 1) * fields["group_rows"] + fields["last_rows"]

@@ -7,13 +7,20 @@ import pytest
 from backspike.compiler.lowering.convolution import ConvLayer, bp_operands, fp_operands
 from backspike.compiler.lowering.gradient import wg_operands
 from backspike.compiler.lowering.layout import Layout
-from backspike.compiler.order.cycles import estimate
 from backspike.hw.isa.conv.shape import EngineShape
+from backspike.hw.isa.table import SRAMS
+from backspike.hw.isa.units import UNIT_TABLE
+from backspike.hw.isa.work import Work
 from backspike.hw.presets import load
 
 PAPER = load("paper")
 SHAPE = EngineShape.from_config(PAPER)
-DENSE = {"FP_CONV": 1.0, "BP_CONV": 1.0, "WG_CONV": 1.0}
+U = SRAMS["fp"].index("u")
+
+
+def cycles_of(subcore, unit, operands):
+    """Of an instruction of a unit, all of whose data are dense."""
+    return UNIT_TABLE[subcore][unit].cycles(Work(PAPER, operands))
 
 
 def layer(c_tiles, m_tiles, **settings):
@@ -37,33 +44,34 @@ def test_convolutions(c_tiles, m_tiles, cycles):
     forward = fp_operands(
         layer(c_tiles, m_tiles), SHAPE, spikes=Layout(), weights=0, psums=Layout()
     )
-    assert estimate(PAPER, "FP_CONV", forward, density=DENSE) == pytest.approx(cycles, rel=0.002)
+    assert cycles_of("fp", "fp", forward) == pytest.approx(cycles, rel=0.002)
     (backward,) = bp_operands(
         layer(m_tiles, c_tiles), SHAPE, du=Layout(), weights=0, psums=Layout()
     )
-    assert estimate(PAPER, "BP_CONV", backward, density=DENSE) == pytest.approx(cycles, rel=0.002)
+    assert cycles_of("bp", "bp", backward) == pytest.approx(cycles, rel=0.002)
 
 
 def test_gradients():
     operands = wg_operands(
         layer(1, 1, samples=2, steps=2), lanes=16, pixels=16, spikes=Layout(), du=Layout(), dw=0
     )
-    assert estimate(PAPER, "WG_CONV", operands, density=DENSE) == pytest.approx(7567, rel=0.002)
+    assert cycles_of("bp", "wg", operands) == pytest.approx(7567, rel=0.002)
 
 
 @pytest.mark.parametrize(
-    ("mnemonic", "operands", "cycles"),
+    ("unit", "operands", "cycles"),
     [
-        ("FP_SOMA", {"samples": 1, "tiles": 2, "window_rows": 15, "window_columns": 15}, 926),
-        ("BP_GRAD", {"samples": 1, "tiles": 2, "window_rows": 15, "window_columns": 15}, 936),
-        ("DMA_WR", {"rows": 1, "words": 450}, 496),
-        ("NOC_DATA", {"flow_type": 1, "rows": 1, "words": 450}, 499),
-        ("WU", {"words": 24}, 434),
+        ("fp.soma", {"samples": 1, "tiles": 2, "window_rows": 15, "window_columns": 15}, 926),
+        ("bp.grad", {"samples": 1, "tiles": 2, "window_rows": 15, "window_columns": 15}, 936),
+        ("fp.write", {"sram": U, "rows": 1, "words": 450}, 496),
+        ("fp.noc", {"flow_type": 1, "data_type": 0, "rows": 1, "words": 450}, 499),
+        ("fp.noc", {"flow_type": 0}, 49),
+        ("bp.wu", {"words": 24}, 434),
     ],
 )
-def test_whatever_else_there_is(mnemonic, operands, cycles):
-    width = 32 * (mnemonic in ("DMA_WR", "NOC_DATA"))
-    assert estimate(PAPER, mnemonic, operands, width) == pytest.approx(cycles, rel=0.002)
+def test_whatever_else_there_is(unit, operands, cycles):
+    subcore, name = unit.split(".")
+    assert cycles_of(subcore, name, operands) == pytest.approx(cycles, rel=0.002)
 
 
 def test_what_lies_in_the_padding_takes_no_time():
@@ -77,5 +85,5 @@ def test_what_lies_in_the_padding_takes_no_time():
         du=Layout(),
         dw=0,
     )
-    cycles = [estimate(PAPER, "WG_CONV", each, density=DENSE) for each in (operands, whole)]
+    cycles = [cycles_of("bp", "wg", each) for each in (operands, whole)]
     assert cycles[1] - cycles[0] == (3 * 15) ** 2 - (14 + 15 + 14) ** 2
