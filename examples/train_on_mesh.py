@@ -10,17 +10,16 @@ in between. The weights stay in the DRAMs of the cores; only the batch is writte
 from __future__ import annotations
 
 import argparse
-import copy
 import itertools
-from contextlib import ExitStack
+from functools import cache, partial
 
-from backspike.commands.train import Training, TrainingSettings
 from backspike.compiler.planning.mesh import plan_mesh
-from backspike.hw.isa.instruction import Fault
+from backspike.device import Device, ModelDevice, RtlDevice
 from backspike.hw.presets import load
-from backspike.sim.harness.session import ChipRequest, ChipSession
-from backspike.sim.model.machine.chip import ChipModel
-from backspike.training.core import compare
+from backspike.sim.harness.chip import ChipBench
+from backspike.training.settings import TrainingSettings
+from backspike.training.trainer import Trainer
+from backspike.training.training import Training
 
 
 def main() -> int:
@@ -34,47 +33,26 @@ def main() -> int:
     try:
         config = load("tiny", [f"mesh.columns={args.columns}", f"mesh.rows={args.rows}"])
         training = Training.start(config, TrainingSettings(batch=args.batch))
-        plan = plan_mesh(training.network, config, args.batch)
+        plan_of = cache(partial(plan_mesh, training.network, config))
+        plan = plan_of(args.batch)
     except ValueError as error:
         parser.error(str(error))
-    network, weights = training.network, copy.deepcopy(training.weights)
     print(f"cores of the input and of each layer: {', '.join(map(str, plan.places))}")
-
-    drams = None
-    with ExitStack() as stack:
-        if args.rtl:
-            size = max(image.size for image in plan.images.values())
-            session = stack.enter_context(ChipSession(config, dram_bytes=size))
-            print("building the chip, which takes a few minutes the first time", flush=True)
-            session.wait()
-        for step in itertools.islice(training.epoch_steps(0), args.steps):
-            if drams is None:
-                drams = plan.drams(weights, step.x, step.targets, step.rule, step.loss_scale)
-            else:
-                plan.put_batch(drams, step.x, step.targets)
-                plan.put_scalars(drams, step.rule, step.loss_scale)
-            if args.rtl:
-                run = session.run(
-                    ChipRequest(drams=drams, programs=plan.addresses, connections=plan.connections)
-                )
-                drams, outcomes, took = run.drams, run.outcomes, f", {run.cycles:,} cycles"
-            else:
-                chip = ChipModel(config, drams, connections=plan.connections)
-                outcomes, took = chip.run(plan.addresses), ""
-            faults = {each.fault for core in outcomes.values() for each in core.values()}
-            if faults != {Fault.NONE}:
-                print(f"programs stopped: {outcomes}")
-                return 1
-            record = step.take(network, weights)
-            compared, differ = compare(plan.read(drams), record)
+    device: Device = ModelDevice(config)
+    if args.rtl:
+        device = RtlDevice(ChipBench(config, dram_bytes=plan.dram_bytes))
+        print("building the chip, which takes a few minutes the first time", flush=True)
+    with device:
+        trainer = Trainer(training.network, device, plan_of)
+        steps = itertools.islice(training.epoch_steps(0), args.steps)
+        for step in trainer.run(steps, training.weights):
+            took = f", {step.speed.cycles:,} cycles" if step.speed else ""
             print(
-                f"step {step.number + 1}: loss {record.loss:.4f}, {sum(compared.values()):,} "
-                f"values compared, {sum(differ.values())} differ{took}",
+                f"step {step.number + 1}: loss {step.loss:.4f}, {sum(step.compared.values()):,} "
+                f"values compared, {sum(step.differ.values())} differ{took}",
                 flush=True,
             )
-            if any(differ.values()):
-                return 1
-    return 0
+    return int(any(sum(step.differ.values()) for step in trainer.steps))
 
 
 if __name__ == "__main__":

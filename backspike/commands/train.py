@@ -14,16 +14,22 @@ import dataclasses
 import itertools
 import sys
 import time
+from functools import cache, partial
 from pathlib import Path
 
 from tqdm import tqdm
 
 from backspike.compiler.assembling.file import save_programs
+from backspike.compiler.planning.core import plan_step
+from backspike.device import Device, RtlDevice
+from backspike.hw.config import ChipConfig
+from backspike.hw.noc.connection import LONE_CORE
 from backspike.hw.presets import load
-from backspike.training.core import CoreTrainer
+from backspike.sim.harness.core import CoreBench
 from backspike.training.data.digits import CLASSES, load_digits
 from backspike.training.report import CORE_STEPS, TIMELINE, report_steps
 from backspike.training.settings import TrainingSettings
+from backspike.training.trainer import Trainer
 from backspike.training.training import Training, measure_training_step, train
 
 __all__ = [
@@ -74,29 +80,37 @@ def run(args: argparse.Namespace) -> int:
         config = load(args.config)
         training = Training.start(config, settings)
         # The same programs run in every step: only scalars change, and what lies in DRAM.
-        core = CoreTrainer(training.network, config, settings.batch)
+        plan_of = cache(partial(plan_step, training.network, config))
+        plan = plan_of(settings.batch)
         if args.resume:
             training.resume(args.out / "checkpoint.npz")
     except ValueError as error:
         print(f"backspike train: {error}", file=sys.stderr)
         return 2
     args.out.mkdir(parents=True, exist_ok=True)
-    save_programs(args.out / "program.json", config, core.plan.programs)
+    save_programs(args.out / "program.json", config, plan.images[LONE_CORE].programs)
     for name in (CORE_STEPS, TIMELINE):
         (args.out / name).unlink(missing_ok=True)  # what is there is of another run
+    device = RtlDevice(CoreBench(config, dram_bytes=plan.dram_bytes))
     try:
-        return _train(args, training, core)
+        return _train(args, training, device, Trainer(training.network, device, plan_of), config)
     finally:
-        core.close()
+        device.close()
 
 
-def _train(args: argparse.Namespace, training: Training, core: CoreTrainer) -> int:
+def _train(
+    args: argparse.Namespace,
+    training: Training,
+    device: Device,
+    trainer: Trainer,
+    config: ChipConfig,
+) -> int:
     began = time.perf_counter()
     if args.backend != "model":
-        core.start()
+        device.open()
     if args.backend == "rtl":
-        _wait(core)
-    train(training, args.out, take=core.take if args.backend == "rtl" else None)
+        _wait(device)
+    train(training, args.out, take=trainer.take if args.backend == "rtl" else None)
     skipped = sum(not row[4] for row in training.steps)
     print(
         f"test accuracy {training.epochs[-1][2]:.2%} after {training.settings.epochs} epochs "
@@ -104,25 +118,24 @@ def _train(args: argparse.Namespace, training: Training, core: CoreTrainer) -> i
         f"in {time.perf_counter() - began:.0f} s; see {args.out}"
     )
     if args.backend == "check":
-        _wait(core)
-        _check(training, core)
-    if core.last is None:
+        _wait(device)
+        _check(training, trainer, config)
+    if not trainer.steps:
         return 0
-    return 0 if report_steps(core.steps, core.last, args.out) else 1
+    return 0 if report_steps(trainer, args.out) else 1
 
 
-def _wait(core: CoreTrainer) -> None:
+def _wait(device: Device) -> None:
     print("waiting for the core: its first build takes some minutes", flush=True)
-    core.wait()
+    device.ready()
 
 
-def _check(training: Training, core: CoreTrainer) -> None:
+def _check(training: Training, trainer: Trainer, config: ChipConfig) -> None:
     """The first two steps, and the one behind the last checkpoint, in RTL."""
-    begin = Training.start(core.config, training.settings)
-    steps = [(step, begin.weights) for step in itertools.islice(begin.epoch_steps(0), 2)]
-    trained = copy.deepcopy(training.weights)
-    steps.append((next(training.epoch_steps(training.epoch)), trained))
-    for step, weights in tqdm(steps, desc="steps in RTL", unit="step", disable=None):
-        if weights is trained:
-            core.restart()
-        core.take(step, weights)
+    begin = Training.start(config, training.settings)
+    first = trainer.run(itertools.islice(begin.epoch_steps(0), 2), begin.weights)
+    behind = itertools.islice(training.epoch_steps(training.epoch), 1)
+    last = trainer.run(behind, copy.deepcopy(training.weights))
+    checked = itertools.chain(first, last)
+    for _ in tqdm(checked, desc="steps in RTL", total=3, unit="step", disable=None):
+        pass

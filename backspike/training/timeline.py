@@ -1,4 +1,4 @@
-"""What worked when in a training step on the core, and how close it came to what must be."""
+"""What worked when in a training step on a device, and how close it came to what must be."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from backspike.sim.harness.session import CoreRun
+from backspike.device.device import Counters, Timing
+from backspike.hw.noc.connection import Place
 
 __all__ = ["cycles_over_busy", "plot_timeline"]
 
@@ -26,50 +27,61 @@ ZOOM = 0.05
 """Share of the step that the lower half of the timeline shows."""
 
 
-def cycles_over_busy(run: CoreRun) -> float:
+def cycles_over_busy(timing: Timing, counters: Counters) -> float:
     """Cycles of a step over those it could not do without.
 
-    Those are, summed over the phases, the cycles in which an operand enters the busiest engine, and
-    the cycles in which only DMA and copies are at work.
+    Those are, summed over the phases, the cycles in which an operand enters the busiest engine of
+    all cores, and the cycles in which only DMA and copies are at work.
     """
     busiest = sum(
-        max(run.counters[engine]["busy"] for engine in engines) for engines in PHASES.values()
+        max(counts[engine]["busy"] for counts in counters.values() for engine in engines)
+        for engines in PHASES.values()
     )
-    computing, moving = (
-        np.zeros(run.cycles, bool),
-        np.zeros(run.cycles, bool),
-    )
+    computing, moving = np.zeros(timing.cycles, bool), np.zeros(timing.cycles, bool)
     for names, at_work in ((ENGINES, computing), (MOVERS, moving)):
-        for name in names:
-            for first, end in run.activity[name]:
-                at_work[first:end] = True
-    return run.cycles / (busiest + int((moving & ~computing).sum()))
+        for activity in timing.activity.values():
+            for name in names:
+                for first, end in activity[name]:
+                    at_work[first:end] = True
+    return timing.cycles / (busiest + int((moving & ~computing).sum()))
 
 
-def plot_timeline(run: CoreRun, path: Path, *, title: str) -> None:
+def plot_timeline(timing: Timing, counters: Counters, path: Path, *, title: str) -> None:
     """When each unit was at work: over the whole step, and in a part of it in full."""
     figure = Figure(figsize=(12, 8), layout="constrained")
     whole, part = figure.subplots(2)
-    units = [name for name in (*ENGINES, *MOVERS) if len(run.activity[name])]
+    units = [
+        (place, name)
+        for place, activity in timing.activity.items()
+        for name in (*ENGINES, *MOVERS)
+        if len(activity[name])
+    ]
     # Where the backward phase is in full swing.
-    middle = float(np.median(np.concatenate([run.activity[name] for name in PHASES["backward"]])))
-    span = (middle - ZOOM / 2 * run.cycles, middle + ZOOM / 2 * run.cycles)
-    for axes, limits in ((whole, (0, run.cycles)), (part, span)):
-        _bars(axes, run, units, limits)
+    backward = [timing.activity[place][name] for place, name in units if name in PHASES["backward"]]
+    middle = float(np.median(np.concatenate(backward)))
+    span = (middle - ZOOM / 2 * timing.cycles, middle + ZOOM / 2 * timing.cycles)
+    for axes, limits in ((whole, (0, timing.cycles)), (part, span)):
+        _bars(axes, timing, counters, units, limits)
     whole.axvspan(*span, color="0.9", zorder=0)
-    whole.set_title(f"{title}: {run.cycles:,} cycles")
+    whole.set_title(f"{title}: {timing.cycles:,} cycles")
     part.set_xlabel("cycle")
     figure.savefig(path, dpi=120)
 
 
-def _bars(axes: Axes, run: CoreRun, units: Sequence[str], limits: tuple[float, float]) -> None:
-    for place, unit in enumerate(units):
-        spans = [(first, end - first) for first, end in run.activity[unit]]
+def _bars(
+    axes: Axes,
+    timing: Timing,
+    counters: Counters,
+    units: Sequence[tuple[Place, str]],
+    limits: tuple[float, float],
+) -> None:
+    labels = []
+    for line, (place, unit) in enumerate(units):
+        spans = [(first, end - first) for first, end in timing.activity[place][unit]]
         colour = "tab:gray" if unit in MOVERS else f"C{ENGINES.index(unit)}"
-        axes.broken_barh(spans, (place - 0.4, 0.8), facecolors=colour)
-    labels = [
-        f"{unit.replace('_', ' ').upper()}  {run.counters[unit]['busy'] / run.cycles:.0%}"
-        for unit in units
-    ]
+        axes.broken_barh(spans, (line - 0.4, 0.8), facecolors=colour)
+        core = f"{place} " if len(timing.activity) > 1 else ""
+        share = counters[place][unit]["busy"] / timing.cycles
+        labels.append(f"{core}{unit.replace('_', ' ').upper()}  {share:.0%}")
     axes.set(yticks=range(len(units)), yticklabels=labels, xlim=limits)
     axes.invert_yaxis()

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 
 from backspike.hw.isa.table import UNITS
 
-__all__ = ["Connection", "Place"]
+__all__ = ["LONE_CORE", "Connection", "Place"]
 
 Place = tuple[int, int]
 """Column and row of a core, from the north-west corner of the mesh."""
+LONE_CORE: Place = (0, 0)
+"""Where a core is that makes up the whole mesh."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from backspike.hw.isa.instruction import Fault
 from backspike.hw.presets import load
-from backspike.sim.harness.session import ChipRequest, ChipRun, ChipSession
+from backspike.sim.harness.chip import ChipBench
+from backspike.sim.harness.session import Request, Run, Session
 from backspike.sim.model.network import train_step
-from backspike.training.core import compare
+from backspike.training.trainer import compare
 from scripts.bench.engines import ARRAYS
 from scripts.bench.figure import FOLDER, Figure
 from scripts.bench.pipeline import DenseBatch, least_cycles, pipeline_cycles, utilisation
@@ -27,13 +28,13 @@ WINDOWS = 200
 
 
 @cache
-def dense_run() -> tuple[DenseBatch, ChipRun]:
+def dense_run() -> tuple[DenseBatch, Run]:
     """A batch of the dense network in RTL."""
     batch = DenseBatch(config=CONFIG)
     drams = batch.drams()
-    with ChipSession(CONFIG, dram_bytes=max(map(len, drams.values()))) as session:
+    with Session(ChipBench(CONFIG, dram_bytes=batch.plan.dram_bytes)) as session:
         run = session.run(
-            ChipRequest(
+            Request(
                 drams=drams,
                 programs=batch.plan.addresses,
                 connections=batch.plan.connections,
@@ -85,7 +86,7 @@ def chip_khz() -> float:
     return run.cycles / run.seconds / 1000
 
 
-def _plot(run: ChipRun) -> None:
+def _plot(run: Run) -> None:
     """Share of the arrays of all cores that were at work, over time; also as CSV."""
     edges = np.linspace(0, run.cycles, WINDOWS + 1)
     shares = {

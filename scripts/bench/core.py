@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import itertools
-from functools import cache
+from functools import cache, partial
 from statistics import fmean
 
 import numpy as np
 
 from backspike.compiler.assembling.program import Program
+from backspike.compiler.planning.core import plan_step
+from backspike.device import RtlDevice
 from backspike.hw.isa.table import IsaShape
-from backspike.sim.harness.session import CoreRequest, CoreSession
-from backspike.training.core import CoreStep, CoreTrainer
+from backspike.hw.noc.connection import LONE_CORE
+from backspike.sim.harness.core import CoreBench
+from backspike.sim.harness.session import Request, Session
 from backspike.training.settings import TrainingSettings
+from backspike.training.trainer import Speed, TrainedStep, Trainer
 from backspike.training.training import Training
 from scripts.bench.engines import CONFIG
 from scripts.bench.figure import Figure
@@ -31,22 +35,24 @@ DRAM_BYTES = 1 << 16
 
 
 @cache
-def core_steps() -> tuple[CoreStep, ...]:
+def core_steps() -> tuple[TrainedStep, ...]:
     """The first training steps of the digits, batch 32, on the core with 16 x 16 arrays."""
     training = Training.start(CONFIG, TrainingSettings())
-    core = CoreTrainer(training.network, CONFIG, training.settings.batch)
-    core.start()
-    try:
-        for step in itertools.islice(training.epoch_steps(0), STEPS):
-            core.take(step, training.weights)
-    finally:
-        core.close()
-    return tuple(core.steps)
+    plan_of = cache(partial(plan_step, training.network, CONFIG))
+    dram_bytes = plan_of(training.settings.batch).dram_bytes
+    with RtlDevice(CoreBench(CONFIG, dram_bytes=dram_bytes)) as device:
+        trainer = Trainer(training.network, device, plan_of)
+        steps = itertools.islice(training.epoch_steps(0), STEPS)
+        return tuple(trainer.run(steps, training.weights))
+
+
+def _speeds() -> list[Speed]:
+    return [step.speed for step in core_steps() if step.speed is not None]
 
 
 def core_khz() -> float:
     """Simulated clock of the fastest of the steps."""
-    return max(step.cycles / step.seconds for step in core_steps()) / 1000
+    return max(speed.cycles / speed.seconds for speed in _speeds()) / 1000
 
 
 @cache
@@ -59,7 +65,7 @@ def instruction_cycles() -> dict[str, tuple[float, float]]:
     """
     shape = IsaShape.from_config(CONFIG)
     found = {}
-    with CoreSession(CONFIG, dram_bytes=DRAM_BYTES) as session:
+    with Session(CoreBench(CONFIG, dram_bytes=DRAM_BYTES)) as session:
         for subcore, mnemonics in COMPUTE.items():
             for mnemonic, unit in mnemonics.items():
                 in_turn = Program(shape, subcore)
@@ -91,7 +97,7 @@ def _late_message(shape: IsaShape, subcore: str) -> Program:
     return program
 
 
-def _spans(session: CoreSession, programs: dict[str, Program], unit: str) -> np.ndarray:
+def _spans(session: Session, programs: dict[str, Program], unit: str) -> np.ndarray:
     """When the unit was at work, from the first cycle to the one behind the last."""
     dram = np.zeros(DRAM_BYTES, np.uint8)
     addresses = {}
@@ -100,11 +106,12 @@ def _spans(session: CoreSession, programs: dict[str, Program], unit: str) -> np.
         words = np.array(program.words, "<u4").view(np.uint8)
         addresses[subcore] = number * DRAM_BYTES // 2
         dram[addresses[subcore] :][: len(words)] = words
-    return session.run(CoreRequest(dram=dram, programs=addresses)).activity[unit]
+    run = session.run(Request(drams={LONE_CORE: dram}, programs={LONE_CORE: addresses}))
+    return run.activity[LONE_CORE][unit]
 
 
 def _cycles_over_busy() -> float:
-    return max(step.cycles_over_busy for step in core_steps())
+    return max(speed.cycles_over_busy for speed in _speeds())
 
 
 def _values_differ() -> float:

@@ -14,7 +14,8 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from backspike.compiler.planning.mesh import MeshPlan, plan_mesh
+from backspike.compiler.planning.mesh import plan_mesh
+from backspike.compiler.planning.step import StepPlan
 from backspike.hw.config import ChipConfig
 from backspike.hw.noc.connection import Place
 from backspike.network import Layer, Network
@@ -68,7 +69,7 @@ class DenseBatch:
     samples: int = BATCH
     loss_scale: float = 1024.0
     network: Network = field(init=False)
-    plan: MeshPlan = field(init=False)
+    plan: StepPlan = field(init=False)
 
     def __post_init__(self) -> None:
         network = dense_network(self.config)

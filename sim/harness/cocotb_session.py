@@ -11,9 +11,8 @@ from typing import Any
 
 import cocotb
 
-from backspike.sim.harness.chip import ChipBench, ChipDriver
-from backspike.sim.harness.core import CoreDriver
-from backspike.sim.harness.session import SOCKET, ChipRequest, ChipRun, CoreRequest, CoreRun
+from backspike.sim.harness.mesh_driver import MeshDriver
+from backspike.sim.harness.session import SOCKET, Request, Run
 
 
 @cocotb.test()
@@ -23,40 +22,16 @@ async def session(dut: Any) -> None:
     client.connect(os.environ[SOCKET])
     with Connection(client.detach()) as connection:
         kind, setting = connection.recv()
-        bench = kind(**setting)
-        chip = ChipDriver(dut, bench) if isinstance(bench, ChipBench) else None
-        core = None if chip else CoreDriver(dut, bench)
+        driver = MeshDriver(dut, kind(**setting))
         while True:
             try:
                 request = connection.recv()
             except EOFError:
                 return
-            if chip:
-                connection.send(await _run_chip(chip, request))
-            elif core:
-                connection.send(await _run_core(core, request))
+            connection.send(await _run(driver, request))
 
 
-async def _run_core(driver: CoreDriver, request: CoreRequest) -> CoreRun:
-    size = len(request.dram)
-    await driver.reset(
-        latency=request.latency, spread=request.spread, stall=request.stall, seed=request.seed
-    )
-    driver.dram[:size] = request.dram
-    began = time.perf_counter()
-    outcomes, cycles = await driver.run(request.programs, timeout=request.timeout)
-    seconds = time.perf_counter() - began
-    return CoreRun(
-        dram=driver.dram[:size].copy(),
-        outcomes=outcomes,
-        cycles=cycles,
-        seconds=seconds,
-        counters=await driver.counters(),
-        activity=driver.activity(),
-    )
-
-
-async def _run_chip(driver: ChipDriver, request: ChipRequest) -> ChipRun:
+async def _run(driver: MeshDriver, request: Request) -> Run:
     drams = {place: driver.dram(place)[: len(dram)] for place, dram in request.drams.items()}
 
     async def begin() -> None:
@@ -82,7 +57,7 @@ async def _run_chip(driver: ChipDriver, request: ChipRequest) -> ChipRun:
     began = time.perf_counter()
     outcomes, cycles = await driver.run(request.programs, timeout=request.timeout)
     seconds = time.perf_counter() - began
-    return ChipRun(
+    return Run(
         drams={place: dram.copy() for place, dram in drams.items()},
         outcomes=outcomes,
         cycles=cycles,

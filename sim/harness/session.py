@@ -1,4 +1,4 @@
-"""A Verilated core or chip in a process of its own, which runs programs for whoever asks."""
+"""Verilated cores in a process of its own, which run programs for whoever asks."""
 
 from __future__ import annotations
 
@@ -10,45 +10,39 @@ import sys
 import tempfile
 import types
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Generic, Self, TypeVar
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from backspike.hw.config import ChipConfig
 from backspike.hw.noc.connection import Place
-from backspike.sim.harness.chip import ChipBench
-from backspike.sim.harness.core import CoreBench
 from backspike.sim.harness.cosim import run
+from backspike.sim.harness.mesh import MeshBench
 from backspike.sim.model.machine.controller import Outcome
 from backspike.sim.model.machine.core import Connections
 
-__all__ = [
-    "LEAST_DRAM",
-    "SOCKET",
-    "ChipRequest",
-    "ChipRun",
-    "ChipSession",
-    "CoreRequest",
-    "CoreRun",
-    "CoreSession",
-    "Session",
-]
+__all__ = ["SOCKET", "Request", "Run", "Session"]
 
-SOCKET = "CORE_SESSION"
+SOCKET = "BACKSPIKE_SESSION"
 """Variable of the environment by which the testbench knows whom to ask for work."""
 POLL_SECONDS = 0.2
-LEAST_DRAM = 1 << 21
-"""Bytes: one build serves all that needs less."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Conditions:
-    """Under what a run takes place."""
+class Request:
+    """What to run, by the place of each core, and under what conditions.
 
+    What is said of networks and of links between chips does not matter to a core alone.
+    """
+
+    drams: Mapping[Place, NDArray[np.uint8]]
+    """DRAM before, from each core's origin on."""
+    programs: Mapping[Place, Mapping[str, int]]
+    """Where in it the programs of the sub-cores are."""
+    connections: Mapping[Place, Connections] = field(default_factory=dict)
     timeout: int = 1 << 20
     latency: int = 40
     """Cycles of the DRAM to the first beat."""
@@ -56,53 +50,12 @@ class _Conditions:
     """Added to them at random, for each burst: any number whose bits are in it."""
     stall: int = 0
     """How often, of 256 times, a channel of the DRAM waits."""
-    seed: int = 1
-    """Of all that is random."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class CoreRequest(_Conditions):
-    """What to run: the DRAM before, and where in it the programs of the sub-cores are."""
-
-    dram: NDArray[np.uint8]
-    programs: Mapping[str, int]
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Times:
-    """How long a run took."""
-
-    cycles: int
-    """From the start of the programs to the end of all."""
-    seconds: float
-    """Of the simulator for these cycles."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class CoreRun(_Times):
-    """What has become of it."""
-
-    dram: NDArray[np.uint8]
-    outcomes: dict[str, Outcome]
-    """By sub-core."""
-    counters: dict[str, dict[str, int]]
-    """Those of each unit, by names like ``fp_soma``."""
-    activity: dict[str, NDArray[np.int64]]
-    """When each unit was at work: rows of first cycle and the one after the last."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ChipRequest(_Conditions):
-    """What to run: the same for every core, by its place."""
-
-    drams: Mapping[Place, NDArray[np.uint8]]
-    """From each core's origin on."""
-    programs: Mapping[Place, Mapping[str, int]]
-    connections: Mapping[Place, Connections]
     delay: int = 8
     """Cycles of a link between chips."""
     delay_stall: int = 0
     """How often, of 256 times, it waits."""
+    seed: int = 1
+    """Of all that is random."""
     noc_period_ps: int = 1500
     """Of the networks' clock: that of the cores takes 2000."""
     interrupted: int = 0
@@ -110,30 +63,33 @@ class ChipRequest(_Conditions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ChipRun(_Times):
-    """What has become of it: as of :class:`CoreRun`, by the place of each core."""
+class Run:
+    """What has become of it, by the place of each core."""
 
     drams: dict[Place, NDArray[np.uint8]]
     outcomes: dict[Place, dict[str, Outcome]]
+    """By sub-core."""
     counters: dict[Place, dict[str, dict[str, int]]]
+    """Those of each unit, by names like ``fp_soma``."""
     activity: dict[Place, dict[str, NDArray[np.int64]]]
+    """When each unit was at work: rows of first cycle and the one after the last."""
+    cycles: int
+    """From the start of the programs to the end of all."""
+    seconds: float
+    """Of the simulator for these cycles."""
 
 
-Request = TypeVar("Request")
-Run = TypeVar("Run")
-
-
-class Session(Generic[Request, Run]):
+class Session:
     """Builds a bench, if need be, and keeps it running; use it as a context, or close it.
 
-    It is built and started beside what the caller does until its first :meth:`run`.
+    It is built and started beside what the caller does until its first :meth:`start`.
 
     Parameters
     ----------
-    bench : CoreBench or ChipBench
+    bench : MeshBench
     """
 
-    def __init__(self, bench: CoreBench | ChipBench):
+    def __init__(self, bench: MeshBench):
         self._folder = tempfile.TemporaryDirectory()
         path = str(Path(self._folder.name) / "socket")
         self._server = socket.socket(socket.AF_UNIX)
@@ -160,7 +116,7 @@ class Session(Generic[Request, Run]):
     ) -> None:
         self.close()
 
-    def wait(self) -> None:
+    def ready(self) -> None:
         """Returns when the bench is built and running.
 
         Raises
@@ -184,10 +140,22 @@ class Session(Generic[Request, Run]):
         RuntimeError
             If the simulation breaks off.
         """
-        self.wait()
+        self.start(request)
+        return self.result()
+
+    def start(self, request: Request) -> None:
+        """Begins to run programs; raises as :meth:`run`."""
+        self.ready()
         assert self._connection is not None
         try:
             self._connection.send(request)
+        except ConnectionError:
+            raise RuntimeError("the simulation broke off") from None
+
+    def result(self) -> Run:
+        """What has become of those that were started, when all have ended; as :meth:`run`."""
+        assert self._connection is not None
+        try:
             found: Run = self._connection.recv()
         except (EOFError, ConnectionError):
             raise RuntimeError("the simulation broke off") from None
@@ -202,43 +170,6 @@ class Session(Generic[Request, Run]):
         self._process.wait()
         self._server.close()
         self._folder.cleanup()
-
-
-def _dram_bytes(least: int) -> int:
-    """A power of two, as a Dram asks for."""
-    return max(LEAST_DRAM, 1 << (least - 1).bit_length())
-
-
-class CoreSession(Session[CoreRequest, CoreRun]):
-    """A core by itself.
-
-    Parameters
-    ----------
-    config : ChipConfig
-    dram_bytes : int
-        Bytes of DRAM that programs need.
-    """
-
-    def __init__(self, config: ChipConfig, *, dram_bytes: int):
-        super().__init__(CoreBench(config, dram_bytes=_dram_bytes(dram_bytes)))
-
-
-class ChipSession(Session[ChipRequest, ChipRun]):
-    """A chip, or several that are joined.
-
-    Parameters
-    ----------
-    config : ChipConfig
-    dram_bytes : int
-        Bytes of DRAM that programs of a core need.
-    chips : (int, int)
-        As of :class:`backspike.sim.harness.chip.ChipBench`.
-    """
-
-    def __init__(self, config: ChipConfig, *, dram_bytes: int, chips: tuple[int, int] = (1, 1)):
-        cores = config.mesh.cores if config.dram.shared else 1
-        dram_bytes = _dram_bytes(cores * _dram_bytes(dram_bytes))
-        super().__init__(ChipBench(config, dram_bytes=dram_bytes, chips=chips))
 
 
 if __name__ == "__main__":

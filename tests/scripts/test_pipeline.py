@@ -15,7 +15,7 @@ from scripts.bench.pipeline import (
     pipeline_cycles,
     utilisation,
 )
-from tests.backspike.compiler.networks import expect_mesh
+from tests.backspike.compiler.networks import expect
 
 CHIP = load("vcu128")
 
@@ -38,7 +38,7 @@ def test_the_dense_network_is_dense():
         assert layer.mask is None or layer.mask.all()
     drams = batch.drams()
     chip = ChipModel(CHIP, drams, connections=batch.plan.connections)
-    expect_mesh(batch.plan, drams, chip.run(batch.plan.addresses), record)
+    expect(batch.plan, drams, chip.run(batch.plan.addresses), record)
 
 
 def test_its_work_is_balanced():

@@ -3,78 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from backspike.compiler.assembling.program import Program
-from backspike.compiler.lowering.layers import Lowered
 from backspike.compiler.memory.dram_layout import DramLayout
 from backspike.compiler.planning.loss import LOSS_SCALE
 from backspike.compiler.planning.update import RULE
 from backspike.network import Network
 from backspike.sim.model import encode, round_values
 from backspike.sim.model.network import Weights
-from backspike.sim.model.number import Bits, Values
-from backspike.sim.model.update import F32, UpdateRule
+from backspike.sim.model.number import Values
+from backspike.sim.model.update import UpdateRule
 
-__all__ = ["Bytes", "CoreImage", "LayerResult", "StepResult", "read_step"]
+__all__ = ["Bytes", "CoreImage"]
 
 Bytes = NDArray[np.uint8]
 ProgramWords = NDArray[np.uint32]
-
-
-@dataclass(frozen=True, kw_only=True)
-class LayerResult:
-    """What a step leaves of a layer; names and shapes are those of a LayerRecord."""
-
-    u: Values
-    s_out: Bits
-    du: Values
-    dw: F32
-    w_new: F32
-    v_new: F32
-    w_stored_new: Values
-
-    def weights(self) -> Weights:
-        """What the next step begins with."""
-        return Weights(self.w_new, self.v_new, self.w_stored_new)
-
-
-@dataclass(frozen=True, kw_only=True)
-class StepResult:
-    """What a step leaves in DRAM."""
-
-    layers: list[LayerResult]
-    rates: Values
-    """Firing rates (n, 1, 1, m) of the last layer."""
-
-
-def read_step(
-    layers: Sequence[Lowered],
-    *,
-    forward: Sequence[tuple[DramLayout, Bytes]],
-    gradients: Sequence[tuple[DramLayout, Bytes]],
-) -> StepResult:
-    """What a step has left: of each layer, in the DRAM of the core that did FP, and WG of it."""
-    made = []
-    for layer, (layout, dram), (other, wide) in zip(layers, forward, gradients, strict=True):
-        channels, index = layer.layer.m_size, layer.index
-        made.append(
-            LayerResult(
-                u=layout.values(dram, layout.u[index], channels),
-                s_out=layout.spikes(dram, layout.s_out[index], layer.pooled[1], channels),
-                du=other.values(wide, other.du[index], channels),
-                dw=other.wide(wide, "dw", index),
-                w_new=other.wide(wide, "w", index),
-                v_new=other.wide(wide, "v", index),
-                w_stored_new=other.stored_weights(wide, index),
-            )
-        )
-    layout, dram = forward[-1]
-    rates = layout.values(dram, layout.rates, layers[-1].layer.m_size)
-    return StepResult(layers=made, rates=rates[0])
 
 
 class CoreImage:

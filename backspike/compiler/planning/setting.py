@@ -16,6 +16,7 @@ from backspike.compiler.order.entry import MessageWaits
 from backspike.compiler.order.hazards import OrderedProgram
 from backspike.compiler.order.timeline import START, Moment
 from backspike.compiler.order.touch import Touch
+from backspike.compiler.planning.blocks import GradientBlocks
 from backspike.hw.config import ChipConfig
 from backspike.hw.isa.conv.shape import EngineShape
 from backspike.hw.isa.table import SRAMS
@@ -54,6 +55,8 @@ class CoreContext(PlanContext):
     backward: list[Cut]
     forward_weights: WeightRoom
     backward_weights: WeightRoom
+    blocks: list[GradientBlocks]
+    """Of each layer, what WG makes at a time."""
 
 
 class Builder(OrderedProgram):

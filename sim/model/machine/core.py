@@ -1,8 +1,8 @@
-"""The instruction-level model of a core: runs program words as the two controllers do."""
+"""A core of the instruction-level model: runs program words as the two controllers do."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +30,7 @@ from backspike.sim.model.machine.gradients import run_wg
 from backspike.sim.model.machine.memories import Memories
 from backspike.sim.model.machine.update import run_update
 
-__all__ = ["Connections", "CoreModel", "Order", "Outcome", "run_together"]
+__all__ = ["Connections", "CoreModel", "Outcome"]
 
 MODELS = {
     "fp": run_fp,
@@ -42,23 +42,19 @@ MODELS = {
 }
 """What each unit does but those that move data, by its name."""
 
-Order = Callable[[list], None]
 Connections = Mapping[str, Mapping[int, Connection]]
 """Of a core, by sub-core and tag."""
 
 
 class CoreModel:
-    """The SRAMs of a core, its DRAM, and what programs do to them.
+    """The SRAMs of a core of a :class:`ChipModel`, its DRAM, and what programs do to them.
 
     Parameters
     ----------
     config : ChipConfig
     dram : uint8 array
         What lies in DRAM from ``origin`` on; the bus answers with an error beyond its end.
-    order : callable, optional
-        Puts the units that could go on into another order, e.g. the ``shuffle`` of a random
-        generator: a program whose outcome depends on it has a race.
-    connections : mapping, optional
+    connections : mapping
         Without any, nothing leaves the core.
 
     Raises
@@ -71,23 +67,16 @@ class CoreModel:
         self,
         config: ChipConfig,
         dram: NDArray[np.uint8],
-        *,
-        order: Order | None = None,
-        connections: Connections | None = None,
+        connections: Connections,
     ):
         self.config = config
         self.memories = Memories(config)
         self.dram = dram
         self.subcores: dict[str, ControllerModel] = {}
-        self._order = order
-        self._connections = connections or {}
+        self._connections = connections
         for tag in (tag for tags in self._connections.values() for tag in tags):
             check_whole("a tag with a connection", tag, 0, config.noc.connections - 1)
         self._shape = IsaShape.from_config(config)
-
-    def run(self, programs: Mapping[str, int]) -> dict[str, Outcome]:
-        """Runs the programs that lie at these addresses in DRAM, by sub-core, side by side."""
-        return run_together({(0, 0): self}, {(0, 0): programs}, self._order)[0, 0]
 
     def begin(self, programs: Mapping[str, int], *, empty: bool = True) -> None:
         """Is about to run them, with what came and was not taken unless boxes are to be empty."""
@@ -219,45 +208,3 @@ class CoreModel:
             if count < command["words"]:
                 subcore.stop(Fault.BUS, entry.position)
                 return
-
-
-def run_together(
-    cores: Mapping[Place, CoreModel],
-    programs: Mapping[Place, Mapping[str, int]],
-    order: Order | None = None,
-    *,
-    empty: bool = True,
-) -> dict[Place, dict[str, Outcome]]:
-    """Runs programs of all cores side by side; ``order`` is as of :class:`CoreModel`.
-
-    ``empty`` is as of :meth:`CoreModel.begin`.
-    """
-    for place, core in cores.items():
-        core.begin(programs.get(place, {}), empty=empty)
-    running = [
-        (core, subcore)
-        for core in cores.values()
-        for subcore in core.subcores.values()
-        if subcore.running
-    ]
-    while running:
-        work = [
-            (core, subcore, unit)
-            for core, subcore in running
-            for unit in (None, *UNITS[subcore.name])
-        ]
-        if order:
-            order(work)
-        moved = False
-        for core, subcore, unit in work:
-            if subcore.running:
-                moved |= subcore.issue() if unit is None else core.execute(subcore, unit, cores)
-        if not moved:
-            for core, subcore in running:
-                if subcore.running:
-                    subcore.time_out(core.waiting_tags(subcore))
-        running = [(core, subcore) for core, subcore in running if subcore.running]
-    return {
-        place: {name: core.subcores[name].outcome for name in programs.get(place, {})}
-        for place, core in cores.items()
-    }

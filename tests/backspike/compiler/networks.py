@@ -9,12 +9,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from backspike.commands.train import CLASSES, Training, TrainingSettings, load_digits
-from backspike.compiler.planning.core import plan_step, samples_for
+from backspike.compiler.planning.core import cut_step, plan_step, samples_for
 from backspike.hw.isa.instruction import Fault
 from backspike.network import Layer, Network
 from backspike.sim.model import UpdateRule, round_values
 from backspike.sim.model.machine.chip import ChipModel
-from backspike.sim.model.machine.core import CoreModel
 from backspike.sim.model.network import Weights, train_step
 from tests.backspike.compiler.told import expect_told
 
@@ -130,9 +129,13 @@ class Case:
         """The programs."""
         return plan_step(self.network, self.config, self.x.shape[1], input_steps=self.x.shape[0])
 
-    def image(self, plan):
-        """DRAM in front of the step."""
-        return plan.image(self.weights, self.x, self.targets, self.rule, self.loss_scale)
+    def setting(self):
+        """How they are cut."""
+        return cut_step(self.network, self.config, self.x.shape[1], input_steps=self.x.shape[0])
+
+    def drams(self, plan):
+        """DRAM of each core in front of the step."""
+        return plan.drams(self.weights, self.x, self.targets, self.rule, self.loss_scale)
 
     def step(self):
         """What the model makes of it; the weights stay as they are."""
@@ -147,41 +150,21 @@ class Case:
 
     def check(self, plan, orders=(None,)):
         """Runs the programs, the units in each of ``orders``; returns the model's record."""
-        record, image = self.step(), self.image(plan)
+        record, before = self.step(), self.drams(plan)
         for order in orders:
-            dram = image.copy()
-            core = CoreModel(self.config, dram, order=order)
-            expect(plan, dram, core.run(plan.addresses), record)
+            drams = {place: dram.copy() for place, dram in before.items()}
+            chip = ChipModel(self.config, drams, connections=plan.connections, order=order)
+            expect(plan, drams, chip.run(plan.addresses), record)
+            for core in chip.cores.values():
+                assert not any(any(subcore.boxes) for subcore in core.subcores.values())
         return record
 
 
 def check_mesh(case, plan, orders=(None,)):
-    """As :meth:`Case.check`, for the programs of many cores."""
+    """As :meth:`Case.check`; besides, BP reads nothing that no message has told it of."""
     reads = [expect_told(case.config, image) for image in plan.images.values()]
     assert any(reads)
-    record = case.step()
-    before = plan.drams(case.weights, case.x, case.targets, case.rule, case.loss_scale)
-    for order in orders:
-        drams = {place: dram.copy() for place, dram in before.items()}
-        chip = ChipModel(case.config, drams, connections=plan.connections, order=order)
-        expect_mesh(plan, drams, chip.run(plan.addresses), record)
-        for core in chip.cores.values():
-            assert not any(any(subcore.boxes) for subcore in core.subcores.values())
-    return record
-
-
-def expect_mesh(plan, drams, outcomes, record):
-    """As :func:`expect`; besides, both cores that have weights of a layer must have the same."""
-    by_name = {
-        (place, subcore): each
-        for place, outcome in outcomes.items()
-        for subcore, each in outcome.items()
-    }
-    expect(plan, drams, by_name, record)
-    for index, wanted in enumerate(record.layers):
-        for place in plan.places[index : index + 2]:
-            stored = plan.images[place].layout.stored_weights(drams[place], index)
-            np.testing.assert_array_equal(stored, wanted.w_stored_new, f"layer {index}, {place}")
+    return case.check(plan, orders)
 
 
 def digits_case(config, batch):
@@ -199,14 +182,16 @@ def digits_case(config, batch):
     )
 
 
-def expect(plan, dram, outcome, record):
-    """Raises AssertionError unless the step has left what the model has made."""
-    assert {each.fault for each in outcome.values()} == {Fault.NONE}, outcome
-    statuses = [
-        any(getattr(each, name) for each in outcome.values()) for name in ("overflow", "invalid")
-    ]
+def expect(plan, drams, outcomes, record):
+    """Raises AssertionError unless the step has left what the model has made.
+
+    All cores that have weights of a layer must have the same.
+    """
+    ended = [each for core in outcomes.values() for each in core.values()]
+    assert {each.fault for each in ended} == {Fault.NONE}, outcomes
+    statuses = [any(getattr(each, name) for each in ended) for name in ("overflow", "invalid")]
     assert statuses == [record.status.overflow, record.status.invalid]
-    made = plan.read(dram)
+    made = plan.read(drams)
     np.testing.assert_array_equal(made.rates, record.rates)
     for index, (layer, wanted) in enumerate(zip(made.layers, record.layers, strict=True)):
         for name, array in vars(layer).items():
@@ -215,3 +200,6 @@ def expect(plan, dram, outcome, record):
             np.testing.assert_array_equal(array, expected, f"{name} of layer {index}")
             # As bits: +0 and -0 differ.
             assert array.tobytes() == expected.tobytes(), f"signs of {name} of layer {index}"
+        for place in plan.places[index : index + 2]:
+            stored = plan.images[place].layout.stored_weights(drams[place], index)
+            np.testing.assert_array_equal(stored, wanted.w_stored_new, f"layer {index}, {place}")

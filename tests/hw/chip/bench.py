@@ -13,8 +13,9 @@ from backspike.hw.config import ChipConfig
 from backspike.hw.isa.table import UNITS, IsaShape
 from backspike.hw.noc.connection import Connection, Place
 from backspike.hw.presets import load
-from backspike.sim.harness.chip import ChipBench, ChipDriver
-from backspike.sim.harness.session import LEAST_DRAM
+from backspike.sim.harness.chip import ChipBench
+from backspike.sim.harness.mesh import LEAST_DRAM
+from backspike.sim.harness.mesh_driver import MeshDriver
 from backspike.sim.model.machine.chip import ChipModel
 from backspike.sim.model.machine.controller import Outcome
 from tests.hw.core.scene import PROGRAM_BYTES, finite
@@ -38,8 +39,7 @@ def chip_bench(name: str) -> ChipBench:
     """The bench of one of :data:`CHIPS`."""
     settings, chips = CHIPS[name]
     config = load("tiny", [*settings, f"name={name}"])
-    cores = config.mesh.cores if config.dram.shared else 1
-    return ChipBench(config, dram_bytes=cores * LEAST_DRAM, chips=chips)
+    return ChipBench(config, dram_bytes=LEAST_DRAM, chips=chips)
 
 
 class Bench:
@@ -58,8 +58,8 @@ class Bench:
         self.random = np.random.default_rng(SEED + number)
         bench = chip_bench(os.environ["CHIP"])
         self.config: ChipConfig = bench.config
-        self.places: list[Place] = [place for _, place in bench.places()]
-        self.driver = ChipDriver(dut, bench)
+        self.places: list[Place] = list(bench.sites)
+        self.driver = MeshDriver(dut, bench)
         self.dut = dut
         self.cycles = 0
         self._model: ChipModel

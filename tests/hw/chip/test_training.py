@@ -11,8 +11,10 @@ from backspike.compiler.planning.mesh import plan_mesh
 from backspike.hw.isa.table import UNITS
 from backspike.hw.presets import load
 from backspike.network import Layer
-from backspike.sim.harness.session import ChipRequest, ChipSession
-from tests.backspike.compiler.networks import Case, expect_mesh, random_weights
+from backspike.sim.harness.chip import ChipBench
+from backspike.sim.harness.mesh import LEAST_DRAM
+from backspike.sim.harness.session import Request, Session
+from tests.backspike.compiler.networks import Case, expect, random_weights
 from tests.backspike.compiler.split import CHIP, CORES, split_by_inputs, split_by_outputs
 
 SEED = 31
@@ -83,13 +85,13 @@ class Chips:
         assert not self.large or len(plan.images) == case.config.mesh.cores
         record = case.step()
         assert record.updated and all(layer.du.any() for layer in record.layers)
-        drams = plan.drams(case.weights, case.x, case.targets, case.rule, case.loss_scale)
-        size = max(map(len, drams.values()))
-        with ChipSession(self.config(), dram_bytes=size, chips=self.chips) as session:
+        drams = case.drams(plan)
+        bench = ChipBench(self.config(), dram_bytes=plan.dram_bytes, chips=self.chips)
+        with Session(bench) as session:
             for number, after in enumerate((*(0,) * self.runs, *self.interrupted)):
                 drawn = conditions(rng, number)
                 run = session.run(
-                    ChipRequest(
+                    Request(
                         drams=drams,
                         programs=plan.addresses,
                         connections=plan.connections,
@@ -100,7 +102,7 @@ class Chips:
                 )
                 speed = run.cycles / run.seconds
                 print(f"{drawn}, {after=}: {run.cycles} cycles, {speed:.0f} Hz", flush=True)
-                expect_mesh(plan, run.drams, run.outcomes, record)
+                expect(plan, run.drams, run.outcomes, record)
                 spans = {
                     unit: np.concatenate([core[unit] for core in run.activity.values()])
                     for unit in ("fp_fp", "bp_bp", "bp_wg")
@@ -158,15 +160,13 @@ CASES = {
 
 def test_layers_split_over_cores():
     """By inputs, psums going on from core to core either way, and by outputs."""
-    with ChipSession(CHIP, dram_bytes=1 << 21) as session:
+    with Session(ChipBench(CHIP, dram_bytes=LEAST_DRAM)) as session:
         for subcore in UNITS:
             made = [split_by_inputs(subcore, cores) for cores in (CORES, CORES[::-1])]
             for split, place in (*made, split_by_outputs(subcore)):
                 drams, programs = split.load()
                 connections = split.wiring.connections
-                run = session.run(
-                    ChipRequest(drams=drams, programs=programs, connections=connections)
-                )
+                run = session.run(Request(drams=drams, programs=programs, connections=connections))
                 split.expect(place, run.drams, run.outcomes)
 
 

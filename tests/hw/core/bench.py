@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 
 from backspike.compiler.assembling.program import Program
 from backspike.hw.isa.table import IsaShape
-from backspike.sim.harness.core import CoreBench, CoreDriver
-from backspike.sim.harness.session import LEAST_DRAM
+from backspike.hw.noc.connection import LONE_CORE
+from backspike.sim.harness.core import CoreBench
+from backspike.sim.harness.mesh import LEAST_DRAM
+from backspike.sim.harness.mesh_driver import MeshDriver
 from backspike.sim.model.machine.controller import Outcome
 from tests.hw.core.chips import CHIPS
 from tests.hw.core.draw import Draw
@@ -42,7 +44,7 @@ class Bench:
         self.random = np.random.default_rng(SEED + number)
         self.cases = int(os.environ.get("CORE_CASES", 0))
         self.config = CHIPS[os.environ["CORE_CHIP"]]
-        self.driver = CoreDriver(dut, CoreBench(self.config, dram_bytes=LEAST_DRAM))
+        self.driver = MeshDriver(dut, CoreBench(self.config, dram_bytes=LEAST_DRAM))
         self.cycles = 0
 
     @classmethod
@@ -71,7 +73,7 @@ class Bench:
 
     def units_at_work(self) -> NDArray[np.int64]:
         """How many units were at work in each cycle of the last run."""
-        times = self.driver.activity().values()
+        times = self.driver.activity()[LONE_CORE].values()
         starts, ends = np.concatenate(list(times)).T
         size = ends.max(initial=0) + 1
         return np.cumsum(np.bincount(starts, minlength=size) - np.bincount(ends, minlength=size))
@@ -87,17 +89,19 @@ class Bench:
     ) -> dict[str, Outcome]:
         """Runs a scene, and compares all that is left behind; nothing unless it is ``settled``."""
         driver = self.driver
-        driver.load(scene.memories)
-        driver.dram[: len(scene.dram)] = scene.dram
-        found, cycles = await driver.run(scene.programs, timeout=timeout)
+        sram, here = driver.memories(LONE_CORE), driver.dram(LONE_CORE)
+        sram.load(scene.memories)
+        here[: len(scene.dram)] = scene.dram
+        ended, cycles = await driver.run({LONE_CORE: scene.programs}, timeout=timeout)
+        found = ended[LONE_CORE]
         self.cycles += cycles
         if settled:
             outcomes, memories, dram = expected or scene.expected()
             assert found == outcomes, f"{what}: {found} instead of {outcomes}"
-            wrong = driver.memories().differences(memories)
+            wrong = sram.read().differences(memories)
             text = "\n".join(map(str, wrong[:8]))
             assert not wrong, f"{what}: {text}\n{len(wrong)} words"
-            places = np.flatnonzero(driver.dram[: len(dram)] != dram)
+            places = np.flatnonzero(here[: len(dram)] != dram)
             assert not len(places), f"{what}: DRAM differs at {places[:8]} of {len(places)}"
         return found
 

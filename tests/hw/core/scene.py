@@ -12,8 +12,10 @@ from backspike.compiler.assembling.program import Program
 from backspike.hw.config import ChipConfig
 from backspike.hw.isa.encoding import WORD_BYTES
 from backspike.hw.isa.table import UNITS, IsaShape
+from backspike.hw.noc.connection import LONE_CORE
 from backspike.sim.model.machine import Memories
-from backspike.sim.model.machine.core import CoreModel, Outcome
+from backspike.sim.model.machine.chip import ChipModel
+from backspike.sim.model.machine.controller import Outcome
 from tests.hw.core.draw import Draw, draw_instruction
 
 __all__ = ["PROGRAM_BYTES", "Expected", "Scene", "finite", "serial_program"]
@@ -74,10 +76,12 @@ class Scene:
 
     def expected(self, order=None) -> Expected:
         """What the model makes of it."""
-        model = CoreModel(self.config, self.dram.copy(), order=order)
+        model = ChipModel(self.config, {LONE_CORE: self.dram.copy()}, order=order)
+        core = model.cores[LONE_CORE]
         for name, words in self.memories.raw.items():
-            model.memories.raw[name][:] = words
-        return Expected(model.run(self.programs), model.memories, model.dram)
+            core.memories.raw[name][:] = words
+        outcomes = model.run({LONE_CORE: self.programs})
+        return Expected(outcomes[LONE_CORE], core.memories, core.dram)
 
 
 def finite(random: np.random.Generator, config: ChipConfig, name: str, words) -> NDArray[np.uint8]:

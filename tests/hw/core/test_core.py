@@ -8,7 +8,7 @@ from backspike.hw.core.core import Core
 from backspike.hw.presets import load
 from backspike.sim.harness.core import CoreBench
 from backspike.sim.harness.cosim import run
-from backspike.sim.harness.session import LEAST_DRAM
+from backspike.sim.harness.mesh import LEAST_DRAM
 from tests.hw.core.chips import CHIPS, OTHERS
 
 

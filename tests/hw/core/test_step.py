@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 
 from backspike.commands.train import CLASSES, load_digits
+from backspike.hw.noc.connection import LONE_CORE
 from backspike.hw.presets import load
 from backspike.network import Layer
-from backspike.sim.harness.session import LEAST_DRAM, CoreRequest, CoreSession
+from backspike.sim.harness.core import CoreBench
+from backspike.sim.harness.mesh import LEAST_DRAM
+from backspike.sim.harness.session import Request, Session
 from tests.backspike.compiler.networks import Case, digits_case, expect, random_case
 from tests.hw.core.chips import CHIPS, OTHERS
 
@@ -24,17 +27,17 @@ FAST_BUS = {"latency": 4}
 @pytest.fixture(scope="module")
 def tiny():
     """The core of preset ``tiny``."""
-    with CoreSession(load("tiny"), dram_bytes=LEAST_DRAM) as session:
+    with Session(CoreBench(load("tiny"), dram_bytes=LEAST_DRAM)) as session:
         yield session
 
 
-def run_step(session, case, plan, dram=None, **conditions):
+def run_step(session, case, plan, drams=None, **conditions):
     """Runs a step and compares all that it leaves; returns the record of the model and the run."""
-    assert plan.size <= LEAST_DRAM, "this would take a build of its own"
+    assert plan.dram_bytes <= LEAST_DRAM, "this would take a build of its own"
     record = case.step()
-    dram = case.image(plan) if dram is None else dram
-    run = session.run(CoreRequest(dram=dram, programs=plan.addresses, **conditions))
-    expect(plan, run.dram, run.outcomes, record)
+    drams = drams or case.drams(plan)
+    run = session.run(Request(drams=drams, programs=plan.addresses, **conditions))
+    expect(plan, run.drams, run.outcomes, record)
     return record, run
 
 
@@ -52,21 +55,22 @@ def test_digits(chip):
     """Two steps, one behind the other on the same DRAM, with a slow bus and with a fast one."""
     case = digits_case(load(chip), batch=8)
     plan = case.plan()
-    with CoreSession(case.config, dram_bytes=plan.size) as session:
+    with Session(CoreBench(case.config, dram_bytes=plan.dram_bytes)) as session:
         record, run = run_step(session, case, plan, **SLOW_BUS)
         assert record.updated
         assert all(layer.dw.any() for layer in record.layers)
         data, _ = load_digits()
-        weights = [each.weights() for each in plan.read(run.dram).layers]
+        weights = [each.weights() for each in plan.read(run.drams).layers]
         targets = np.eye(CLASSES)[data.y[8:16]]
         case = dataclasses.replace(case, x=data.x[None, 8:16], targets=targets, weights=weights)
-        plan.put_batch(run.dram, case.x, case.targets)
-        _, run = run_step(session, case, plan, run.dram, **FAST_BUS)
+        plan.put_batch(run.drams, case.x, case.targets)
+        _, run = run_step(session, case, plan, run.drams, **FAST_BUS)
     # What worked when is told by the recorder, how long by the counters.
-    for unit, counts in run.counters.items():
-        at_work = int(np.diff(run.activity[unit], axis=1).sum())
+    for unit, counts in run.counters[LONE_CORE].items():
+        spans = run.activity[LONE_CORE][unit]
+        at_work = int(np.diff(spans, axis=1).sum())
         assert at_work == counts["busy"] + counts["stalled"], unit
-        assert (run.activity[unit] < run.cycles).all()
+        assert (spans < run.cycles).all()
 
 
 def networks(kernel):
@@ -129,7 +133,7 @@ def test_layers_that_do_not_fit_the_srams(what, tiny):
     rng = np.random.default_rng(SEED)
     case = Case.random(rng, load("tiny"), layers, input_size, batch=2, steps=2, planes=0)
     plan = case.plan()
-    setting = plan.setting
+    setting = case.setting()
     cuts = {"spikes": setting.forward, "potentials": setting.backward}[what]
     assert max(len(cut.strips) for cut in cuts) > 1
     assert max(len(cut.tiles) for cut in cuts) > 1
@@ -143,7 +147,7 @@ def test_layers_that_do_not_fit_the_srams(what, tiny):
 @pytest.mark.parametrize("chip", OTHERS)
 def test_other_chips(chip):
     print(f"seed {SEED}")
-    with CoreSession(CHIPS[chip], dram_bytes=LEAST_DRAM) as session:
+    with Session(CoreBench(CHIPS[chip], dram_bytes=LEAST_DRAM)) as session:
         for number in range(NETWORKS):
             rng = np.random.default_rng([SEED, number])
             run_step(session, *live_case(rng, CHIPS[chip], 2 + number))

@@ -5,23 +5,17 @@ sub-core works on a round while the FP sub-core does the next. Gradients are sum
 layer, as soon as there is du of the samples that are next, and the update comes behind them all.
 
 >>> from backspike.hw.presets import load
->>> from backspike.commands.train import TrainingSettings, digits_network
 >>> from backspike.compiler.planning.core import plan_step
+>>> from backspike.training.data.digits import digits_network
+>>> from backspike.training.settings import TrainingSettings
 >>> config = load("paper")
 >>> plan = plan_step(digits_network(config, TrainingSettings()), config, batch=32)
->>> sorted(plan.addresses)
-['bp', 'fp']
+>>> plan.addresses.keys()
+dict_keys([(0, 0)])
 
-``plan.image(...)`` is the DRAM to start from, ``plan.addresses`` is where the programs of the two
-sub-cores lie in it, and ``plan.read(dram)`` is what they have left there.
+What comes out is a :class:`backspike.compiler.planning.step.StepPlan`.
 """
 
-from backspike.compiler.planning.core.plan import (
-    LayerResult,
-    StepPlan,
-    StepResult,
-    plan_step,
-    samples_for,
-)
+from backspike.compiler.planning.core.plan import cut_step, plan_step, samples_for
 
-__all__ = ["LayerResult", "StepPlan", "StepResult", "plan_step", "samples_for"]
+__all__ = ["cut_step", "plan_step", "samples_for"]

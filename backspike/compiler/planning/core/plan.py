@@ -3,52 +3,34 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from operator import attrgetter
 
-from backspike.compiler.assembling.program import Program
 from backspike.compiler.lowering.layers import lowered_layers
 from backspike.compiler.memory.dram_layout import DramLayout
 from backspike.compiler.memory.parts import Room, WeightRoom, even
 from backspike.compiler.order.hazards import OrderedProgram
 from backspike.compiler.order.timeline import Moment
-from backspike.compiler.planning.blocks import GradientBlocks, cheapest_samples, cut_gradients
+from backspike.compiler.planning.blocks import cheapest_samples, cut_gradients
 from backspike.compiler.planning.blocks import first_rows as wg_first_rows
 from backspike.compiler.planning.core import backward as bp
 from backspike.compiler.planning.core import forward as fp
 from backspike.compiler.planning.core.beside import Beside
 from backspike.compiler.planning.gradients import Gradients
-from backspike.compiler.planning.image import Bytes, CoreImage, LayerResult, StepResult, read_step
+from backspike.compiler.planning.image import CoreImage
 from backspike.compiler.planning.setting import FORWARD_DONE, Builder, CoreContext
+from backspike.compiler.planning.step import StepPlan
 from backspike.compiler.planning.update import Update, chunk_rows
 from backspike.hw.config import ChipConfig
 from backspike.hw.isa.table import Control
+from backspike.hw.noc.connection import LONE_CORE
 from backspike.network import Network
 
-__all__ = ["LayerResult", "StepPlan", "StepResult", "plan_step", "samples_for"]
+__all__ = ["cut_step", "plan_step", "samples_for"]
 
 ROUNDS = 4
 """Parts of a batch of which the BP sub-core works on one while the FP sub-core does the next."""
-
-
-class StepPlan(CoreImage):
-    """The programs of a training step, and the DRAM that they work on.
-
-    Parameters
-    ----------
-    setting : CoreContext
-    programs : mapping of sub-core to Program
-    """
-
-    def __init__(self, setting: CoreContext, programs: Mapping[str, Program]):
-        super().__init__(setting.network, setting.layout, programs)
-        self.setting = setting
-
-    def read(self, dram: Bytes) -> StepResult:
-        """What the step has left in DRAM."""
-        layers, here = self.setting.layers, (self.setting.layout, dram)
-        return read_step(layers, forward=[here] * len(layers), gradients=[here] * len(layers))
 
 
 def samples_for(
@@ -87,6 +69,21 @@ def plan_step(
     ValueError
         If the network does not fit the core, in one sentence that says what does not.
     """
+    setting = cut_step(network, config, batch, input_steps=input_steps)
+    forward, times = fp.forward(setting)
+    programs = {"fp": forward, "bp": _backward(setting, times)}
+    for program in programs.values():
+        program.rearrange()
+    finished = {name: program.finish() for name, program in programs.items()}
+    image = CoreImage(network, setting.layout, finished)
+    places = [LONE_CORE] * (1 + len(setting.layers))
+    return StepPlan(setting.layers, places, {LONE_CORE: image}, {})
+
+
+def cut_step(
+    network: Network, config: ChipConfig, batch: int, *, input_steps: int | None = None
+) -> CoreContext:
+    """How a training step is cut into parts that fit the core; as of :func:`plan_step`."""
     layers = lowered_layers(network, config, batch, input_steps)
     room = Room(config=config)
     forward_weights = WeightRoom.of(
@@ -123,7 +120,7 @@ def plan_step(
         ):
             for key, rows in found.items():
                 cuts[key] |= rows
-    setting = CoreContext(
+    return CoreContext(
         network=network,
         config=config,
         batch=batch,
@@ -134,18 +131,12 @@ def plan_step(
         backward=backward,
         forward_weights=forward_weights,
         backward_weights=backward_weights,
+        blocks=blocks,
         layout=DramLayout(network, layers, room, batch=batch, cuts=cuts),
     )
-    forward_program, times = fp.forward(setting)
-    programs = {"fp": forward_program, "bp": _backward(setting, blocks, times)}
-    for program in programs.values():
-        program.rearrange()
-    return StepPlan(setting, {name: each.finish() for name, each in programs.items()})
 
 
-def _backward(
-    setting: CoreContext, blocks: Sequence[GradientBlocks], times: Sequence[Moment]
-) -> OrderedProgram:
+def _backward(setting: CoreContext, times: Sequence[Moment]) -> OrderedProgram:
     """The program of the BP sub-core; ``times`` are those at which rounds of FP are over, about.
 
     WG of samples comes as soon as there is du of them at all steps, beside BP and Grad of others or
@@ -156,7 +147,8 @@ def _backward(
     builder.add(
         "NOC_CTRL", {"flow_type": Control.CLEAR.value}, reason="forget statuses of the batch before"
     )
-    backward, gradients = bp.Backward(builder, setting), Gradients(builder, dict(enumerate(blocks)))
+    backward = bp.Backward(builder, setting)
+    gradients = Gradients(builder, dict(enumerate(setting.blocks)))
     beside = Beside(builder, "wg", ("bp", "grad"))
     # What takes longest is first: it is what the wait for the last samples is filled with.
     for layer in sorted(setting.layers, key=attrgetter("dense_products"), reverse=True):

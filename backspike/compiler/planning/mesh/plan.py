@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from numpy.typing import NDArray
-
 from backspike.compiler.lowering.layers import Lowered, lowered_layers
 from backspike.compiler.memory.dram_layout import DramLayout
 from backspike.compiler.memory.parts import Room, cut_range
 from backspike.compiler.order.arrange import arrange
 from backspike.compiler.order.cycles import DENSITY
 from backspike.compiler.planning.blocks import GradientBlocks, cut_gradients, first_rows
-from backspike.compiler.planning.image import Bytes, CoreImage, StepResult, read_step
+from backspike.compiler.planning.image import CoreImage
 from backspike.compiler.planning.mesh.backward import BackwardStage, Received
 from backspike.compiler.planning.mesh.core import CorePlan
 from backspike.compiler.planning.mesh.forward import ForwardStage
@@ -23,82 +21,13 @@ from backspike.compiler.planning.mesh.schedule import schedule
 from backspike.compiler.planning.mesh.update import collect, update
 from backspike.compiler.planning.mesh.wiring import Edge, Wiring
 from backspike.compiler.planning.setting import PlanContext
+from backspike.compiler.planning.step import StepPlan
 from backspike.compiler.planning.update import chunk_rows
 from backspike.hw.config import ChipConfig
-from backspike.hw.noc.connection import Connection, Place
+from backspike.hw.noc.connection import Place
 from backspike.network import Network
-from backspike.sim.model.network import Weights
-from backspike.sim.model.number import Values
-from backspike.sim.model.update import UpdateRule
 
-__all__ = ["MeshPlan", "plan_mesh"]
-
-
-class MeshPlan:
-    """The programs of a training step on all cores, and the DRAM of each.
-
-    Parameters
-    ----------
-    layers : sequence of Lowered
-    places : sequence of place
-        Of the input, and of all layers.
-    cores : mapping of place to CorePlan
-    connections : mapping
-        As of :class:`backspike.compiler.planning.mesh.wiring.Wiring`.
-
-    Attributes
-    ----------
-    layers, places, connections
-    images : mapping of place to CoreImage
-        Programs, where they lie, and how large the DRAM is.
-    """
-
-    def __init__(
-        self,
-        layers: Sequence[Lowered],
-        places: Sequence[Place],
-        cores: Mapping[Place, CorePlan],
-        connections: Mapping[Place, Mapping[str, Mapping[int, Connection]]],
-    ):
-        self.places, self.connections = places, connections
-        self.layers = layers
-        self.images = {place: _image(core) for place, core in cores.items()}
-
-    @property
-    def addresses(self) -> dict[Place, dict[str, int]]:
-        """Where the programs lie in the DRAM of each core, by sub-core."""
-        return {place: image.addresses for place, image in self.images.items()}
-
-    def drams(
-        self,
-        weights: Sequence[Weights],
-        x: NDArray,
-        targets: Values,
-        rule: UpdateRule,
-        loss_scale: float = 1.0,
-    ) -> dict[Place, Bytes]:
-        """DRAM of each core before the step; arguments are those of :meth:`Network.train_step`."""
-        return {
-            place: image.image(weights, x, targets, rule, loss_scale)
-            for place, image in self.images.items()
-        }
-
-    def put_batch(self, drams: Mapping[Place, Bytes], x: NDArray, targets: Values) -> None:
-        """Writes another input, and the firing rates asked for, wherever they are needed."""
-        for place, image in self.images.items():
-            image.put_batch(drams[place], x, targets)
-
-    def put_scalars(
-        self, drams: Mapping[Place, Bytes], rule: UpdateRule, loss_scale: float = 1.0
-    ) -> None:
-        """Writes what changes from step to step into the programs."""
-        for place, image in self.images.items():
-            image.put_scalars(drams[place], rule, loss_scale)
-
-    def read(self, drams: Mapping[Place, Bytes]) -> StepResult:
-        """What the step has left."""
-        where = [(self.images[place].layout, drams[place]) for place in self.places]
-        return read_step(self.layers, forward=where[1:], gradients=where[:-1])
+__all__ = ["plan_mesh"]
 
 
 def _image(core: CorePlan) -> CoreImage:
@@ -119,7 +48,7 @@ def plan_mesh(
     part: int = 1,
     input_steps: int | None = None,
     density: Mapping[str, float] = DENSITY,
-) -> MeshPlan:
+) -> StepPlan:
     """The programs that train a network on a batch, as a pipeline over the cores of a mesh.
 
     Parameters
@@ -185,7 +114,8 @@ def plan_mesh(
     arrange([builder for core in cores.values() for builder in core.fence()])
     collect(list(cores.values()), wiring)
     update(list(cores.values()), dict(enumerate(homes[1:])), wiring)
-    return MeshPlan(layers, list(places), cores, wiring.connections)
+    images = {place: _image(core) for place, core in cores.items()}
+    return StepPlan(layers, list(places), images, wiring.connections)
 
 
 def _check(places: Sequence[Place], layers: Sequence[Lowered], config: ChipConfig) -> None:

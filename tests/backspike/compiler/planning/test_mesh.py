@@ -23,7 +23,7 @@ from tests.backspike.compiler.networks import (
     Case,
     check_mesh,
     digits_case,
-    expect_mesh,
+    expect,
     random_layers,
     random_weights,
 )
@@ -62,10 +62,10 @@ def check_with_slow_cores(case, plan, rng):
             others = [each for each in work if each[0] not in slow_core]
             work[:] = others * 12 + late
 
-        drams = plan.drams(case.weights, case.x, case.targets, case.rule, case.loss_scale)
+        drams = case.drams(plan)
         chip = ChipModel(case.config, drams, connections=plan.connections, order=order)
         slow_core.append(chip.cores[place])
-        expect_mesh(plan, drams, chip.run(plan.addresses), record)
+        expect(plan, drams, chip.run(plan.addresses), record)
 
 
 @pytest.mark.parametrize("columns, rows", [(2, 1), (2, 2)])
@@ -190,7 +190,7 @@ def test_batches_one_after_the_other_in_the_same_drams():
     """Only the batch and scalars are written: weights lie where both sub-cores find them."""
     case = digits_case(mesh(2, 2), 3)
     plan = plan_mesh(case.network, case.config, 3)
-    drams = plan.drams(case.weights, case.x, case.targets, case.rule, case.loss_scale)
+    drams = case.drams(plan)
     chip = ChipModel(case.config, drams, connections=plan.connections)
     weights, (data, _) = copy.deepcopy(case.weights), load_digits()
     for step in range(3):
@@ -202,7 +202,7 @@ def test_batches_one_after_the_other_in_the_same_drams():
         outcomes = chip.run(plan.addresses)
         scale = 2.0 ** (9 + step)
         record = train_step(case.network, x, targets, weights, rule, loss_scale=scale)
-        expect_mesh(plan, drams, outcomes, record)
+        expect(plan, drams, outcomes, record)
         assert record.updated
 
 

@@ -12,10 +12,11 @@ from backspike.commands.train import CLASSES, load_digits
 from backspike.compiler.planning.core import plan_step, samples_for
 from backspike.hw.arith.format import Float
 from backspike.hw.isa.table import UNITS
+from backspike.hw.noc.connection import LONE_CORE
 from backspike.hw.presets import load
 from backspike.network import Layer, Network
 from backspike.sim.model import UpdateRule
-from backspike.sim.model.machine.core import CoreModel
+from backspike.sim.model.machine.chip import ChipModel
 from backspike.sim.model.network import train_step
 from tests.backspike.compiler.networks import Case, digits_case, expect, random_case
 from tests.sim.model.machine.orders import slow
@@ -52,10 +53,10 @@ def test_a_step_of_the_digits_network(chip, batch):
     record = case.check(plan, [None, rng.shuffle, slow(rng, "bp", "grad"), slow(rng, "bp", "wg")])
     assert record.updated
     assert all(layer.du.any() and layer.dw.any() for layer in record.layers)
-    assert list(plan.programs["fp"].phases.values()) == ["forward"]
-    assert list(plan.programs["bp"].phases.values()) == ["backward", "update"]
-    assert len(plan.setting.rounds) == (3 if batch == 5 else 4)
-    reasons = plan.programs["fp"].reasons.values()
+    assert list(plan.images[LONE_CORE].programs["fp"].phases.values()) == ["forward"]
+    assert list(plan.images[LONE_CORE].programs["bp"].phases.values()) == ["backward", "update"]
+    assert len(case.setting().rounds) == (3 if batch == 5 else 4)
+    reasons = plan.images[LONE_CORE].programs["fp"].reasons.values()
     assert f"the forward pass of samples {'2-3' if batch == 5 else '6-7'} is in DRAM" in reasons
     assert "FP of layer 1, samples 0-1, rows 0-3, step 2" in reasons or chip == "tiny"
 
@@ -85,14 +86,14 @@ def test_strips_tiles_and_weights_that_do_not_fit():
     )
     rng = np.random.default_rng(3)
     case = Case.random(rng, chip, layers, (9, 7, 6), batch=3, steps=2, planes=2)
-    plan = case.plan()
-    cuts = [*plan.setting.forward, *plan.setting.backward]
+    setting = case.setting()
+    cuts = [*setting.forward, *setting.backward]
     for name in ("tiles", "strips", "samples"):
         assert max(len(getattr(cut, name)) for cut in cuts) > 1, name
-    assert any(each.padded for each in plan.setting.layout.s_out.values())
-    assert not plan.setting.forward_weights.resident
-    assert not plan.setting.backward_weights.resident
-    record = case.check(plan, all_orders(rng))
+    assert any(each.padded for each in setting.layout.s_out.values())
+    assert not setting.forward_weights.resident
+    assert not setting.backward_weights.resident
+    record = case.check(case.plan(), all_orders(rng))
     assert all(layer.du.any() for layer in record.layers)
 
 
@@ -164,19 +165,19 @@ def test_steps_one_after_the_other_in_one_dram():
     """Another batch and other scalars; weights and programs stay where they are."""
     case = digits_case(load("tiny"), 4)
     plan = case.plan()
-    dram, weights = case.image(plan), copy.deepcopy(case.weights)
-    core = CoreModel(case.config, dram)
+    drams, weights = case.drams(plan), copy.deepcopy(case.weights)
+    chip = ChipModel(case.config, drams)
     data, _ = load_digits()
     for step in range(3):
         chosen = slice(4 * step, 4 * step + 4)
         x, targets = data.x[None, chosen], np.eye(CLASSES)[data.y[chosen]]
         rule = UpdateRule(lr=0.1 / (step + 1), mu=0.9, wd=0.01 * step, k=2.0 ** -(9 + step))
-        plan.put_batch(dram, x, targets)
-        plan.put_scalars(dram, rule, 2.0 ** (9 + step))
-        outcome = core.run(plan.addresses)
+        plan.put_batch(drams, x, targets)
+        plan.put_scalars(drams, rule, 2.0 ** (9 + step))
+        outcomes = chip.run(plan.addresses)
         scale = 2.0 ** (9 + step)
         record = train_step(case.network, x, targets, weights, rule, loss_scale=scale)
-        expect(plan, dram, outcome, record)
+        expect(plan, drams, outcomes, record)
 
 
 def test_an_update_of_many_chunks_is_a_loop():
@@ -186,7 +187,10 @@ def test_an_update_of_many_chunks_is_a_loop():
     case = Case.random(rng, chip, layers, (1, 1, 40), batch=2, steps=2, planes=0)
     plan = case.plan()
     case.check(plan, [None, slow(rng, "bp", "write"), slow(rng, "bp", "wu")])
-    assert any("chunk by chunk" in reason for reason in plan.programs["bp"].reasons.values())
+    assert any(
+        "chunk by chunk" in reason
+        for reason in plan.images[LONE_CORE].programs["bp"].reasons.values()
+    )
 
 
 CONV = Layer(m_size=5, kernel=(3, 3))
@@ -287,13 +291,13 @@ def test_what_a_step_is_given_is_checked():
     with pytest.raises(ValueError, match="input_steps must be 1 or 4, not 3"):
         plan_step(case.network, case.config, 2, input_steps=3)
     plan = case.plan()
-    dram = np.zeros(plan.size, np.uint8)
+    drams = {LONE_CORE: np.zeros(plan.dram_bytes, np.uint8)}
     with pytest.raises(ValueError, match="the input must have the shape"):
-        plan.put_batch(dram, case.x[:, :1], case.targets)
+        plan.put_batch(drams, case.x[:, :1], case.targets)
     with pytest.raises(ValueError, match="inputs must be whole numbers from 0 to 31, not 0 to 32"):
-        plan.put_batch(dram, np.where(case.x == case.x.max(), 32, 0), case.targets)
+        plan.put_batch(drams, np.where(case.x == case.x.max(), 32, 0), case.targets)
     with pytest.raises(ValueError, match="targets must have the shape"):
-        plan.put_batch(dram, case.x, case.targets[:, :3])
+        plan.put_batch(drams, case.x, case.targets[:, :3])
 
 
 @pytest.mark.parametrize(("chip", "conv"), [("tiny", 1), ("paper", 2)])
@@ -304,7 +308,11 @@ def test_wg_takes_as_many_samples_as_fit(chip, conv):
     samples = samples_for(network(layers, (8, 8, 3)), config, 32)
     assert samples == (conv, 16)
     plan = plan_step(network(layers, (8, 8, 3), wg_samples=samples), config, 32)
-    reasons = [each for each in plan.programs["bp"].reasons.values() if each.startswith("WG")]
+    reasons = [
+        each
+        for each in plan.images[LONE_CORE].programs["bp"].reasons.values()
+        if each.startswith("WG")
+    ]
     assert any("of layer 1" in each and "samples 16-31" in each for each in reasons)
     with pytest.raises(ValueError, match=f"wg_samples must be at most {conv} for layer 0"):
         plan_step(network(layers, (8, 8, 3), wg_samples=(conv + 1, 16)), config, 32)
