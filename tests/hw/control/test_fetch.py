@@ -195,7 +195,7 @@ def test_a_loop_within_half_of_the_buffer_is_read_once_and_at_a_word_a_cycle(bus
         for _ in range(4 * beats):
             await ctx.tick()
         assert burst * len(dram.asked) == beats // 2
-        for turn in range(4):
+        for _ in range(4):
             for position in range(body):
                 assert ctx.get(fetch.valid), f"word {position} came late"
                 await take(ctx, fetch, words, position)
