@@ -13,7 +13,7 @@ from hw.conv.lowering import bp_passes
 from sim.harness.driver import EngineDriver
 from sim.harness.layout import codes_dtype, layout_of, tile_maps, tile_weights
 from sim.model import Status, encode, psum_bp
-from tests.hw.bp.test_bp_engine import DEPTHS
+from tests.hw.bp.test_engine import DEPTHS
 from tests.hw.conv.cases import (
     Seen,
     bench_settings,
