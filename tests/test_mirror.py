@@ -83,7 +83,6 @@ MISSING = {
     "conv/control.py": "hw/fp/test_engine.py",
     "conv/engine.py": "hw/fp/test_engine.py",
     "conv/front.py": "hw/fp/test_engine.py",
-    "conv/psums.py": "hw/fp/test_engine.py",
     "core/host.py": "hw/core/test_core.py",
     "core/host_memory.py": "hw/core/test_core.py",
     "core/subcore.py": "hw/core/test_core.py",

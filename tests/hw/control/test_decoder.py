@@ -314,7 +314,7 @@ def test_what_is_wrong_is_told_and_leaves_no_trace():
         ),
         (programs.words(nested(LOOP_LEVELS + 1)), None, refused(Fault.LOOP, LOOP_LEVELS * loop)),
         (
-            looped(size + 1, READ, READ),
+            looped(size + 1, READ, READ, READ),
             None,
             refused(Fault.LOOP, loop + 2 * size, loop, loop + size),
         ),
