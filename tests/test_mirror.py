@@ -82,7 +82,6 @@ MISSING = {
     "conv/array.py": "hw/fp/test_engine.py",
     "conv/control.py": "hw/fp/test_engine.py",
     "conv/engine.py": "hw/fp/test_engine.py",
-    "conv/front.py": "hw/fp/test_engine.py",
     "core/host.py": "hw/core/test_core.py",
     "core/host_memory.py": "hw/core/test_core.py",
     "core/subcore.py": "hw/core/test_core.py",

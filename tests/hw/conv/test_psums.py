@@ -86,7 +86,7 @@ def test_each_group_adds_to_what_the_one_before_has_written(pixels, hurry):
         inside: deque = deque([None] * LATENCY)
         left = len(walk)
         while left:
-            pops = bool(entered) and rng.random() < hurry
+            pops = bool(entered) and rng.random() < hurry / 2
             leaving = entered.popleft() if pops else None
             old = 0
             if leaving and leaving[2]:
