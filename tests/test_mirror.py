@@ -84,7 +84,6 @@ MISSING = {
     "conv/engine.py": "hw/fp/test_engine.py",
     "core/host.py": "hw/core/test_core.py",
     "core/subcore.py": "hw/core/test_core.py",
-    "counters.py": "hw/core/test_core.py",
     "engine.py": "hw/fp/test_engine.py",
     "fp/array.py": "hw/fp/test_engine.py",
     "neuron/fetch.py": "hw/neuron/test_engines.py",
