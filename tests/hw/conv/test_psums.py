@@ -20,7 +20,7 @@ LATENCY = 6
 
 
 @pytest.mark.parametrize("hurry", [1.0, 0.4])
-@pytest.mark.parametrize("pixels", [PIXELS, 2 * DEPTH])
+@pytest.mark.parametrize("pixels", [PIXELS, 3 * DEPTH])
 def test_each_group_adds_to_what_the_one_before_has_written(pixels, hurry):
     """Groups over the same pixels, the first of which reads nothing, through a slow array."""
     rng = random.Random(f"{SEED}{pixels}{hurry}")
@@ -45,7 +45,7 @@ def test_each_group_adds_to_what_the_one_before_has_written(pixels, hurry):
     async def srams(ctx):
         word = None
         while True:
-            reads, writes = rng.random() < hurry, rng.random() < hurry
+            reads, writes = rng.random() < hurry, rng.random() < hurry / 4
             ctx.set(access.read.ready, reads)
             ctx.set(access.write.ready, writes)
             # A word is there for one cycle.
