@@ -15,11 +15,11 @@ __all__ = ["BENCHES", "main"]
 
 PROGRAM = "scripts.sim"
 BENCHES = {
-    "fp": "tests/hw/fp/test_fp_engine.py",
-    "bp": "tests/hw/bp/test_bp_engine.py",
-    "wg": "tests/hw/wg/test_wg_engine.py",
+    "fp": "tests/hw/fp/test_engine.py",
+    "bp": "tests/hw/bp/test_engine.py",
+    "wg": "tests/hw/wg/test_engine.py",
     "neuron": "tests/hw/neuron/test_engines.py",
-    "dma": "tests/hw/dma/test_dma.py",
+    "dma": "tests/hw/dma/test_engine.py",
     "copy": "tests/hw/noc/test_copy.py",
     "noc": "tests/hw/noc/test_traffic.py",
     "core": "tests/hw/core/test_core.py",

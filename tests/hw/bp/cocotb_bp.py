@@ -13,7 +13,7 @@ from backspike.compiler.lowering.words import codes_dtype, layout_of, tile_maps,
 from backspike.hw.bp.engine import BpEngine
 from backspike.sim.harness.driver import EngineDriver
 from backspike.sim.model import Status, encode, psum_bp
-from tests.hw.bp.test_bp_engine import DEPTHS
+from tests.hw.bp.test_engine import DEPTHS
 from tests.hw.conv.cases import (
     Seen,
     bench_settings,

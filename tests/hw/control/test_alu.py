@@ -5,18 +5,17 @@ from __future__ import annotations
 import random
 
 import pytest
-from amaranth.sim import Simulator
 
 from backspike.hw.control.alu import Alu
 from backspike.hw.control.microcode import NO_REGISTER, VALUE_BITS, Microcode
 from backspike.hw.isa.instruction import Fault, ProgramError
 from backspike.hw.isa.table import IsaShape, instruction_set
 from backspike.hw.isa.units import UNIT_REGISTERS
+from tests.hw.control.operands import some_operands
+from tests.hw.simulation import simulate
 
 SEED = 31
 CASES = 300
-LARGEST = (1 << VALUE_BITS - 1) - 1
-"""The decoder cuts longer operands off; none of those is computed with."""
 EXACT = {
     # A sum may have 2**17 terms, but samples * steps may be that already.
     "bp": [
@@ -27,19 +26,6 @@ EXACT = {
     "fp": [],
 }
 """Values that reach a limit exactly, where a bit less would not do."""
-
-
-def some_operands(rng, instruction):
-    """Operands in their ranges: small ones, which pass more checks, and corners."""
-    corners = rng.random() < 0.4
-    values = {}
-    for operand in instruction.operands:
-        low, high = max(operand.low, -LARGEST), min(operand.high, LARGEST)
-        choices = [rng.randint(max(low, -3), min(high, max(low, 3))), max(low, 0)]
-        choices += [low, high, rng.randint(low, high)] if corners else [min(high, 60)]
-        choices.append(max(low, min(high, 1 << rng.randrange(12))))
-        values[operand.name] = rng.choice(choices)
-    return values
 
 
 def expected(instruction, operands):
@@ -101,8 +87,5 @@ def test_steps_equal_those_of_the_table(subcore):
                         f"{mnemonic} {operands}: {names[number]}"
                     )
 
-    simulator = Simulator(alu)
-    simulator.add_clock(1e-6)
-    simulator.add_testbench(bench)
-    simulator.run()
+    simulate(alu, bench)
     assert {Fault.NONE, Fault.ADDRESS, Fault.ALIGNMENT} <= found

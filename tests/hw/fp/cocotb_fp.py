@@ -20,7 +20,7 @@ from tests.hw.conv.cases import (
     littered,
     random_values,
 )
-from tests.hw.fp.test_fp_engine import DEPTHS
+from tests.hw.fp.test_engine import DEPTHS
 
 
 def group_scans(x, layer, command, lanes):

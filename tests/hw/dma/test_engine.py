@@ -6,8 +6,17 @@ import json
 
 import pytest
 
+from backspike.hw.dma.read import DmaRead
+from backspike.hw.dma.write import DmaWrite
 from backspike.sim.harness.cosim import run
 from tests.hw.dma.bench import DmaBench
+
+SIZES = {
+    "memories": (("m", 64, 4),),
+    "bus_bits": 64,
+    "burst_beats": 16,
+    "outstanding": 4,
+}
 
 
 @pytest.mark.parametrize(
@@ -37,3 +46,26 @@ def test_copies(bus_bits, widths, burst_beats, outstanding, cases, axi_cases, se
         widths=widths, bus_bits=bus_bits, burst_beats=burst_beats, outstanding=outstanding
     )
     run(bench, "tests.hw.dma.cocotb_dma", environment={"BENCH_SETTINGS": json.dumps(settings)})
+
+
+@pytest.mark.parametrize("engine", [DmaRead, DmaWrite])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"bus_bits": 48}, "bus_bits must be a power of two, not 48"),
+        ({"bus_bits": 2048}, "bus_bits must be a whole number from 8 to 1024, not 2048"),
+        ({"burst_beats": 12}, "burst_beats must be a power of two, not 12"),
+        ({"burst_beats": 512}, "burst_beats must be a whole number from 1 to 256, not 512"),
+        (
+            {"bus_bits": 1024, "burst_beats": 64},
+            "burst_beats must be a whole number from 1 to 32, not 64",
+        ),
+        ({"outstanding": 0}, "outstanding must be a whole number of at least 1, not 0"),
+        ({"memories": ()}, "number of memories must be a whole number from 1 to 16, not 0"),
+        ({"memories": (("s", 48, 4),)}, "width of s must be a power of two, not 48"),
+        ({"memories": (("s", 4, 4),)}, "width of s must be a whole number of at least 8, not 4"),
+    ],
+)
+def test_refuses(engine, change, message):
+    with pytest.raises(ValueError, match=message):
+        engine(**{**SIZES, **change})

@@ -1,100 +1,13 @@
-"""Memories and their streams: without these, a stall could lose, double or reorder words."""
+"""Without these, a stall of a memory could lose, double or reorder words."""
 
 import numpy as np
 import pytest
 from amaranth import Module
 from amaranth.lib.wiring import Component
 
-from backspike.hw.memory.nonzero import NonzeroMap
-from backspike.hw.memory.port import ReadPort, WritePort
 from backspike.hw.memory.sram import Sram
 from backspike.hw.memory.stream import ReadStream, WriteQueue
 from tests.hw.simulation import simulate
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"depth": 1, "width": 8}, "Sram depth must be 2 to 65536 words, not 1"),
-        ({"depth": 1 << 17, "width": 8}, "Sram depth must be 2 to 65536 words, not 131072"),
-        (
-            {"depth": 4, "width": 8, "granules": 3},
-            "Sram granules must divide the width 8, not 3",
-        ),
-    ],
-)
-def test_sram_refuses(arguments, message):
-    with pytest.raises(ValueError, match=message):
-        Sram(**arguments)
-
-
-def test_nonzero_map_refuses_a_depth_off_the_word():
-    with pytest.raises(ValueError, match="NonzeroMap depth must be a multiple of 8, not 12"):
-        NonzeroMap(depth=12, pixels=8, lanes=2, width=4)
-
-
-def test_ports_have_what_they_say():
-    read, write = ReadPort(width=24), WritePort(width=24, granules=3)
-    assert read.members["data"].shape == 24
-    assert write.members["mask"].shape == 3
-    assert write.members["ready"].flow == read.members["ready"].flow
-
-
-def test_sram_writes_granules_and_reads_before_a_write():
-    sram = Sram(depth=4, width=16, granules=2)
-
-    async def testbench(ctx):
-        async def write(addr, value, mask):
-            ctx.set(sram.write.en, 1)
-            ctx.set(sram.write.addr, addr)
-            ctx.set(sram.write.data, value)
-            ctx.set(sram.write.mask, mask)
-            await ctx.tick()
-            ctx.set(sram.write.en, 0)
-
-        await write(2, 0xABCD, 0b11)
-        await write(2, 0x1234, 0b10)
-        ctx.set(sram.read.en, 1)
-        ctx.set(sram.read.addr, 2)
-        ctx.set(sram.write.en, 1)
-        ctx.set(sram.write.data, 0xFFFF)
-        await ctx.tick()
-        assert ctx.get(sram.read.data) == 0x12CD
-        await ctx.tick()
-        assert ctx.get(sram.read.data) == 0xFFCD
-        # Without an enable nothing is read.
-        ctx.set(sram.read.en, 0)
-        ctx.set(sram.read.addr, 0)
-        await ctx.tick()
-        assert ctx.get(sram.read.data) == 0xFFCD
-
-    simulate(sram, testbench)
-
-
-@pytest.mark.parametrize("offset", range(0, 25, 5))
-def test_nonzero_map_follows_writes_at_any_alignment(offset):
-    pixels, lanes, width = 8, 2, 4
-    random = np.random.default_rng(offset)
-    # -0 is 0b1000 in each lane: it is zero, too.
-    words = random.choice([0x00, 0x88, 0x80, 0x01, 0x70], 40)
-    nonzero = NonzeroMap(depth=40, pixels=pixels, lanes=lanes, width=width)
-
-    async def testbench(ctx):
-        ctx.set(nonzero.write, 1)
-        for addr, word in enumerate(words):
-            ctx.set(nonzero.write_addr, addr)
-            ctx.set(nonzero.write_data, int(word))
-            await ctx.tick()
-        ctx.set(nonzero.write, 0)
-        ctx.set(nonzero.read.en, 1)
-        for addr in range(offset, offset + 5):
-            ctx.set(nonzero.read.addr, addr)
-            await ctx.tick()
-            got = ctx.get(nonzero.read.data)
-            for i, word in enumerate(words[addr : addr + pixels]):
-                assert got >> i & 1 == bool(word & 0x77), (addr, i)
-
-    simulate(nonzero, testbench)
 
 
 class Reading(Component):

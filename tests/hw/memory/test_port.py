@@ -1,0 +1,10 @@
+"""Without this, a port could lack a part of a word, or be written in the wrong direction."""
+
+from backspike.hw.memory.port import ReadPort, WritePort
+
+
+def test_ports_have_what_they_say():
+    read, write = ReadPort(width=24), WritePort(width=24, granules=3)
+    assert read.members["data"].shape == 24
+    assert write.members["mask"].shape == 3
+    assert write.members["ready"].flow == read.members["ready"].flow

@@ -1,0 +1,119 @@
+"""Without this, a file of hw could lack a test, and nobody would know which test is its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+NO_LOGIC = {
+    "chip/map.py": "a table of registers",
+    "conv/command.py": "fields of a command",
+    "conv/groups.py": "a loop nest with its tails named",
+    "conv/shape.py": "sizes of an engine",
+    "core/axi_lite.py": "names of ports",
+    "core/map.py": "a table of registers",
+    "core/status.py": "fields of a register",
+    "dma/axi.py": "names of ports",
+    "dma/command.py": "fields of a command",
+    "neuron/command.py": "fields of commands",
+    "neuron/operands.py": "a table of memories",
+    "noc/command.py": "fields of a command",
+    "noc/connection.py": "fields of a table",
+    "noc/flit.py": "fields of a flit",
+    "noc/packet.py": "fields of a packet",
+}
+"""Files that only name things, and what; whoever uses them would fail."""
+
+INSTRUCTIONS = "hw/control/test_decoder.py"
+ELSEWHERE = {
+    # The table of instructions: rows, and what they are made of.
+    "control/instructions.py": INSTRUCTIONS,
+    "conv/instructions.py": INSTRUCTIONS,
+    "dma/instructions.py": INSTRUCTIONS,
+    "instruction.py": INSTRUCTIONS,
+    "isa.py": INSTRUCTIONS,
+    "neuron/instructions.py": INSTRUCTIONS,
+    "neuron/maps.py": INSTRUCTIONS,
+    "neuron/vector_instructions.py": INSTRUCTIONS,
+    "noc/instructions.py": INSTRUCTIONS,
+    "operands.py": INSTRUCTIONS,
+    "wg/command.py": "hw/wg/test_wg_lowering.py",
+    "wg/instructions.py": INSTRUCTIONS,
+    "units.py": INSTRUCTIONS,
+    "control/microcode.py": "hw/control/test_alu.py",
+    # Checked for whatever they are settings of.
+    "limits.py": "hw/test_config.py",
+    "presets.py": "hw/test_config.py",
+    "setting.py": "hw/test_config.py",
+    # Parts of an arithmetic unit, which is tested by all of its operands.
+    "arith/rounding.py": "hw/arith/test_fixed.py",
+    "arith/unpack.py": "hw/arith/test_fixed.py",
+    # Parts that are tested with what they are parts of, or beside their twins.
+    "memory/layout.py": "hw/wg/test_scanner.py",
+    "neuron/element.py": "hw/neuron/test_engines.py",
+    "neuron/grad.py": "hw/neuron/test_lanes.py",
+    "neuron/lane.py": "hw/neuron/test_lanes.py",
+    "neuron/lowering.py": "hw/neuron/test_passes.py",
+    "neuron/soma.py": "hw/neuron/test_lanes.py",
+    "neuron/update.py": "hw/neuron/test_engines.py",
+    "neuron/update_lane.py": "hw/neuron/test_lanes.py",
+    "neuron/walk.py": "hw/neuron/test_passes.py",
+    "noc/arbiter.py": "hw/noc/test_router.py",
+    "noc/queue.py": "hw/noc/test_router.py",
+    "noc/receive.py": "hw/noc/test_interface.py",
+    "noc/send.py": "hw/noc/test_interface.py",
+    "noc/table.py": "hw/noc/test_interface.py",
+    "wg/lowering.py": "hw/wg/test_wg_lowering.py",
+    "wg/picker.py": "hw/wg/test_scanner.py",
+    "wg/readout.py": "hw/wg/test_array.py",
+    "dma/read.py": "hw/dma/test_engine.py",
+    "dma/write.py": "hw/dma/test_engine.py",
+    "verilog.py": "hw/test_emit.py",
+}
+"""Where those are tested that share a test with others, by the path in ``tests``."""
+
+MISSING = {
+    "bp/array.py": "hw/bp/test_engine.py",
+    "chip/dram.py": "hw/chip/test_chip.py",
+    "chip/host.py": "hw/chip/test_chip.py",
+    "conv/array.py": "hw/fp/test_engine.py",
+    "conv/control.py": "hw/fp/test_engine.py",
+    "conv/engine.py": "hw/fp/test_engine.py",
+    "core/host.py": "hw/core/test_core.py",
+    "core/subcore.py": "hw/core/test_core.py",
+    "engine.py": "hw/fp/test_engine.py",
+    "fp/array.py": "hw/fp/test_engine.py",
+    "neuron/fetch.py": "hw/neuron/test_engines.py",
+    "neuron/store.py": "hw/neuron/test_engines.py",
+    "noc/control.py": "hw/chip/test_chip.py",
+}
+"""Those with logic of their own that only a test of much more than them runs, and which."""
+
+FILES = sorted(
+    str(path.relative_to(ROOT / "hw"))
+    for path in (ROOT / "hw").rglob("*.py")
+    if path.name != "__init__.py"
+)
+
+
+def namesake(path: str) -> Path:
+    """The test that mirrors a file of hw."""
+    where = ROOT / "tests" / "hw" / path
+    return where.with_name(f"test_{where.name}")
+
+
+@pytest.mark.parametrize("path", FILES)
+def test_each_file_has_a_test_beside_its_namesake_or_says_where(path):
+    said = [path in each for each in (NO_LOGIC, ELSEWHERE, MISSING)]
+    found = [namesake(path).exists(), *said]
+    assert sum(found) == 1, f"hw/{path} must have one test: {namesake(path)}, or a line above"
+
+
+def test_the_lists_name_what_there_is():
+    listed = [*NO_LOGIC, *ELSEWHERE, *MISSING]
+    assert set(listed) <= set(FILES), sorted(set(listed) - set(FILES))
+    for test in {*ELSEWHERE.values(), *MISSING.values()}:
+        assert (ROOT / "tests" / test).exists(), test
