@@ -40,11 +40,10 @@ class Counters(EmitOnce):
             },
             **events,
         )
-        self._events = events
 
     def elaborate(self, platform):
         m = Module()
-        for name in self._events:
+        for name in self.parameters:
             value = self.values[name]
             with m.If(self.clear):
                 m.d.sync += value.eq(0)

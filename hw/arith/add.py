@@ -9,6 +9,7 @@ from amaranth.utils import bits_for
 from backspike.hw.arith.format import Float
 from backspike.hw.arith.rounding import DIGIT_BITS, RoundedUnit, Rounding
 from backspike.hw.arith.unpack import Parts, delayed, unpack
+from backspike.hw.component import Parameter
 
 __all__ = ["FloatAdd"]
 
@@ -33,8 +34,9 @@ class FloatAdd(RoundedUnit):
 
     cycles = SUM_CYCLES
 
+    _format = Parameter[Float]()
+
     def __init__(self, *, format: Float):
-        self._format = format
         width = 1 + format.mantissa + 1 + EXTRA_BITS
         rounding = Rounding(
             format=format,

@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In
 from backspike.hw.arith.format import Float
 from backspike.hw.arith.rounding import RoundedUnit, Rounding
 from backspike.hw.arith.unpack import unpack
+from backspike.hw.component import Parameter
 
 __all__ = ["FloatConvert"]
 
@@ -28,9 +29,10 @@ class FloatConvert(RoundedUnit):
         For the others see :class:`backspike.hw.arith.rounding.RoundedUnit`.
     """
 
+    _source = Parameter[Float]()
+    _target = Parameter[Float]()
+
     def __init__(self, *, source: Float, target: Float):
-        self._source = source
-        self._target = target
         # Exponent field of the target, less 1, for the source's smallest normal numbers.
         self._offset = source.lsb + source.mantissa - target.lsb - target.mantissa
         # Numbers too small for the target start out this far below the topmost bit; farther down

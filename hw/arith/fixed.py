@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 from backspike.hw.arith.format import Float
 from backspike.hw.arith.rounding import RoundedUnit, Rounding
 from backspike.hw.arith.unpack import unpack
-from backspike.hw.component import EmitOnce
+from backspike.hw.component import EmitOnce, Parameter
 
 __all__ = ["RoundFixed", "ToFixed"]
 
@@ -34,8 +34,9 @@ class ToFixed(EmitOnce):
     latency = 0
     """Cycles from ``i`` to ``o``."""
 
+    _format = Parameter[Float]()
+
     def __init__(self, *, format: Float):
-        self._format = format
         super().__init__(
             {
                 "i": In(format.width),

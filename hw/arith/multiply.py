@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In
 from backspike.hw.arith.format import Float
 from backspike.hw.arith.rounding import RoundedUnit, Rounding
 from backspike.hw.arith.unpack import delayed, unpack
+from backspike.hw.component import Parameter
 
 __all__ = ["FloatMultiply"]
 
@@ -30,8 +31,9 @@ class FloatMultiply(RoundedUnit):
 
     cycles = PRODUCT_CYCLES
 
+    _format = Parameter[Float]()
+
     def __init__(self, *, format: Float):
-        self._format = format
         # Products too small for the format start out this far below the topmost bit; farther down
         # they are as good as zero.
         self._below = min(max(format.bias - 2, 0), format.mantissa + 2)

@@ -8,7 +8,7 @@ from amaranth import Module
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from backspike.hw.component import EmitOnce
+from backspike.hw.component import EmitOnce, Parameter
 from backspike.hw.dma.arbiter import AxiReadArbiter, AxiWriteArbiter
 from backspike.hw.dma.axi import AxiBus, AxiRead, AxiWrite
 from backspike.hw.limits import check_whole
@@ -42,11 +42,14 @@ class SharedDram(EmitOnce):
         The upper bits of an id are the row, those below the column.
     """
 
+    _columns = Parameter[int]()
+    _rows = Parameter[int]()
+    _data_bits = Parameter[int]()
+    _id_bits = Parameter[int]()
+
     def __init__(self, *, columns: int, rows: int, data_bits: int, id_bits: int):
-        self._columns = check_whole("SharedDram columns", columns, 1)
-        self._rows = check_whole("SharedDram rows", rows, 1)
-        self._data_bits = data_bits
-        self._id_bits = id_bits
+        check_whole("SharedDram columns", columns, 1)
+        check_whole("SharedDram rows", rows, 1)
         here = AxiBus(data_bits=data_bits, id_bits=id_bits)
         joined = joined_id_bits(columns, rows, id_bits)
         super().__init__(

@@ -8,7 +8,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for, exact_log2
 
-from backspike.hw.component import EmitOnce
+from backspike.hw.component import EmitOnce, Parameter
 from backspike.hw.control.microcode import (
     FILE_BITS,
     FILE_WORDS,
@@ -94,8 +94,9 @@ class Alu(EmitOnce):
         A result for a register of the command.
     """
 
+    _shape = Parameter[IsaShape]()
+
     def __init__(self, *, shape: IsaShape, subcore: str):
-        self._shape = shape
         self._code = Microcode(instruction_set(shape, subcore))
         super().__init__(
             {

@@ -8,7 +8,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for, exact_log2
 
-from backspike.hw.component import EmitOnce
+from backspike.hw.component import EmitOnce, Parameter
 from backspike.hw.control.alu import FAULT_BITS, Alu, program_bits
 from backspike.hw.control.fetch import POSITION_BITS, WORD_BITS
 from backspike.hw.control.loops import REGISTER_BITS, ProgramLoops
@@ -76,9 +76,10 @@ class Decoder(EmitOnce):
         Not NONE for one cycle, if it stops at the instruction at ``at``.
     """
 
+    _shape = Parameter[IsaShape]()
+    _subcore = Parameter[str]()
+
     def __init__(self, *, shape: IsaShape, subcore: str):
-        self._shape = shape
-        self._subcore = subcore
         units = len(UNITS[subcore])
         super().__init__(
             {

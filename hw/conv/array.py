@@ -10,8 +10,8 @@ from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from backspike.hw.arith.format import PSUM_BITS
-from backspike.hw.component import EmitOnce
+from backspike.hw.arith.format import PSUM_BITS, Float
+from backspike.hw.component import EmitOnce, Parameter
 from backspike.hw.conv.control import StepControl
 from backspike.hw.conv.front import Pixel
 from backspike.hw.conv.weights import part_bits
@@ -49,6 +49,11 @@ class ConvArray(EmitOnce):
         No step is in the pipeline.
     """
 
+    _format = Parameter[Float]()
+    _lanes = Parameter[int]()
+    _depth = Parameter[int]()
+    _weight_words = Parameter[int]()
+
     def __init__(
         self,
         shape: EngineShape,
@@ -58,10 +63,6 @@ class ConvArray(EmitOnce):
         results: Mapping[str, Any],
         fire_lanes: int = 0,
     ):
-        self._format = shape.format
-        self._lanes = shape.lanes
-        self._depth = shape.depth
-        self._weight_words = shape.weight_words
         self._fire_lanes = fire_lanes
         psums = data.ArrayLayout(PSUM_BITS, shape.lanes)
         super().__init__(

@@ -8,7 +8,7 @@ from amaranth import Cat, Module, Signal
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
-from backspike.hw.component import EmitOnce
+from backspike.hw.component import EmitOnce, Parameter
 from backspike.hw.conv.front import Pixel
 from backspike.hw.limits import ADDRESS_BITS
 
@@ -40,8 +40,9 @@ class StepControl(EmitOnce):
         No step is in the pipeline.
     """
 
+    _latency = Parameter[int]()
+
     def __init__(self, *, latency: int, fire_lanes: int):
-        self._latency = latency
         super().__init__(
             {
                 "valid": In(1),

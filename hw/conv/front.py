@@ -8,7 +8,7 @@ from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out, connect, flipped
 from amaranth.utils import ceil_log2
 
-from backspike.hw.component import EmitOnce
+from backspike.hw.component import EmitOnce, Parameter
 from backspike.hw.conv.walker import Walker
 from backspike.hw.conv.window import WindowGenerator
 from backspike.hw.isa.conv.command import ConvCommand
@@ -74,15 +74,16 @@ class ConvFront(EmitOnce):
 
     LEVELS = ("out", "group", "row_group", "sample", "step", "y", "x")
 
+    _bits = Parameter[int]()
+    _pixels = Parameter[int]()
+    _rows = Parameter[int]()
+    _entries = Parameter[int]()
+    _depth = Parameter[int]()
+    _fire_lanes = Parameter[int]()
+
     def __init__(
         self, *, bits: int, pixels: int, rows: int, entries: int, depth: int, fire_lanes: int = 0
     ):
-        self._bits = bits
-        self._pixels = pixels
-        self._rows = rows
-        self._entries = entries
-        self._depth = depth
-        self._fire_lanes = fire_lanes
         self._pixel = Pixel(fire_lanes)
         slot_bits = ceil_log2(depth)
         members = {

@@ -7,7 +7,7 @@ from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from backspike.hw.component import EmitOnce
+from backspike.hw.component import EmitOnce, Parameter
 
 __all__ = ["Walker"]
 
@@ -50,10 +50,11 @@ class Walker(EmitOnce):
         The last step of a pixel is being made; ``i_payload`` of it is at ``ends_payload``.
     """
 
+    _lanes = Parameter[int]()
+    _entries = Parameter[int]()
+    _depth = Parameter[int]()
+
     def __init__(self, *, lanes: int, entries: int, depth: int, payload_bits: int):
-        self._lanes = lanes
-        self._entries = entries
-        self._depth = depth
         slot_bits = ceil_log2(depth)
         super().__init__(
             {

@@ -8,7 +8,7 @@ from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out, connect, flipped
 from amaranth.utils import ceil_log2
 
-from backspike.hw.component import EmitOnce
+from backspike.hw.component import EmitOnce, Parameter
 from backspike.hw.conv.groups import group_nest
 from backspike.hw.isa.conv.command import ConvCommand
 from backspike.hw.limits import ADDRESS_BITS
@@ -63,11 +63,12 @@ class WeightLoader(EmitOnce):
 
     LEVELS = ("out", "group", "row_group", "tile", "row", "col", "part")
 
+    _word_bits = Parameter[int]()
+    _weight_words = Parameter[int]()
+    _depth = Parameter[int]()
+
     def __init__(self, *, word_bits: int, lanes: int, weight_words: int, depth: int):
-        self._word_bits = word_bits
         self._parts = lanes // weight_words
-        self._weight_words = weight_words
-        self._depth = depth
         super().__init__(
             {
                 "start": In(1),

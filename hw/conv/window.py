@@ -7,7 +7,7 @@ from amaranth.lib import data
 from amaranth.lib.wiring import In, Out, connect, flipped
 from amaranth.utils import ceil_log2
 
-from backspike.hw.component import EmitOnce
+from backspike.hw.component import EmitOnce, Parameter
 from backspike.hw.conv.groups import group_nest
 from backspike.hw.isa.conv.command import ConvCommand
 from backspike.hw.limits import COUNT_BITS, TAP_MAX
@@ -47,10 +47,11 @@ class SegmentFetch(EmitOnce):
 
     LEVELS = ("out", "group", "row_group", "sample", "step", "y", "segment", "tile", "row")
 
+    _bits = Parameter[int]()
+    _pixels = Parameter[int]()
+    _rows = Parameter[int]()
+
     def __init__(self, *, bits: int, pixels: int, rows: int):
-        self._bits = bits
-        self._pixels = pixels
-        self._rows = rows
         super().__init__(
             {
                 "start": In(1),
@@ -157,11 +158,12 @@ class WindowGenerator(EmitOnce):
     window : Out(entries x bits), present : Out(entries)
     """
 
+    _bits = Parameter[int]()
+    _pixels = Parameter[int]()
+    _rows = Parameter[int]()
+    _entries = Parameter[int]()
+
     def __init__(self, *, bits: int, pixels: int, rows: int, entries: int):
-        self._bits = bits
-        self._pixels = pixels
-        self._rows = rows
-        self._entries = entries
         super().__init__(
             {
                 "start": In(1),

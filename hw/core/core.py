@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from amaranth import Cat, Module
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from backspike.hw.component import EmitOnce
+from backspike.hw.component import EmitOnce, Parameter
 from backspike.hw.config import ChipConfig
 from backspike.hw.control.controller import Progress
 from backspike.hw.core.axi_lite import AxiLite
@@ -60,9 +60,11 @@ class Core(EmitOnce):
         Of the FP and of the BP sub-core, in the core's clock.
     """
 
+    _config = Parameter[ChipConfig]()
+
     def __init__(self, *, config: ChipConfig):
         # How many cores there are, and how fast, is nothing that a core knows.
-        self._config = config = config.core
+        config = config.core
         super().__init__(
             {
                 "host": In(AxiLite()),

@@ -8,7 +8,7 @@ from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
-from backspike.hw.component import EmitOnce
+from backspike.hw.component import EmitOnce, Parameter
 from backspike.hw.control.controller import TIMEOUT_BITS, Progress
 from backspike.hw.core.axi_lite import HOST_ADDRESS_BITS, OKAY, SLAVE_ERROR, WORD_BITS, AxiLite
 from backspike.hw.core.map import IDENTITY, REGISTERS, counter_addresses
@@ -56,9 +56,10 @@ class HostPort(EmitOnce):
     <unit> : In(struct of 40-bit counters)
     """
 
+    _counters = Parameter[tuple[tuple[str, tuple[str, ...]], ...]]()
+    _connections = Parameter[int]()
+
     def __init__(self, *, counters: Mapping[str, tuple[str, ...]], connections: int):
-        self._counters = dict(counters)
-        self._connections = connections
         super().__init__(
             {
                 "bus": In(AxiLite()),
@@ -87,10 +88,10 @@ class HostPort(EmitOnce):
                 "bp": In(SubCoreStatus),
                 **{
                     unit: In(data.StructLayout(dict.fromkeys(names, COUNTER_BITS)))
-                    for unit, names in self._counters.items()
+                    for unit, names in counters.items()
                 },
             },
-            counters=tuple(self._counters.items()),
+            counters=tuple(counters.items()),
             connections=connections,
         )
 
@@ -133,7 +134,7 @@ class HostPort(EmitOnce):
         # Read: the address is registered, then the word, in two steps for the many counters.
         wanted, asked, found = Signal(HOST_ADDRESS_BITS), Signal(), Signal(WORD_BITS)
         upper, known, is_counter = Signal(COUNTER_BITS - WORD_BITS), Signal(), Signal()
-        places = counter_addresses(self._counters)
+        places = counter_addresses(dict(self._counters))
         tree = WordTree(len(places))
         code = Signal(tree.code_bits)
         values = [getattr(self, unit)[name] for unit, name in places]

@@ -8,7 +8,7 @@ from amaranth import Cat, Const, Module, Mux, Signal
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
-from backspike.hw.component import EmitOnce
+from backspike.hw.component import EmitOnce, Parameter
 from backspike.hw.core.axi_lite import WORD_BITS
 from backspike.hw.dma.axi import ADDRESS_BITS as DRAM_BITS
 from backspike.hw.dma.axi import INCREMENT, OKAY, AxiRead, AxiWrite
@@ -36,8 +36,9 @@ class HostMemory(EmitOnce):
     read_bus : Out(AxiRead), write_bus : Out(AxiWrite)
     """
 
+    _bus_bits = Parameter[int]()
+
     def __init__(self, *, bus_bits: int):
-        self._bus_bits = bus_bits
         super().__init__(
             {
                 "write": In(1),

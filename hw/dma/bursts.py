@@ -6,7 +6,7 @@ from amaranth import Cat, Const, Module, Mux, Signal
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
-from backspike.hw.component import EmitOnce
+from backspike.hw.component import EmitOnce, Parameter
 from backspike.hw.dma.axi import ADDRESS_BITS as DRAM_BITS
 from backspike.hw.isa.dma.command import DmaCommand
 from backspike.hw.limits import ADDRESS_BITS, COUNT_BITS
@@ -46,9 +46,10 @@ class Bursts(EmitOnce):
         The address channel, without what is always the same.
     """
 
+    _widths = Parameter[tuple[int, ...]]()
+    _bus_bits = Parameter[int]()
+
     def __init__(self, *, widths: tuple[int, ...], bus_bits: int, burst_beats: int):
-        self._widths = widths
-        self._bus_bits = bus_bits
         self._burst_bits = exact_log2(burst_beats)
         super().__init__(
             {

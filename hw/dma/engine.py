@@ -8,6 +8,7 @@ from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
+from backspike.hw.component import Parameter
 from backspike.hw.dma.axi import ADDRESS_BITS as DRAM_BITS
 from backspike.hw.dma.axi import INCREMENT
 from backspike.hw.dma.bursts import Bursts
@@ -62,6 +63,10 @@ class DmaEngine(Engine):
     bus_kind: Any
     """The signature of the bus."""
 
+    _bus_bits = Parameter[int]()
+    _burst_beats = Parameter[int]()
+    _outstanding = Parameter[int]()
+
     def __init__(
         self,
         *,
@@ -78,9 +83,6 @@ class DmaEngine(Engine):
             _check_power(f"width of {name}", width, 8)
         self._names = tuple(name for name, _, _ in memories)
         self._widths = tuple(width for _, width, _ in memories)
-        self._bus_bits = bus_bits
-        self._burst_beats = burst_beats
-        self._outstanding = outstanding
         bus = self.bus_kind(data_bits=bus_bits)
         super().__init__(
             command=DmaCommand,

@@ -10,7 +10,7 @@ from amaranth.utils import ceil_log2
 
 from backspike.hw.arith.format import Float
 from backspike.hw.arith.unpack import delayed
-from backspike.hw.component import EmitOnce
+from backspike.hw.component import EmitOnce, Parameter
 from backspike.hw.conv.accumulator import Accumulator, adder_tree
 from backspike.hw.limits import PLANE_BITS
 
@@ -49,10 +49,11 @@ class FpRow(EmitOnce):
         The sum; the most negative integer stands for NaN.
     """
 
+    _format = Parameter[Float]()
+    _lanes = Parameter[int]()
+    _depth = Parameter[int]()
+
     def __init__(self, *, format: Float, lanes: int, depth: int):
-        self._format = format
-        self._lanes = lanes
-        self._depth = depth
         slot_bits = ceil_log2(depth)
         super().__init__(
             {

@@ -8,6 +8,7 @@ from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib.wiring import connect, flipped
 
 from backspike.hw.arith.format import Float
+from backspike.hw.component import Parameter
 from backspike.hw.engine import Engine
 from backspike.hw.isa.neuron.command import Operation, Source
 from backspike.hw.isa.neuron.kinds import ElementKind
@@ -61,6 +62,10 @@ class ElementEngine(Engine):
 
     KIND: ClassVar[ElementKind]
 
+    _format = Parameter[Float]()
+    _lanes = Parameter[int]()
+    _pipeline_lanes = Parameter[int]()
+
     def __init__(self, *, format: Float, lanes: int, pipeline_lanes: int, pixels: int):
         if lanes < 1:
             raise ValueError(f"{type(self).__name__} lanes must be at least 1, not {lanes!r}")
@@ -73,9 +78,6 @@ class ElementEngine(Engine):
             raise ValueError(
                 f"{type(self).__name__} pixels must be a power of two from 2, not {pixels!r}"
             )
-        self._format = format
-        self._lanes = lanes
-        self._pipeline_lanes = pipeline_lanes
         self._parts = lanes // pipeline_lanes
         psum_bits, psum_lsb = self.psum_grid(format)
         self._first_lane = self.make_lane(format, self._parts)

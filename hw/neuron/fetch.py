@@ -9,7 +9,7 @@ from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from backspike.hw.arith.format import Float
-from backspike.hw.component import EmitOnce
+from backspike.hw.component import EmitOnce, Parameter
 from backspike.hw.isa.neuron.command import Operation, Source
 from backspike.hw.isa.neuron.kinds import ElementKind, word_bits
 from backspike.hw.limits import LANE_BITS
@@ -55,10 +55,11 @@ class Fetch(EmitOnce):
     <memory>_read : Out(ReadPort)
     """
 
+    _kind = Parameter[ElementKind]()
+    _lanes = Parameter[int]()
+    _pixels = Parameter[int]()
+
     def __init__(self, *, kind: ElementKind, format: Float, lanes: int, pixels: int):
-        self._kind = kind
-        self._lanes = lanes
-        self._pixels = pixels
         self._widths = {
             operand: word_bits(operand.source, format=format, lanes=lanes, pixels=pixels)
             for operand in kind.operands

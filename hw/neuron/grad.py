@@ -13,6 +13,7 @@ from backspike.hw.arith.compare import FloatCompare
 from backspike.hw.arith.fixed import RoundFixed
 from backspike.hw.arith.format import Float
 from backspike.hw.arith.multiply import FloatMultiply
+from backspike.hw.component import Parameter
 from backspike.hw.isa.neuron.command import Source
 from backspike.hw.isa.neuron.kinds import GRAD
 from backspike.hw.neuron.element import ElementEngine
@@ -52,8 +53,9 @@ class GradLane(ElementLane):
         For the others, and vector operations, see :class:`backspike.hw.neuron.lane.ElementLane`.
     """
 
+    _channels = Parameter[int]()
+
     def __init__(self, *, format: Float, channels: int):
-        self._channels = channels
         super().__init__(
             format=format,
             psum_bits=format.product_psum_bits,

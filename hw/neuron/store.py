@@ -11,7 +11,7 @@ from amaranth.utils import exact_log2
 
 from backspike.hw.arith.fixed import ToFixed
 from backspike.hw.arith.format import PSUM_BITS, Float
-from backspike.hw.component import EmitOnce
+from backspike.hw.component import EmitOnce, Parameter
 from backspike.hw.isa.neuron.command import Destination, Operation, Source
 from backspike.hw.isa.neuron.kinds import ElementKind, word_bits
 from backspike.hw.memory.port import WritePort
@@ -61,6 +61,14 @@ class Store(EmitOnce):
     <memory>_write : Out(WritePort)
     """
 
+    _kind = Parameter[ElementKind]()
+    _format = Parameter[Float]()
+    _lanes = Parameter[int]()
+    _pixels = Parameter[int]()
+    _psum_bits = Parameter[int]()
+    _psum_lsb = Parameter[int]()
+    _convert_lanes = Parameter[int]()
+
     def __init__(
         self,
         *,
@@ -73,13 +81,6 @@ class Store(EmitOnce):
         convert_lanes: int,
         under_way: int,
     ):
-        self._kind = kind
-        self._format = format
-        self._lanes = lanes
-        self._pixels = pixels
-        self._psum_bits = psum_bits
-        self._psum_lsb = psum_lsb
-        self._convert_lanes = convert_lanes
         self._depth = under_way + SLACK
         ports = {}
         for memory, source, granules in (

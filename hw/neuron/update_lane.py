@@ -11,7 +11,7 @@ from backspike.hw.arith.add import FloatAdd
 from backspike.hw.arith.convert import FloatConvert
 from backspike.hw.arith.format import BINARY32, Float
 from backspike.hw.arith.multiply import FloatMultiply
-from backspike.hw.component import EmitOnce
+from backspike.hw.component import EmitOnce, Parameter
 from backspike.hw.neuron.lane import Delays
 
 __all__ = ["UpdateLane"]
@@ -41,8 +41,9 @@ class UpdateLane(EmitOnce):
         In one of the operations, finite operands gave an infinity, or the result is NaN.
     """
 
+    _format = Parameter[Float]()
+
     def __init__(self, *, format: Float):
-        self._format = format
         super().__init__(
             {
                 **dict.fromkeys(INPUTS, In(BINARY32.width)),

@@ -7,7 +7,7 @@ from amaranth.lib import stream
 from amaranth.lib.wiring import In, Out, connect, flipped
 from amaranth.utils import ceil_log2
 
-from backspike.hw.component import EmitOnce
+from backspike.hw.component import EmitOnce, Parameter
 from backspike.hw.config import ChipConfig
 from backspike.hw.isa.noc.instructions import TAG_BITS
 from backspike.hw.isa.table import BOXES, ROUTES, SRAMS, UNITS
@@ -52,9 +52,10 @@ class NetworkInterface(EmitOnce):
     network : Out(NetworkPort)
     """
 
+    _config = Parameter[ChipConfig]()
+    _subcore = Parameter[str]()
+
     def __init__(self, *, config: ChipConfig, subcore: str):
-        self._config = config
-        self._subcore = subcore
         self._widths = [config.srams[there].width for _, there in ROUTES[subcore]]
         sizes = {name: config.srams[f"{subcore}.{name}"] for name in _incoming(subcore)}
         self._srams = tuple(

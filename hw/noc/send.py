@@ -7,7 +7,7 @@ from amaranth.lib import data, enum, stream
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from backspike.hw.component import EmitOnce
+from backspike.hw.component import EmitOnce, Parameter
 from backspike.hw.isa.noc.instructions import TAG_BITS
 from backspike.hw.isa.table import BOXES
 from backspike.hw.limits import check_whole
@@ -65,12 +65,13 @@ class Sender(EmitOnce):
         If a head does not fit in a flit, or the window has no room.
     """
 
+    _routes = Parameter[tuple[tuple[int, int], ...]]()
+    _flit_bits = Parameter[int]()
+    _window = Parameter[int]()
+
     def __init__(self, *, routes: tuple[tuple[int, int], ...], flit_bits: int, window: int):
         check_whole("Sender flit_bits", flit_bits, data.Layout.cast(Head).size)
         check_whole("Sender window", window, 1)
-        self._routes = routes
-        self._flit_bits = flit_bits
-        self._window = window
         self._width = max(width for width, _ in routes)
         super().__init__(
             {

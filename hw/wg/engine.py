@@ -7,6 +7,7 @@ from amaranth.lib.wiring import Out, connect, flipped
 from amaranth.utils import bits_for
 
 from backspike.hw.arith.format import BINARY32, Float
+from backspike.hw.component import Parameter
 from backspike.hw.engine import Engine
 from backspike.hw.isa.wg.command import WgCommand
 from backspike.hw.memory.port import ReadPort, WritePort
@@ -49,12 +50,13 @@ class WgEngine(Engine):
         If the sums do not fit 64 bits or ``dw_lanes`` does not divide ``lanes``.
     """
 
+    _format = Parameter[Float]()
+    _lanes = Parameter[int]()
+    _pixels = Parameter[int]()
+    _dw_lanes = Parameter[int]()
+
     def __init__(self, *, format: Float, lanes: int, pixels: int, dw_lanes: int):
         format.check_sums_fit()
-        self._format = format
-        self._lanes = lanes
-        self._pixels = pixels
-        self._dw_lanes = dw_lanes
         self._readout = WgReadout(format=format, lanes=lanes, dw_lanes=dw_lanes)
         super().__init__(
             command=WgCommand,

@@ -6,7 +6,7 @@ from amaranth import Module, Signal
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
-from backspike.hw.component import EmitOnce
+from backspike.hw.component import EmitOnce, Parameter
 from backspike.hw.limits import ADDRESS_BITS, TAP_BITS
 from backspike.hw.wg.scanner import STRIDES, SpikeWord
 
@@ -38,9 +38,10 @@ class WgPicker(EmitOnce):
         The step is the last of its position, and that of the last tile of output, input channels.
     """
 
+    _lanes = Parameter[int]()
+    _pixels = Parameter[int]()
+
     def __init__(self, *, lanes: int, pixels: int):
-        self._lanes = lanes
-        self._pixels = pixels
         super().__init__(
             {
                 "stride": In(TAP_BITS),

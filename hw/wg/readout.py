@@ -10,7 +10,7 @@ from amaranth.utils import exact_log2
 from backspike.hw.arith.add import FloatAdd
 from backspike.hw.arith.fixed import RoundFixed
 from backspike.hw.arith.format import BINARY32, Float
-from backspike.hw.component import EmitOnce
+from backspike.hw.component import EmitOnce, Parameter
 from backspike.hw.isa.wg.command import WgCommand
 from backspike.hw.limits import ADDRESS_BITS, PLANE_BITS
 from backspike.hw.memory.port import ReadPort, WritePort
@@ -48,8 +48,9 @@ class WgRounder(EmitOnce):
         With ``o``.
     """
 
+    _dw_lanes = Parameter[int]()
+
     def __init__(self, *, format: Float, dw_lanes: int):
-        self._dw_lanes = dw_lanes
         self._round = [
             RoundFixed(
                 width=format.psum_bits, lsb=format.lsb, format=BINARY32, scale_bits=PLANE_BITS
@@ -134,12 +135,13 @@ class WgReadout(EmitOnce):
         Every row of the command has been written.
     """
 
+    _format = Parameter[Float]()
+    _lanes = Parameter[int]()
+    _dw_lanes = Parameter[int]()
+
     def __init__(self, *, format: Float, lanes: int, dw_lanes: int):
         if dw_lanes < 1 or lanes % dw_lanes:
             raise ValueError(f"dw_lanes must divide the {lanes} lanes, not {dw_lanes!r}")
-        self._format = format
-        self._lanes = lanes
-        self._dw_lanes = dw_lanes
         width = lanes * BINARY32.width
         super().__init__(
             {

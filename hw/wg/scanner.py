@@ -8,7 +8,7 @@ from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out, connect, flipped
 from amaranth.utils import bits_for, exact_log2
 
-from backspike.hw.component import EmitOnce
+from backspike.hw.component import EmitOnce, Parameter
 from backspike.hw.isa.wg.command import WgCommand
 from backspike.hw.limits import ADDRESS_BITS, TAP_BITS, TAP_MAX
 from backspike.hw.memory.loops import LoopNest
@@ -80,8 +80,9 @@ class WgSteps(EmitOnce):
 
     LEVELS = ("out", "in", "r", "s", "sample", "step", "y", "word")
 
+    _pixels = Parameter[int]()
+
     def __init__(self, *, pixels: int):
-        self._pixels = pixels
         exact_log2(pixels)
         super().__init__(
             {
@@ -242,9 +243,10 @@ class WgScanner(EmitOnce):
         Pixels left out in this cycle because they are silent.
     """
 
+    _lanes = Parameter[int]()
+    _pixels = Parameter[int]()
+
     def __init__(self, *, lanes: int, pixels: int):
-        self._lanes = lanes
-        self._pixels = pixels
         self._word = SpikeWord(lanes, pixels)
         super().__init__(
             {

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from backspike.hw.chip.chip import Chip
 from backspike.hw.chip.host import host_address_bits
 from backspike.hw.chip.map import ALL, CHIP_REGISTERS, core_window
-from backspike.hw.component import EmitOnce
+from backspike.hw.component import EmitOnce, Parameter
 from backspike.hw.config import ChipConfig
 from backspike.hw.core.axi_lite import HOST_ADDRESS_BITS, AxiLite
 from backspike.hw.core.map import REGISTERS, START_EMPTY, START_ZERO
@@ -58,12 +58,13 @@ class ChipBench(EmitOnce):
         From west to east, and from north to south; they are numbered row by row.
     """
 
+    config = Parameter[ChipConfig]()
+
     def __init__(self, config: ChipConfig, *, dram_bytes: int, chips: tuple[int, int] = (1, 1)):
         if chips != (1, 1) and not config.noc.link_credits:
             raise ValueError(
                 f"ChipBench chips must be (1, 1) where noc.link_credits is 0, not {chips}"
             )
-        self.config = config
         self.grid = chips
         self.chips = chips[0] * chips[1]
         self.dram_words = dram_bytes * 8 // config.dram.bus_bits

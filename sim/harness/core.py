@@ -14,7 +14,7 @@ from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, First, RisingEdge, Timer
 from numpy.typing import NDArray
 
-from backspike.hw.component import EmitOnce
+from backspike.hw.component import EmitOnce, Parameter
 from backspike.hw.config import ChipConfig
 from backspike.hw.core.axi_lite import AxiLite
 from backspike.hw.core.core import CORE_ID_BITS, Core
@@ -43,8 +43,9 @@ class CoreBench(EmitOnce):
         Bytes of DRAM.
     """
 
+    config = Parameter[ChipConfig]()
+
     def __init__(self, config: ChipConfig, *, dram_bytes: int):
-        self.config = config
         self.dram_words = dram_bytes * 8 // config.dram.bus_bits
         super().__init__(
             {

@@ -16,7 +16,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out, Signature
 
 from backspike.hw.arith.format import BINARY16
-from backspike.hw.component import EmitOnce
+from backspike.hw.component import EmitOnce, Parameter
 from backspike.hw.emit import EmitError, Emitter, Port, emit
 from backspike.hw.memory.port import ReadPort
 
@@ -32,8 +32,9 @@ PAIR = data.StructLayout({"a": signed(8), "b": 4})
 class Adder(EmitOnce):
     """Combinational, with ports of all kinds of shape."""
 
+    _width = Parameter[int]()
+
     def __init__(self, *, width=8):
-        self._width = width
         super().__init__(
             {
                 "i": In(PAIR).array(2),
@@ -68,9 +69,10 @@ class Register(EmitOnce):
 class Storage(EmitOnce):
     """A memory behind a nested signature."""
 
+    _depth = Parameter[int]()
+    _init = Parameter[int]()
+
     def __init__(self, *, depth=16, init=0):
-        self._depth = depth
-        self._init = init
         super().__init__({"port": In(ReadPort(width=8)), "w": In(8)}, depth=depth, init=init)
 
     def elaborate(self, platform):
