@@ -37,16 +37,18 @@ class FloatAdd(RoundedUnit):
     _format = Parameter[Float]()
 
     def __init__(self, *, format: Float):
+        super().__init__({"a": In(format.width), "b": In(format.width)}, format=format)
+
+    @staticmethod
+    def rounding_of(*, format: Float) -> Rounding:
         width = 1 + format.mantissa + 1 + EXTRA_BITS
-        rounding = Rounding(
+        return Rounding(
             format=format,
             width=width,
             twos_complement=False,
             limit_max=(1 << format.exponent) - 1,
             longest_shift=width - 1,
         )
-        operands = {"a": In(format.width), "b": In(format.width)}
-        super().__init__(operands, rounding, format=format)
 
     def elaborate(self, platform):
         m = Module()

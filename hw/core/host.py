@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from amaranth import Cat, Module, Mux, Signal
-from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
 from backspike.hw.component import EmitOnce, Parameter
@@ -13,7 +12,7 @@ from backspike.hw.control.controller import TIMEOUT_BITS, Progress
 from backspike.hw.core.axi_lite import HOST_ADDRESS_BITS, OKAY, SLAVE_ERROR, WORD_BITS, AxiLite
 from backspike.hw.core.map import IDENTITY, REGISTERS, counter_addresses
 from backspike.hw.core.status import SubCoreStatus
-from backspike.hw.counters import COUNTER_BITS
+from backspike.hw.counters import COUNTER_BITS, CounterValues
 from backspike.hw.dma.axi import ADDRESS_BITS as DRAM_BITS
 from backspike.hw.dma.select import WordTree
 from backspike.hw.isa.noc.instructions import TAG_BITS
@@ -86,10 +85,7 @@ class HostPort(EmitOnce):
                 "timeout": Out(TIMEOUT_BITS, init=1 << 24),
                 "fp": In(SubCoreStatus),
                 "bp": In(SubCoreStatus),
-                **{
-                    unit: In(data.StructLayout(dict.fromkeys(names, COUNTER_BITS)))
-                    for unit, names in counters.items()
-                },
+                **{unit: In(CounterValues(names)) for unit, names in counters.items()},
             },
             counters=tuple(counters.items()),
             connections=connections,

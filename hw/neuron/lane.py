@@ -159,6 +159,16 @@ class ElementLane(EmitOnce):
             **(parameters or {}),
         )
 
+    @classmethod
+    def latency_of(cls, **parameters: Any) -> int:
+        """Latency of a lane with these parameters."""
+        raise NotImplementedError
+
+    @property
+    def latency(self) -> int:
+        """Cycles from operands to results."""
+        return self.latency_of(**self.parameters)
+
     def _operands(self, m: Module, sources: Mapping[Source, ValueLike]) -> list[Signal]:
         """x and y: of ``sources``, the ones that the control says."""
         operands = []

@@ -6,7 +6,7 @@ from functools import reduce
 from operator import and_
 
 from amaranth import Cat, Module, Mux, Signal, signed
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Member, Out
 from amaranth.utils import exact_log2
 
 from backspike.hw.arith.fixed import ToFixed
@@ -68,6 +68,7 @@ class Store(EmitOnce):
     _psum_bits = Parameter[int]()
     _psum_lsb = Parameter[int]()
     _convert_lanes = Parameter[int]()
+    _under_way = Parameter[int]()
 
     def __init__(
         self,
@@ -81,15 +82,6 @@ class Store(EmitOnce):
         convert_lanes: int,
         under_way: int,
     ):
-        self._depth = under_way + SLACK
-        ports = {}
-        for memory, source, granules in (
-            ("conv", Source.CONV, lanes),
-            (kind.map_memory, Source.U, lanes),
-            *((result.memory, Source.BITS, pixels) for result in kind.bit_results),
-        ):
-            width = word_bits(source, format=format, lanes=lanes, pixels=pixels)
-            ports[f"{memory}_write"] = Out(WritePort(width=width, granules=granules))
         super().__init__(
             {
                 "start": In(1),
@@ -103,7 +95,7 @@ class Store(EmitOnce):
                 "used": Out(lanes),
                 "active": Out(1),
                 "idle": Out(1),
-                **ports,
+                **self.ports(kind=kind, format=format, lanes=lanes, pixels=pixels),
             },
             kind=kind,
             format=format,
@@ -114,6 +106,24 @@ class Store(EmitOnce):
             convert_lanes=convert_lanes,
             under_way=under_way,
         )
+
+    @staticmethod
+    def ports(*, kind: ElementKind, format: Float, lanes: int, pixels: int) -> dict[str, Member]:
+        """The members to memories."""
+        ports = {}
+        for memory, source, granules in (
+            ("conv", Source.CONV, lanes),
+            (kind.map_memory, Source.U, lanes),
+            *((result.memory, Source.BITS, pixels) for result in kind.bit_results),
+        ):
+            width = word_bits(source, format=format, lanes=lanes, pixels=pixels)
+            ports[f"{memory}_write"] = Out(WritePort(width=width, granules=granules))
+        return ports
+
+    @property
+    def _depth(self) -> int:
+        """Places of a queue."""
+        return self._under_way + SLACK
 
     def elaborate(self, platform):
         m = Module()

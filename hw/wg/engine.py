@@ -57,7 +57,8 @@ class WgEngine(Engine):
 
     def __init__(self, *, format: Float, lanes: int, pixels: int, dw_lanes: int):
         format.check_sums_fit()
-        self._readout = WgReadout(format=format, lanes=lanes, dw_lanes=dw_lanes)
+        if dw_lanes < 1 or lanes % dw_lanes:
+            raise ValueError(f"dw_lanes must divide the {lanes} lanes, not {dw_lanes!r}")
         super().__init__(
             command=WgCommand,
             ports={
@@ -99,7 +100,9 @@ class WgEngine(Engine):
         m.submodules.array = array = WgArray(
             format=self._format, lanes=self._lanes, dw_lanes=self._dw_lanes
         )
-        m.submodules.readout = readout = self._readout
+        m.submodules.readout = readout = WgReadout(
+            format=self._format, lanes=self._lanes, dw_lanes=self._dw_lanes
+        )
         connect(m, scanner.port, flipped(self.spike_read))
         connect(m, du.port, flipped(self.du_read))
         connect(m, readout.read, flipped(self.dw_read))

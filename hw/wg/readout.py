@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from amaranth import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out, connect, flipped
@@ -48,16 +50,10 @@ class WgRounder(EmitOnce):
         With ``o``.
     """
 
+    _format = Parameter[Float]()
     _dw_lanes = Parameter[int]()
 
     def __init__(self, *, format: Float, dw_lanes: int):
-        self._round = [
-            RoundFixed(
-                width=format.psum_bits, lsb=format.lsb, format=BINARY32, scale_bits=PLANE_BITS
-            )
-            for _ in range(dw_lanes)
-        ]
-        self._add = [FloatAdd(format=BINARY32) for _ in range(dw_lanes)]
         super().__init__(
             {
                 "sums": In(signed(format.psum_bits)).array(dw_lanes),
@@ -74,16 +70,28 @@ class WgRounder(EmitOnce):
     @property
     def round_latency(self) -> int:
         """Cycles from ``sums`` to ``old``."""
-        return self._round[0].latency
+        return RoundFixed.latency_of(**self._rounding)
 
     @property
     def latency(self) -> int:
         """Cycles from ``sums`` to ``o``."""
-        return self.round_latency + self._add[0].latency
+        return self.round_latency + FloatAdd.latency_of(format=BINARY32)
+
+    @property
+    def _rounding(self) -> dict[str, Any]:
+        """Parameters of the :class:`RoundFixed` of a lane."""
+        return {
+            "width": self._format.psum_bits,
+            "lsb": self._format.lsb,
+            "format": BINARY32,
+            "scale_bits": PLANE_BITS,
+        }
 
     def elaborate(self, platform):
         m = Module()
-        for lane, (rounder, add) in enumerate(zip(self._round, self._add, strict=True)):
+        rounders = [RoundFixed(**self._rounding) for _ in range(self._dw_lanes)]
+        adds = [FloatAdd(format=BINARY32) for _ in range(self._dw_lanes)]
+        for lane, (rounder, add) in enumerate(zip(rounders, adds, strict=True)):
             m.submodules[f"round_{lane}"] = rounder
             m.submodules[f"add_{lane}"] = add
             m.d.comb += [
@@ -95,8 +103,8 @@ class WgRounder(EmitOnce):
                 self.o[lane].eq(add.o),
             ]
         m.d.comb += [
-            self.overflow.eq(Cat(add.overflow for add in self._add)),
-            self.invalid.eq(Cat(add.invalid for add in self._add)),
+            self.overflow.eq(Cat(add.overflow for add in adds)),
+            self.invalid.eq(Cat(add.invalid for add in adds)),
         ]
         return m
 
@@ -140,8 +148,6 @@ class WgReadout(EmitOnce):
     _dw_lanes = Parameter[int]()
 
     def __init__(self, *, format: Float, lanes: int, dw_lanes: int):
-        if dw_lanes < 1 or lanes % dw_lanes:
-            raise ValueError(f"dw_lanes must divide the {lanes} lanes, not {dw_lanes!r}")
         width = lanes * BINARY32.width
         super().__init__(
             {
