@@ -16,6 +16,7 @@ from backspike.hw.conv.control import StepControl
 from backspike.hw.conv.front import Pixel
 from backspike.hw.conv.weights import part_bits
 from backspike.hw.isa.conv.shape import EngineShape
+from backspike.hw.limits import ADDRESS_BITS
 
 __all__ = ["ConvArray"]
 
@@ -40,8 +41,8 @@ class ConvArray(EmitOnce):
         From :class:`backspike.hw.conv.weights.WeightLoader`.
     valid, first, last, pixel : In
         A step of :class:`backspike.hw.conv.front.ConvFront`.
-    pop : Out(1), old : In(lanes x 64)
-    push : Out(1), push_addr : Out(16), new : Out(lanes x 64)
+    pop : Out(1), old : In(lanes x PSUM_BITS)
+    push : Out(1), push_addr : Out(ADDRESS_BITS), new : Out(lanes x PSUM_BITS)
         To :class:`backspike.hw.conv.psums.PsumAccess`.
     invalid : Out(1)
         A NaN or infinity took part.
@@ -80,7 +81,7 @@ class ConvArray(EmitOnce):
                 "pop": Out(1),
                 "old": In(psums),
                 "push": Out(1),
-                "push_addr": Out(16),
+                "push_addr": Out(ADDRESS_BITS),
                 "new": Out(psums),
                 "invalid": Out(1),
                 **results,

@@ -34,7 +34,7 @@ class StepControl(EmitOnce):
         of one that starts from the old psum.
     pop : Out(1)
         Old psums are taken in this cycle.
-    push : Out(1), push_addr : Out(16)
+    push : Out(1), push_addr : Out(ADDRESS_BITS)
         The psums are complete and are written.
     empty : Out(1)
         No step is in the pipeline.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth import Cat, Module, Mux, Signal
+from amaranth import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out, connect, flipped
@@ -18,6 +18,9 @@ from backspike.hw.memory.port import ReadPort
 from backspike.hw.memory.stream import ReadStream
 
 __all__ = ["ConvFront", "Pixel"]
+
+WINDOWS_AHEAD = 8
+"""Windows with work that wait for the walker: they hide the cycles in which a window has none."""
 
 
 def Pixel(fire_lanes: int) -> data.StructLayout:
@@ -165,7 +168,7 @@ class ConvFront(EmitOnce):
             made.group_last.eq(Cat(nest.last[level] for level in scan).all()),
         ]
         m.submodules.queue = queue = SyncFIFO(
-            width=self._bits * self._entries + self._entries + self._pixel.size, depth=8
+            width=self._bits * self._entries + self._entries + self._pixel.size, depth=WINDOWS_AHEAD
         )
         known, known_valid, known_ready = Signal(found), Signal(), Signal()
         pixel = Signal(self._pixel)
@@ -210,6 +213,12 @@ class ConvFront(EmitOnce):
             ),
         ]
 
+        self._walk(m, queue, nest.active | known_valid)
+        return m
+
+    def _walk(self, m: Module, queue: SyncFIFO, making: Value) -> None:
+        """From windows in ``queue`` to steps of the array; ``making`` says that more may come."""
+        command = self.command
         m.submodules.walker = walker = Walker(
             lanes=self._bits,
             entries=self._entries,
@@ -244,10 +253,7 @@ class ConvFront(EmitOnce):
             m.d.sync += in_walk.eq(1)
         with m.Elif(walker.ends):
             m.d.sync += in_walk.eq(0)
-        m.d.comb += self.idle.eq(
-            ~(nest.active | known_valid | queue.r_rdy | in_walk | walker.o_valid)
-        )
-        return m
+        m.d.comb += self.idle.eq(~(making | queue.r_rdy | in_walk | walker.o_valid))
 
     def _output_nest(self, m: Module) -> LoopNest:
         """The loops over output pixels, with what is found at each: psums, input, fire map."""
@@ -286,7 +292,7 @@ class ConvFront(EmitOnce):
         """Puts the fire bits of its pixel beside each window; a word is read once for a stretch."""
         command = self.command
         m.submodules.fires = fires = ReadStream(
-            width=self._pixels * self._fire_lanes, tag_bits=made.shape().size + 1, depth=4
+            width=self._pixels * self._fire_lanes, tag_bits=made.shape().size + 1
         )
         connect(m, fires.port, flipped(self.fire))
         addr = Signal(ADDRESS_BITS)

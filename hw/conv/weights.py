@@ -49,7 +49,7 @@ class WeightLoader(EmitOnce):
     port : Out(ReadPort)
     write : Out(1), slot, part, rows : Out
         Rows ``part * weight_words`` on of the tile in ``slot`` arrive, once each.
-    offset_write : Out(1), offset : Out(16)
+    offset_write : Out(1), offset : Out(ADDRESS_BITS)
         How far the input words of the tile in ``slot`` lie behind those of the first of its group.
     group_valid : Out(1), group_base : Out
         A group is complete, from slot ``group_base`` on.
@@ -115,7 +115,7 @@ class WeightLoader(EmitOnce):
 
         tag = data.StructLayout({"last_part": 1, "last_tile": 1, "offset": ADDRESS_BITS})
         m.submodules.read = read = ReadStream(
-            width=self._word_bits * self._weight_words, tag_bits=tag.size, depth=4
+            width=self._word_bits * self._weight_words, tag_bits=tag.size
         )
         connect(m, read.port, flipped(self.port))
         asked, got = Signal(tag), Signal(tag)

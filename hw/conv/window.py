@@ -95,9 +95,7 @@ class SegmentFetch(EmitOnce):
         m.d.comb += [nest.base[0].eq(command.in_base), nest.base[1].eq(-command.pad_top)]
 
         tag = data.StructLayout({"row": max(1, ceil_log2(self._rows)), "present": 1, "last": 1})
-        m.submodules.read = read = ReadStream(
-            width=self._pixels * self._bits, tag_bits=tag.size, depth=4
-        )
+        m.submodules.read = read = ReadStream(width=self._pixels * self._bits, tag_bits=tag.size)
         asked, got = Signal(tag), Signal(tag)
         row = Signal.like(asked.row)
         m.d.comb += [

@@ -41,7 +41,7 @@ class FpRow(EmitOnce):
         Write a weight into each PE; the top bit says NaN or infinity.
     take : In(lanes), slots : In(lanes x log2(depth))
         The lanes that take part and the weight each takes.
-    shift : In(4)
+    shift : In(PLANE_BITS)
     accumulate, first, read : In(1), old : In(signed(psum_bits))
     special : Out(1)
         A NaN or infinity is about to be added, in the cycle of ``accumulate``.

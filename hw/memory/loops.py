@@ -49,15 +49,15 @@ class LoopNest(EmitOnce):
     -------
     start, step : In(1)
         ``start`` only while not active.
-    count : In(levels x 12 bits), tail : In(levels x 12 bits)
+    count : In(levels x COUNT_BITS), tail : In(levels x COUNT_BITS)
         Trip counts, at least 1, held from ``start`` on while active.
-    base : In(values x 16 bits), stride : In(values x levels x 16 bits)
+    base : In(values x ADDRESS_BITS), stride : In(values x levels x ADDRESS_BITS)
         Held from ``start`` on while active.
     active : Out(1)
         An iteration is at the outputs.
     first, last : Out(levels bits)
         The index of the level is 0, or its count less 1.
-    value : Out(values x 16 bits)
+    value : Out(values x ADDRESS_BITS)
     """
 
     _levels = Parameter[int]()

@@ -32,7 +32,7 @@ class NonzeroMap(EmitOnce):
     Members
     -------
     read : In(ReadPort)
-    write : In(1), write_addr : In(16), write_data : In(lanes * width)
+    write : In(1), write_addr : In(ADDRESS_BITS), write_data : In(lanes * width)
         The writes to the SRAM, whole words.
 
     Raises

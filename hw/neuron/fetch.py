@@ -50,7 +50,7 @@ class Fetch(EmitOnce):
         Operands: conv, u, (du), and bits (those of the pixel; 0 if not needed).
     opens, closes, whole : Out(1)
         As of :class:`backspike.hw.neuron.walk.Walk`.
-    lanes_used : Out(7)
+    lanes_used : Out(LANE_BITS)
         Lanes that stand for a channel.
     <memory>_read : Out(ReadPort)
     """

@@ -34,10 +34,10 @@ class UpdateLane(EmitOnce):
 
     Members
     -------
-    k, wd, mu, lr : In(32)
+    k, wd, mu, lr : In(BINARY32.width)
         Held while operands are under way.
-    dw, w, v : In(32)
-    w_out, v_out : Out(32), stored : Out(format.width)
+    dw, w, v : In(BINARY32.width)
+    w_out, v_out : Out(BINARY32.width), stored : Out(format.width)
     overflow, invalid : Out(1)
         In one of the operations, finite operands gave an infinity, or the result is NaN.
     """

@@ -42,7 +42,8 @@ class Walk(EmitOnce):
     whole : Out(1)
         The window lies in the map entirely.
     last_tile : Out(1)
-    word_addr : Out(words x 16), bit_addr : Out(bit_maps x 16), bit_pixel : Out(bit_maps x log2 P)
+    word_addr : Out(words x ADDRESS_BITS), bit_addr : Out(bit_maps x ADDRESS_BITS)
+    bit_pixel : Out(bit_maps x log2 P)
     """
 
     _words = Parameter[int]()

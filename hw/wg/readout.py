@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth import Cat, Const, Module, Mux, Signal, signed
+from amaranth import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out, connect, flipped
 from amaranth.utils import exact_log2
@@ -42,10 +42,10 @@ class WgRounder(EmitOnce):
 
     Members
     -------
-    sums : In(signed(psum_bits)) x dw_lanes, plane : In(4)
-    old : In(32) x dw_lanes
+    sums : In(signed(psum_bits)) x dw_lanes, plane : In(PLANE_BITS)
+    old : In(BINARY32.width) x dw_lanes
         -0 for nothing to add.
-    o : Out(32) x dw_lanes
+    o : Out(BINARY32.width) x dw_lanes
     overflow, invalid : Out(dw_lanes)
         With ``o``.
     """
@@ -187,8 +187,58 @@ class WgReadout(EmitOnce):
         connect(m, old.port, flipped(self.read))
         asking = self._ask(m, old)
 
-        # One step is dw_lanes columns of a row; ``blank`` is that of a row without a channel.
-        step = data.StructLayout(
+        now, rows_asked = self._read(m, old, queue, asking)
+
+        # What a step is, by cycles since: its sums come after two, their rounded values later.
+        stages = [now]
+        for cycle in range(1, 1 + SUM_CYCLES + rounder.latency):
+            stage = Signal(self._step, name=f"step_{cycle}")
+            m.d.sync += stage.eq(stages[-1])
+            stages.append(stage)
+        adding, done = stages[SUM_CYCLES + rounder.round_latency], stages[-1]
+        olds = Signal(self._dw_lanes * BINARY32.width)
+        with m.If(command.dw_acc):
+            m.d.comb += olds.eq(old.o_data.word_select(adding.group, len(olds)))
+        with m.Else():
+            m.d.comb += olds.eq(
+                Cat(Const(MINUS_ZERO, BINARY32.width) for _ in range(self._dw_lanes))
+            )
+        m.d.comb += rounder.plane.eq(command.plane)
+        for lane in range(self._dw_lanes):
+            m.d.comb += [
+                rounder.sums[lane].eq(self.sums[lane]),
+                rounder.old[lane].eq(olds.word_select(lane, BINARY32.width)),
+            ]
+        m.d.comb += old.o_ready.eq(adding.valid & adding.last)
+
+        # The row's address goes with its last step through the addition.
+        address = Signal(ADDRESS_BITS)
+        m.d.comb += address.eq(old.o_tag)
+        for cycle in range(rounder.latency - rounder.round_latency + 1):
+            later = Signal(ADDRESS_BITS, name=f"address_{cycle + 1}")
+            m.d.sync += later.eq(address)
+            address = later
+        row, raising = self._gather(m, rounder, done)
+        m.d.sync += queue.push.eq(done.valid & done.last)
+        m.d.comb += [
+            queue.addr.eq(address),
+            queue.data.eq(row),
+            queue.mask.eq(1),
+            self.overflow.eq((rounder.overflow & raising).any()),
+            self.invalid.eq((rounder.invalid & raising).any()),
+            self.idle.eq(~asking & (rows_asked == 0) & queue.idle),
+            self.write.en.eq(queue.port.en),
+            self.write.addr.eq(queue.port.addr),
+            self.write.data.eq(queue.port.data),
+            self.write.mask.eq(queue.port.mask.replicate(self._lanes)),
+            queue.port.ready.eq(self.write.ready),
+        ]
+        return m
+
+    @property
+    def _step(self) -> data.StructLayout:
+        """One step is dw_lanes columns of a row; ``blank`` is that of a row without a channel."""
+        return data.StructLayout(
             {
                 "valid": 1,
                 "group": group_bits(self._lanes, self._dw_lanes),
@@ -197,7 +247,15 @@ class WgReadout(EmitOnce):
                 "blank": 1,
             }
         )
-        now, rows_ready = Signal(step), Signal(range(depth + 1))
+
+    def _read(self, m: Module, old: ReadStream, queue: WriteQueue, asking: Signal):
+        """Reads the copies row by row, once there is room to write and the old word has come.
+
+        Returns the step of this cycle, and how many rows were asked for that have not begun.
+        """
+        command = self.command
+        depth, groups = old.parameters["depth"], self._lanes // self._dw_lanes
+        now, rows_ready = Signal(self._step), Signal(range(depth + 1))
         occupied, in_row, begins = Signal(), Signal(), Signal()
         last_m, last_c, last_group = Signal(), Signal(), Signal.like(self.group)
         m.d.comb += [
@@ -229,36 +287,11 @@ class WgReadout(EmitOnce):
                 m.d.sync += occupied.eq(0)
         with m.If(self.captured):
             m.d.sync += [occupied.eq(1), last_m.eq(self.last_m), last_c.eq(self.last_c)]
+        return now, rows_asked
 
-        # What a step is, by cycles since: its sums come after two, their rounded values later.
-        stages = [now]
-        for cycle in range(1, 1 + SUM_CYCLES + rounder.latency):
-            stage = Signal(step, name=f"step_{cycle}")
-            m.d.sync += stage.eq(stages[-1])
-            stages.append(stage)
-        adding, done = stages[SUM_CYCLES + rounder.round_latency], stages[-1]
-        olds = Signal(self._dw_lanes * BINARY32.width)
-        with m.If(command.dw_acc):
-            m.d.comb += olds.eq(old.o_data.word_select(adding.group, len(olds)))
-        with m.Else():
-            m.d.comb += olds.eq(
-                Cat(Const(MINUS_ZERO, BINARY32.width) for _ in range(self._dw_lanes))
-            )
-        m.d.comb += rounder.plane.eq(command.plane)
-        for lane in range(self._dw_lanes):
-            m.d.comb += [
-                rounder.sums[lane].eq(self.sums[lane]),
-                rounder.old[lane].eq(olds.word_select(lane, BINARY32.width)),
-            ]
-        m.d.comb += old.o_ready.eq(adding.valid & adding.last)
-
-        # The row's address goes with its last step through the addition.
-        address = Signal(ADDRESS_BITS)
-        m.d.comb += address.eq(old.o_tag)
-        for cycle in range(rounder.latency - rounder.round_latency + 1):
-            later = Signal(ADDRESS_BITS, name=f"address_{cycle + 1}")
-            m.d.sync += later.eq(address)
-            address = later
+    def _gather(self, m: Module, rounder: WgRounder, done: data.View) -> tuple[Value, Value]:
+        """The row that ends with ``done``, and the lanes of the rounder whose statuses count."""
+        command = self.command
         # A row gathers until its last step. Lanes without a channel are reset: that costs no gate.
         there = Signal(self._lanes)
         gathered = []
@@ -274,21 +307,7 @@ class WgReadout(EmitOnce):
         raising = there.word_select(done.group, self._dw_lanes) & done.valid.replicate(
             self._dw_lanes
         )
-        m.d.sync += queue.push.eq(done.valid & done.last)
-        m.d.comb += [
-            queue.addr.eq(address),
-            queue.data.eq(Cat(gathered)),
-            queue.mask.eq(1),
-            self.overflow.eq((rounder.overflow & raising).any()),
-            self.invalid.eq((rounder.invalid & raising).any()),
-            self.idle.eq(~asking & (rows_asked == 0) & queue.idle),
-            self.write.en.eq(queue.port.en),
-            self.write.addr.eq(queue.port.addr),
-            self.write.data.eq(queue.port.data),
-            self.write.mask.eq(queue.port.mask.replicate(self._lanes)),
-            queue.port.ready.eq(self.write.ready),
-        ]
-        return m
+        return Cat(gathered), raising
 
     def _ask(self, m: Module, old: ReadStream) -> Signal:
         """Asks for the old words, row by row; or only sends their addresses through the buffer.
