@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth import Cat, Const, Module, Mux, Signal
+from amaranth import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out, connect, flipped
 from amaranth.utils import ceil_log2
@@ -247,7 +247,18 @@ class WindowGenerator(EmitOnce):
         with m.Elif(self.ready):
             m.d.sync += self.valid.eq(0)
 
-        # The window: column s of the kernel under registers s.
+        seen = [x_in_map & here for here in present]
+        pixels = [segment.word_select(place, self._bits) for segment in segments]
+        self._shift(m, step, first, seen, pixels)
+        return m
+
+    def _shift(self, m: Module, step, first, seen: list[Value], pixels: list[Value]) -> None:
+        """Moves the window by a column with ``step``: to the ``pixels`` that are ``seen``, or 0.
+
+        With ``first``, what was in it before is gone.
+        """
+        command = self.command
+        # Column s of the kernel is under registers s.
         pixel = data.StructLayout({"bits": self._bits, "present": 1})
         columns = [
             [Signal(pixel, name=f"column_{j}_{s}") for s in range(TAP_MAX)]
@@ -258,10 +269,10 @@ class WindowGenerator(EmitOnce):
         with m.If(step):
             for j, row in enumerate(columns):
                 entering = Signal(pixel, name=f"entering_{j}")
-                with m.If(x_in_map & present[j]):
+                with m.If(seen[j]):
                     m.d.comb += [
                         entering.present.eq(1),
-                        entering.bits.eq(segments[j].word_select(place, self._bits)),
+                        entering.bits.eq(pixels[j]),
                     ]
                 for s in range(TAP_MAX):
                     behind = row[s + 1] if s + 1 < TAP_MAX else Const(0, pixel.size)
@@ -284,4 +295,3 @@ class WindowGenerator(EmitOnce):
             self.present.eq(Cat(entry.present for entry in chosen)),
             *(self.window[e].eq(entry.bits) for e, entry in enumerate(chosen)),
         ]
-        return m
