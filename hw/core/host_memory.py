@@ -9,11 +9,14 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from backspike.hw.component import EmitOnce, Parameter
-from backspike.hw.core.axi_lite import WORD_BITS
+from backspike.hw.core.axi_lite import BYTE_BITS, WORD_BITS
 from backspike.hw.dma.axi import ADDRESS_BITS as DRAM_BITS
 from backspike.hw.dma.axi import INCREMENT, OKAY, AxiRead, AxiWrite
 
 __all__ = ["HostMemory"]
+
+WORD_STROBE = (1 << WORD_BITS // 8) - 1
+"""The strobe of all bytes of the lowest word of a beat."""
 
 
 class HostMemory(EmitOnce):
@@ -61,7 +64,7 @@ class HostMemory(EmitOnce):
         # The pointer that it comes from may be written meanwhile.
         place = Signal(DRAM_BITS)
         aligned = Cat(Const(0, size), place[size:])
-        part = place[2:size] if words > 1 else Const(0, 1)
+        part = place[BYTE_BITS:size] if words > 1 else Const(0, 1)
         read, write = self.read_bus, self.write_bus
         # Address and word are there once each; then comes the answer.
         asked, gave, busy = Signal(), Signal(), Signal()
@@ -92,7 +95,7 @@ class HostMemory(EmitOnce):
         m.d.comb += [
             write.wvalid.eq(busy & ~reading & ~gave),
             write.wdata.eq(self.word.replicate(words)),
-            write.wstrb.eq(Const(0xF, self._bus_bits // 8) << (part << 2)),
+            write.wstrb.eq(Const(WORD_STROBE, self._bus_bits // 8) << (part << BYTE_BITS)),
             write.wlast.eq(1),
             write.bready.eq(1),
             read.rready.eq(1),
