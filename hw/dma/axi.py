@@ -5,14 +5,27 @@ from __future__ import annotations
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["ADDRESS_BITS", "INCREMENT", "OKAY", "AxiBus", "AxiRead", "AxiWrite"]
+__all__ = [
+    "ADDRESS_BITS",
+    "ERROR_BIT",
+    "INCREMENT",
+    "LENGTH_BITS",
+    "OKAY",
+    "AxiBus",
+    "AxiRead",
+    "AxiWrite",
+]
 
 ADDRESS_BITS = 40
 """Bits of an address in DRAM, which counts bytes."""
+LENGTH_BITS = 8
+"""Bits of the length of a burst: its beats less 1."""
 INCREMENT = 1
 """The burst type INCR."""
 OKAY = 0
 """The one response that is no error: exclusive accesses are not made."""
+ERROR_BIT = 1
+"""The bit of a response that is set in both errors, SLVERR and DECERR."""
 
 
 def _read(data_bits: int, id_bits: int) -> dict:
@@ -20,7 +33,7 @@ def _read(data_bits: int, id_bits: int) -> dict:
     return {
         **ids,
         "araddr": Out(ADDRESS_BITS),
-        "arlen": Out(8),
+        "arlen": Out(LENGTH_BITS),
         "arsize": Out(3),
         "arburst": Out(2),
         "arvalid": Out(1),
@@ -38,7 +51,7 @@ def _write(data_bits: int, id_bits: int) -> dict:
     return {
         **ids,
         "awaddr": Out(ADDRESS_BITS),
-        "awlen": Out(8),
+        "awlen": Out(LENGTH_BITS),
         "awsize": Out(3),
         "awburst": Out(2),
         "awvalid": Out(1),
