@@ -19,6 +19,7 @@ from backspike.hw.core.axi_lite import (
     WORD_BITS,
     AxiLite,
 )
+from backspike.hw.core.host_memory import WordAccess
 from backspike.hw.core.map import BY_NAME, IDENTITY, counter_addresses
 from backspike.hw.core.status import SubCoreStatus
 from backspike.hw.counters import COUNTER_BITS
@@ -57,10 +58,8 @@ class HostPort(EmitOnce):
         To the table of connections of a sub-core.
     x, y : In(4), extent : In(MeshSize)
         Where the core is; constant.
-    memory_write, memory_read, memory_address, memory_word
-    memory_written, memory_found, memory_value, memory_error
-        To DRAM, as the members without ``memory`` of
-        :class:`backspike.hw.core.host_memory.HostMemory`.
+    memory : Out(WordAccess)
+        To DRAM.
     origin, fp_program, bp_program : Out(40), timeout : Out(32)
     fp, bp : In(SubCoreStatus)
     <unit> : In(struct of 40-bit counters)
@@ -82,14 +81,7 @@ class HostPort(EmitOnce):
                 "x": In(COORDINATE_BITS),
                 "y": In(COORDINATE_BITS),
                 "extent": In(MeshSize),
-                "memory_write": Out(1),
-                "memory_read": Out(1),
-                "memory_address": Out(DRAM_BITS),
-                "memory_word": Out(WORD_BITS),
-                "memory_written": In(1),
-                "memory_found": In(1),
-                "memory_value": In(WORD_BITS),
-                "memory_error": In(1),
+                "memory": Out(WordAccess()),
                 "origin": Out(DRAM_BITS),
                 "fp_program": Out(DRAM_BITS),
                 "bp_program": Out(DRAM_BITS),
@@ -120,7 +112,7 @@ class HostPort(EmitOnce):
             "origin_low": origin[:WORD_BITS],
             "origin_high": origin[WORD_BITS:],
             "memory_address": pointer,
-            "memory_data": self.memory_value,
+            "memory_data": self.memory.value,
             "place": _packed(
                 "place",
                 column=self.x,
@@ -160,7 +152,7 @@ class HostPort(EmitOnce):
             },
         )
 
-        with m.If(self.memory_written | self.memory_found):
+        with m.If(self.memory.written | self.memory.found):
             m.d.sync += pointer.eq(pointer + (1 << BYTE_BITS))
 
         # A program has ended when it was running before.
@@ -173,7 +165,7 @@ class HostPort(EmitOnce):
         m.d.comb += [
             self.irq.eq((pending & enable).any()),
             self.origin.eq(origin),
-            self.memory_address.eq(origin + pointer),
+            self.memory.address.eq(origin + pointer),
             *(
                 getattr(self, f"{name}_program").eq(origin + program)
                 for name, program in programs.items()
@@ -207,11 +199,11 @@ class HostPort(EmitOnce):
         counter = tree.select(m, code, values)
         valid_read, of_memory = Signal(), Signal()
         m.d.comb += [
-            valid_read.eq(known & (wanted[:BYTE_BITS] == 0) & ~(of_memory & self.memory_error)),
+            valid_read.eq(known & (wanted[:BYTE_BITS] == 0) & ~(of_memory & self.memory.error)),
             of_memory.eq(wanted == BY_NAME["memory_data"].address),
-            self.memory_read.eq(asked & of_memory),
+            self.memory.read.eq(asked & of_memory),
         ]
-        with m.If(asked & (~of_memory | self.memory_found)):
+        with m.If(asked & (~of_memory | self.memory.found)):
             m.d.sync += [
                 asked.eq(0),
                 bus.rvalid.eq(1),
@@ -237,9 +229,9 @@ class HostPort(EmitOnce):
             bus.awready.eq(~has_address & ~bus.bvalid),
             bus.wready.eq(~has_word & ~bus.bvalid),
             to_memory.eq(has_address & (place == BY_NAME["memory_data"].address)),
-            self.memory_write.eq(to_memory & has_word & whole),
-            self.memory_word.eq(word),
-            writes.eq(has_address & has_word & (~self.memory_write | self.memory_written)),
+            self.memory.write.eq(to_memory & has_word & whole),
+            self.memory.word.eq(word),
+            writes.eq(has_address & has_word & (~self.memory.write | self.memory.written)),
         ]
         with m.If(bus.awvalid & bus.awready):
             m.d.sync += [has_address.eq(1), place.eq(bus.awaddr)]
@@ -263,7 +255,7 @@ class HostPort(EmitOnce):
                     with m.If(accepted):
                         m.d.sync += target.eq(word)
             with m.Case(_word_number("memory_data")):
-                m.d.comb += written.eq(~self.memory_error)
+                m.d.comb += written.eq(~self.memory.error)
             with m.Case(_word_number("start")):
                 m.d.comb += written.eq(1)
                 with m.If(accepted):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from amaranth import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -14,6 +17,7 @@ __all__ = [
     "AxiBus",
     "AxiRead",
     "AxiWrite",
+    "join",
 ]
 
 ADDRESS_BITS = 40
@@ -96,3 +100,10 @@ class AxiBus(wiring.Signature):
 
     def __init__(self, *, data_bits: int, id_bits: int = 0):
         super().__init__(_read(data_bits, id_bits) | _write(data_bits, id_bits))
+
+
+def join(m: Module, port: wiring.Signature, inner: Any, outer: Any) -> None:
+    """Gives ``outer`` what the members of ``port`` are in ``inner``, and takes what they get."""
+    for name, member in port.members.items():
+        here, there = getattr(inner, name), getattr(outer, name)
+        m.d.comb += there.eq(here) if member.flow == Out else here.eq(there)
