@@ -10,14 +10,11 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from backspike.hw.component import EmitOnce, Parameter
-from backspike.hw.core.axi_lite import BYTE_BITS, WORD_BITS
+from backspike.hw.core.axi_lite import BYTE_BITS, WORD_BITS, WORD_STROBE
 from backspike.hw.dma.axi import ADDRESS_BITS as DRAM_BITS
 from backspike.hw.dma.axi import INCREMENT, OKAY, AxiRead, AxiWrite
 
 __all__ = ["HostMemory", "WordAccess"]
-
-WORD_STROBE = (1 << WORD_BITS // 8) - 1
-"""The strobe of all bytes of the lowest word of a beat."""
 
 
 class WordAccess(wiring.Signature):
