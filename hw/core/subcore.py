@@ -186,6 +186,11 @@ class SubCore(EmitOnce):
         """``fp`` or ``bp``."""
         return self._subcore
 
+    @property
+    def outgoing(self) -> tuple[str, ...]:
+        """SRAMs of the other sub-core that this one writes, each by a member ``<sram>_out``."""
+        return tuple(self._outward)
+
     @staticmethod
     def _ports_from(config: ChipConfig, source: str, target: str) -> dict[str, WritePort]:
         """Ports by which NOC_DATA of ``source`` writes SRAMs of ``target``."""

@@ -8,6 +8,7 @@ from amaranth.utils import exact_log2
 
 from backspike.hw.component import EmitOnce, Parameter
 from backspike.hw.dma.axi import ADDRESS_BITS as DRAM_BITS
+from backspike.hw.dma.axi import LENGTH_BITS
 from backspike.hw.isa.dma.command import DmaCommand
 from backspike.hw.limits import ADDRESS_BITS, COUNT_BITS
 
@@ -59,13 +60,13 @@ class Bursts(EmitOnce):
                 "may": In(1),
                 "stop": In(1),
                 "asks": Out(1),
-                "beats": Out(8),
+                "beats": Out(LENGTH_BITS),
                 "ends": Out(1),
                 "idle": Out(1),
                 "valid": Out(1),
                 "ready": In(1),
                 "address": Out(DRAM_BITS),
-                "length": Out(8),
+                "length": Out(LENGTH_BITS),
             },
             widths=widths,
             bus_bits=bus_bits,
@@ -76,7 +77,7 @@ class Bursts(EmitOnce):
         m = Module()
         low, burst = exact_log2(self._bus_bits // 8), self._burst_bits
         # Addresses count beats from here on.
-        row = Signal(32 - low)  # where the next row begins, from the origin
+        row = Signal(len(self.command.dram) - low)  # where the next row begins, from the origin
         place = Signal(DRAM_BITS - low)  # where the next burst begins
         rows = Signal(COUNT_BITS)  # that were begun
         going = Signal()  # part of a row is left: so many beats, less 1

@@ -47,8 +47,10 @@ class NetworkInterface(EmitOnce):
         them. The tag is held while anything is under way.
     words, asks, kind, box, found, pending, give_up
         As of :class:`backspike.hw.noc.send.Sender`.
-    <sram>_write, signal, full, messages, received : Out(1)
-        As of :class:`backspike.hw.noc.receive.Receiver`, ``received`` being its ``found``.
+    <sram>_write, signal, full, messages
+        As of :class:`backspike.hw.noc.receive.Receiver`.
+    received : Out(1)
+        Its ``found``.
     network : Out(NetworkPort)
     """
 

@@ -128,6 +128,23 @@ class Sender(EmitOnce):
                 part.eq(Mux(part == last_part, 0, part + 1)),
             ]
 
+        fields = self._head(m, says, sram)
+        flits = Signal(parts * self._flit_bits)
+        m.d.comb += flits.eq(word.data)
+        with m.If(body):
+            m.d.comb += [
+                o.payload.payload.eq(flits.word_select(part, self._flit_bits)),
+                o.payload.last.eq(word.last & (part == last_part)),
+            ]
+        with m.Else():
+            m.d.comb += [o.payload.payload.eq(fields), o.payload.last.eq(says)]
+
+        self._replies(m, control, under_way, goes & head)
+        return m
+
+    def _head(self, m: Module, says, sram) -> Signal:
+        """The head of a message (``says``), or of a packet of words for the SRAM."""
+        word = self.words.payload
         fields, message = Signal(Head), Signal(Head)
         with m.If(self.asks):
             # It may be under way for longer than the instruction that it is of.
@@ -150,16 +167,13 @@ class Sender(EmitOnce):
                 fields.tag_id.eq(self.tag_id),
                 fields.kind.eq(Kind.DATA),
             ]
-        flits = Signal(parts * self._flit_bits)
-        m.d.comb += flits.eq(word.data)
-        with m.If(body):
-            m.d.comb += [
-                o.payload.payload.eq(flits.word_select(part, self._flit_bits)),
-                o.payload.last.eq(word.last & (part == last_part)),
-            ]
-        with m.Else():
-            m.d.comb += [o.payload.payload.eq(fields), o.payload.last.eq(says)]
+        return fields
 
+    def _replies(self, m: Module, control, under_way, begins) -> None:
+        """Takes replies: to packets, of which one ``begins`` now, or to a message.
+
+        A message that was refused is sent again.
+        """
         replied, wait, given_up = Signal(), Signal(RETRY_BITS), Signal()
         m.d.comb += [
             self.i.ready.eq(1),
@@ -167,7 +181,7 @@ class Sender(EmitOnce):
             self.pending.eq((under_way != 0) | (control != _Control.IDLE)),
         ]
         m.d.sync += [
-            under_way.eq(under_way + (goes & head) - replied),
+            under_way.eq(under_way + begins - replied),
             given_up.eq((given_up | self.give_up) & (control != _Control.IDLE)),
         ]
         with m.Switch(control):
@@ -175,7 +189,7 @@ class Sender(EmitOnce):
                 with m.If(self.asks):
                     m.d.sync += control.eq(_Control.ASKED)
             with m.Case(_Control.ASKED):
-                with m.If(o.ready):
+                with m.If(self.o.ready):
                     m.d.sync += control.eq(_Control.SENT)
             with m.Case(_Control.SENT):
                 m.d.sync += wait.eq(0)
@@ -189,4 +203,3 @@ class Sender(EmitOnce):
                     m.d.sync += control.eq(_Control.IDLE)
                 with m.Elif(wait.all()):
                     m.d.sync += control.eq(_Control.ASKED)
-        return m
