@@ -5,20 +5,56 @@ from __future__ import annotations
 import functools
 import hashlib
 import re
-from typing import Protocol
+from types import EllipsisType
+from typing import Any, Generic, NoReturn, Protocol, TypeVar
 
 from amaranth.lib import wiring
 
-__all__ = ["EmitOnce", "InstanceMaker"]
+__all__ = ["EmitOnce", "InstanceMaker", "Parameter"]
 
 NAME_LENGTH = 100
 """Characters of the longest module name."""
+
+Value = TypeVar("Value")
 
 
 class InstanceMaker(Protocol):
     """What a platform offers when it wants instances in place of elaborated children."""
 
     def instance(self, component: EmitOnce): ...
+
+
+class Parameter(Generic[Value]):
+    """How a component reads one of its parameters: ``_width = Parameter[int]()`` in its class.
+
+    ``self._width`` then is what :class:`EmitOnce` was given as ``width``. It is stored there alone,
+    and cannot be assigned.
+
+    Parameters
+    ----------
+    default : Value
+        What is read from a component that was made without this parameter.
+
+    Raises
+    ------
+    KeyError
+        If the component was made without this parameter, and there is no default.
+    """
+
+    def __init__(self, default: Value | EllipsisType = ...):
+        self._default = default
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name.removeprefix("_")
+
+    def __get__(self, component: EmitOnce, owner: type) -> Value:
+        value: Any = component._parameters.get(self._name, self._default)
+        if value is ...:
+            raise KeyError(f"{owner.__name__} is made without a parameter {self._name}")
+        return value
+
+    def __set__(self, component: EmitOnce, value: object) -> NoReturn:
+        raise AttributeError(f"{self._name} is a parameter: it is given when a component is made")
 
 
 class EmitOnce(wiring.Component):
@@ -45,7 +81,7 @@ class EmitOnce(wiring.Component):
         super().__init__(signature)
 
     @property
-    def parameters(self) -> dict[str, object]:
+    def parameters(self) -> dict[str, Any]:
         """What, with the class, decides the contents of the module."""
         return dict(self._parameters)
 

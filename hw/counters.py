@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from amaranth import Module
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
 from backspike.hw.component import EmitOnce
 
-__all__ = ["COUNTER_BITS", "Counters"]
+__all__ = ["COUNTER_BITS", "CounterValues", "Counters"]
 
 COUNTER_BITS = 40
 """Bits of a counter: at 500 MHz half an hour before one that grows by 1 wraps around."""
+
+
+def CounterValues(names: Iterable[str]) -> data.StructLayout:
+    """What counters of these names have counted."""
+    return data.StructLayout(dict.fromkeys(names, COUNTER_BITS))
 
 
 class Counters(EmitOnce):
@@ -27,7 +34,7 @@ class Counters(EmitOnce):
     clear : In(1)
         Zero all counters.
     events : In(struct)
-    values : Out(struct of 40-bit fields)
+    values : Out(CounterValues)
         Latency one cycle.
     """
 
@@ -36,15 +43,14 @@ class Counters(EmitOnce):
             {
                 "clear": In(1),
                 "events": In(data.StructLayout(events)),
-                "values": Out(data.StructLayout(dict.fromkeys(events, COUNTER_BITS))),
+                "values": Out(CounterValues(events)),
             },
             **events,
         )
-        self._events = events
 
     def elaborate(self, platform):
         m = Module()
-        for name in self._events:
+        for name in self.parameters:
             value = self.values[name]
             with m.If(self.clear):
                 m.d.sync += value.eq(0)

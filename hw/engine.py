@@ -9,7 +9,7 @@ from amaranth import Module, Signal
 from amaranth.lib.wiring import In, Out
 
 from backspike.hw.component import EmitOnce
-from backspike.hw.counters import Counters
+from backspike.hw.counters import Counters, CounterValues
 
 __all__ = ["Engine"]
 
@@ -56,9 +56,11 @@ class Engine(EmitOnce):
         members: Mapping[str, Any] | None = None,
     ):
         self._ports = tuple(ports)
-        self._counters = Counters(
-            busy=1, stalled=1, idle=1, **counts, **{f"{port}s": 1 for port in ports}
-        )
+        self._events = {
+            **dict.fromkeys(("busy", "stalled", "idle"), 1),
+            **counts,
+            **{f"{port}s": 1 for port in ports},
+        }
         super().__init__(
             {
                 "start": In(1),
@@ -68,7 +70,7 @@ class Engine(EmitOnce):
                 "overflow": Out(1),
                 "invalid": Out(1),
                 "clear_counters": In(1),
-                "counters": Out(self._counters.signature.members["values"].shape),
+                "counters": Out(CounterValues(self._events)),
                 **ports,
                 **(members or {}),
             },
@@ -98,7 +100,7 @@ class Engine(EmitOnce):
 
     def count(self, m: Module, *, entering: Any, **amounts: Any) -> None:
         """Adds the counters; ``amounts`` are those of ``counts`` in this cycle."""
-        m.submodules.counters = counters = self._counters
+        m.submodules.counters = counters = Counters(**self._events)
         m.d.comb += [
             counters.clear.eq(self.clear_counters),
             counters.events.busy.eq(self.running & entering),

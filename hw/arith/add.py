@@ -9,6 +9,7 @@ from amaranth.utils import bits_for
 from backspike.hw.arith.format import Float
 from backspike.hw.arith.rounding import DIGIT_BITS, RoundedUnit, Rounding
 from backspike.hw.arith.unpack import Parts, delayed, unpack
+from backspike.hw.component import Parameter
 
 __all__ = ["FloatAdd"]
 
@@ -33,18 +34,21 @@ class FloatAdd(RoundedUnit):
 
     cycles = SUM_CYCLES
 
+    _format = Parameter[Float]()
+
     def __init__(self, *, format: Float):
-        self._format = format
+        super().__init__({"a": In(format.width), "b": In(format.width)}, format=format)
+
+    @staticmethod
+    def rounding_of(*, format: Float) -> Rounding:
         width = 1 + format.mantissa + 1 + EXTRA_BITS
-        rounding = Rounding(
+        return Rounding(
             format=format,
             width=width,
             twos_complement=False,
             limit_max=(1 << format.exponent) - 1,
             longest_shift=width - 1,
         )
-        operands = {"a": In(format.width), "b": In(format.width)}
-        super().__init__(operands, rounding, format=format)
 
     def elaborate(self, platform):
         m = Module()

@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from backspike.hw.arith.format import Float
 from backspike.hw.arith.unpack import unpack
-from backspike.hw.component import EmitOnce
+from backspike.hw.component import EmitOnce, Parameter
 
 __all__ = ["FloatCompare"]
 
@@ -30,8 +30,9 @@ class FloatCompare(EmitOnce):
     latency = 0
     """Cycles from ``a`` and ``b`` to the results."""
 
+    _format = Parameter[Float]()
+
     def __init__(self, *, format: Float):
-        self._format = format
         super().__init__(
             {
                 "a": In(format.width),

@@ -8,8 +8,22 @@ from amaranth.lib.wiring import In
 from backspike.hw.arith.format import Float
 from backspike.hw.arith.rounding import RoundedUnit, Rounding
 from backspike.hw.arith.unpack import unpack
+from backspike.hw.component import Parameter
 
 __all__ = ["FloatConvert"]
+
+
+def exponent_offset(source: Float, target: Float) -> int:
+    """Exponent field of the target, less 1, for the source's smallest normal numbers."""
+    return source.lsb + source.mantissa - target.lsb - target.mantissa
+
+
+def bits_below(source: Float, target: Float) -> int:
+    """How far below the topmost bit numbers start out that are too small for the target.
+
+    Farther down they are as good as zero.
+    """
+    return min(max(-exponent_offset(source, target), 0), target.mantissa + 2)
 
 
 class FloatConvert(RoundedUnit):
@@ -28,37 +42,36 @@ class FloatConvert(RoundedUnit):
         For the others see :class:`backspike.hw.arith.rounding.RoundedUnit`.
     """
 
+    _source = Parameter[Float]()
+    _target = Parameter[Float]()
+
     def __init__(self, *, source: Float, target: Float):
-        self._source = source
-        self._target = target
-        # Exponent field of the target, less 1, for the source's smallest normal numbers.
-        self._offset = source.lsb + source.mantissa - target.lsb - target.mantissa
-        # Numbers too small for the target start out this far below the topmost bit; farther down
-        # they are as good as zero.
-        self._below = min(max(-self._offset, 0), target.mantissa + 2)
-        self._width = self._below + max(source.mantissa + 1, target.mantissa + 2)
-        limit_max = (1 << source.exponent) - 2 + self._offset + self._below
-        rounding = Rounding(
+        super().__init__({"i": In(source.width)}, source=source, target=target)
+
+    @staticmethod
+    def rounding_of(*, source: Float, target: Float) -> Rounding:
+        below = bits_below(source, target)
+        return Rounding(
             format=target,
-            width=self._width,
+            width=below + max(source.mantissa + 1, target.mantissa + 2),
             twos_complement=False,
-            limit_max=limit_max,
-            longest_shift=self._below + source.mantissa,
+            limit_max=(1 << source.exponent) - 2 + exponent_offset(source, target) + below,
+            longest_shift=below + source.mantissa,
         )
-        super().__init__({"i": In(source.width)}, rounding, source=source, target=target)
 
     def elaborate(self, platform):
         m = Module()
         parts = unpack(m, self._source, self.i)
-        limit = parts.exponent - 1 + self._offset + self._below
-        least = 1 - self._offset - self._below
+        offset = exponent_offset(self._source, self._target)
+        below = bits_below(self._source, self._target)
+        limit = parts.exponent - 1 + offset + below
+        least = 1 - offset - below
         if least > 1:
             limit = Mux(parts.exponent < least, 0, limit)
         significand = parts.significand
-        below = self._width - self._below - len(significand)
         self._round(
             m,
-            value=Cat(Const(0, below), significand),
+            value=Cat(Const(0, self._rounding.width - below - len(significand)), significand),
             limit=limit,
             negative=parts.sign,
             nan=parts.nan,

@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 from backspike.hw.arith.format import Float
 from backspike.hw.arith.rounding import RoundedUnit, Rounding
 from backspike.hw.arith.unpack import unpack
-from backspike.hw.component import EmitOnce
+from backspike.hw.component import EmitOnce, Parameter
 
 __all__ = ["RoundFixed", "ToFixed"]
 
@@ -34,8 +34,9 @@ class ToFixed(EmitOnce):
     latency = 0
     """Cycles from ``i`` to ``o``."""
 
+    _format = Parameter[Float]()
+
     def __init__(self, *, format: Float):
-        self._format = format
         super().__init__(
             {
                 "i": In(format.width),
@@ -98,39 +99,40 @@ class RoundFixed(RoundedUnit):
         If the integer is too narrow for what the unit does with it.
     """
 
+    _scale_bits = Parameter[int]()
+
     def __init__(self, *, width: int, lsb: int, format: Float, scale_bits: int = 0):
         if scale_bits < 0:
             raise ValueError(f"RoundFixed.scale_bits must be at least 0, not {scale_bits!r}")
-        self._limit = width - 2 - (format.mantissa + format.lsb - lsb)
         scale_max = (1 << scale_bits) - 1
-        least = max(format.mantissa + 3, width - self._limit + scale_max)
+        least = max(format.mantissa + 3, format.mantissa + format.lsb - lsb + 2 + scale_max)
         if width < least:
             raise ValueError(
                 f"RoundFixed.width must be at least {least} bits for these parameters, "
                 f"not {width!r}"
             )
-        rounding = Rounding(
-            format=format,
-            width=width - 1,
-            twos_complement=True,
-            limit_max=self._limit,
-            longest_shift=width - 1,
-        )
         operands = {"i": In(signed(width))}
         if scale_bits:
             operands["scale"] = In(scale_bits)
-        self._scaled = scale_bits > 0
-        super().__init__(
-            operands, rounding, width=width, lsb=lsb, format=format, scale_bits=scale_bits
+        super().__init__(operands, width=width, lsb=lsb, format=format, scale_bits=scale_bits)
+
+    @staticmethod
+    def rounding_of(*, width: int, lsb: int, format: Float, scale_bits: int = 0) -> Rounding:
+        return Rounding(
+            format=format,
+            width=width - 1,
+            twos_complement=True,
+            limit_max=width - 2 - (format.mantissa + format.lsb - lsb),
+            longest_shift=width - 1,
         )
 
     def elaborate(self, platform):
         m = Module()
-        negative = self.i[-1]
+        negative, limit = self.i[-1], self._rounding.limit_max
         self._round(
             m,
             value=self.i,
-            limit=self._limit - self.scale if self._scaled else self._limit,
+            limit=limit - self.scale if self._scale_bits else limit,
             negative=negative,
             nan=negative & ~self.i[:-1].any(),
             infinite=0,

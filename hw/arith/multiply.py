@@ -8,11 +8,20 @@ from amaranth.lib.wiring import In
 from backspike.hw.arith.format import Float
 from backspike.hw.arith.rounding import RoundedUnit, Rounding
 from backspike.hw.arith.unpack import delayed, unpack
+from backspike.hw.component import Parameter
 
 __all__ = ["FloatMultiply"]
 
 PRODUCT_CYCLES = 2
 """From the operands to the product: a register on either side of the multiplier."""
+
+
+def bits_below(format: Float) -> int:
+    """How far below the topmost bit products start out that are too small for the format.
+
+    Farther down they are as good as zero.
+    """
+    return min(max(format.bias - 2, 0), format.mantissa + 2)
 
 
 class FloatMultiply(RoundedUnit):
@@ -30,25 +39,27 @@ class FloatMultiply(RoundedUnit):
 
     cycles = PRODUCT_CYCLES
 
+    _format = Parameter[Float]()
+
     def __init__(self, *, format: Float):
-        self._format = format
-        # Products too small for the format start out this far below the topmost bit; farther down
-        # they are as good as zero.
-        self._below = min(max(format.bias - 2, 0), format.mantissa + 2)
-        rounding = Rounding(
+        super().__init__({"a": In(format.width), "b": In(format.width)}, format=format)
+
+    @staticmethod
+    def rounding_of(*, format: Float) -> Rounding:
+        below = bits_below(format)
+        return Rounding(
             format=format,
-            width=self._below + 2 * format.mantissa + 2,
+            width=below + 2 * format.mantissa + 2,
             twos_complement=False,
-            limit_max=2 * ((1 << format.exponent) - 2) - format.bias + self._below,
+            limit_max=2 * ((1 << format.exponent) - 2) - format.bias + below,
             # Two subnormal operands make a product that needs no shift at all.
-            longest_shift=self._below + format.mantissa + 1,
+            longest_shift=below + format.mantissa + 1,
         )
-        operands = {"a": In(format.width), "b": In(format.width)}
-        super().__init__(operands, rounding, format=format)
 
     def elaborate(self, platform):
         m = Module()
         fmt = self._format
+        below = bits_below(fmt)
         a, b = unpack(m, fmt, self.a), unpack(m, fmt, self.b)
         zero = Signal()
         nan, infinite, negative = Signal(), Signal(), Signal()
@@ -68,12 +79,12 @@ class FloatMultiply(RoundedUnit):
         total = Signal(signed(fmt.exponent + 3), reset_less=True)
         limit = Signal(range(self._rounding.limit_max + 1), reset_less=True)
         m.d.sync += [
-            total.eq(a.exponent + b.exponent - fmt.bias + self._below),
+            total.eq(a.exponent + b.exponent - fmt.bias + below),
             limit.eq(Mux(total < 0, 0, total)),
         ]
         self._round(
             m,
-            value=Cat(product, Const(0, self._below)),
+            value=Cat(product, Const(0, below)),
             limit=limit,
             negative=delayed(m, negative, PRODUCT_CYCLES, "negative"),
             nan=delayed(m, nan, PRODUCT_CYCLES, "nan"),

@@ -259,9 +259,8 @@ class RoundedUnit(EmitOnce):
     ----------
     operands : dict
         Members that are read.
-    rounding : Rounding
     **parameters
-        As of :class:`backspike.hw.component.EmitOnce`.
+        As of :class:`backspike.hw.component.EmitOnce`; :meth:`rounding_of` takes the same.
 
     Members
     -------
@@ -273,8 +272,8 @@ class RoundedUnit(EmitOnce):
     cycles = 0
     """From the operands to what is rounded."""
 
-    def __init__(self, operands: Mapping[str, Any], rounding: Rounding, **parameters):
-        self._rounding = rounding
+    def __init__(self, operands: Mapping[str, Any], **parameters):
+        rounding = self.rounding_of(**parameters)
         super().__init__(
             {
                 **operands,
@@ -285,10 +284,24 @@ class RoundedUnit(EmitOnce):
             **parameters,
         )
 
+    @staticmethod
+    def rounding_of(**parameters: Any) -> Rounding:
+        """How a unit with these parameters rounds."""
+        raise NotImplementedError
+
+    @classmethod
+    def latency_of(cls, **parameters: Any) -> int:
+        """Latency of a unit with these parameters."""
+        return cls.cycles + cls.rounding_of(**parameters).latency
+
     @property
     def latency(self) -> int:
         """Cycles from the operands to ``o``."""
-        return self.cycles + self._rounding.latency
+        return self.latency_of(**self.parameters)
+
+    @property
+    def _rounding(self) -> Rounding:
+        return self.rounding_of(**self.parameters)
 
     def _round(self, m: Module, **what: Any) -> None:
         """Makes the result of ``what`` :meth:`Rounding.build` takes."""

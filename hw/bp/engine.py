@@ -73,7 +73,7 @@ class BpEngine(ConvEngine):
         )
         asked, got = Signal(step), Signal(step)
         m.submodules.dus = dus = ReadStream(
-            width=shape.format.width * shape.lanes, tag_bits=step.size, depth=4
+            width=shape.format.width * shape.lanes, tag_bits=step.size
         )
         connect(m, dus.port, flipped(self.du_read))
         m.d.comb += [

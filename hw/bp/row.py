@@ -9,7 +9,7 @@ from amaranth.utils import ceil_log2
 
 from backspike.hw.arith.format import Float
 from backspike.hw.arith.unpack import delayed, unpack
-from backspike.hw.component import EmitOnce
+from backspike.hw.component import EmitOnce, Parameter
 from backspike.hw.conv.accumulator import Accumulator, adder_tree
 
 __all__ = ["BpRow", "Operand", "operand_of"]
@@ -80,9 +80,10 @@ class BpRow(EmitOnce):
         The most negative integer stands for NaN.
     """
 
+    _format = Parameter[Float]()
+    _lanes = Parameter[int]()
+
     def __init__(self, *, format: Float, lanes: int):
-        self._format = format
-        self._lanes = lanes
         operands = data.ArrayLayout(Operand(format), lanes)
         psum = signed(format.product_psum_bits)
         super().__init__(

@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from backspike.hw.chip.dram import SharedDram, joined_id_bits
 from backspike.hw.chip.host import ChipHost, host_address_bits
-from backspike.hw.component import EmitOnce
+from backspike.hw.component import EmitOnce, Parameter
 from backspike.hw.config import ChipConfig
 from backspike.hw.core.axi_lite import AxiLite
 from backspike.hw.core.core import CORE_ID_BITS, Core
@@ -53,8 +53,9 @@ class Chip(EmitOnce):
         Links at the edges, if there are credits: see :class:`backspike.hw.noc.mesh.RouterMesh`.
     """
 
+    _config = Parameter[ChipConfig]()
+
     def __init__(self, *, config: ChipConfig):
-        self._config = config
         mesh, noc, dram = config.mesh, config.noc, config.dram
         self._payloads = {"requests": noc.flit_bits, "replies": Reply.as_shape().size}
         self._size = {"rows": mesh.rows, "columns": mesh.columns}

@@ -8,9 +8,9 @@ from amaranth import Module
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from backspike.hw.component import EmitOnce
+from backspike.hw.component import EmitOnce, Parameter
 from backspike.hw.dma.arbiter import AxiReadArbiter, AxiWriteArbiter
-from backspike.hw.dma.axi import AxiBus, AxiRead, AxiWrite
+from backspike.hw.dma.axi import AxiBus, AxiRead, AxiWrite, join
 from backspike.hw.limits import check_whole
 
 __all__ = ["SharedDram", "joined_id_bits"]
@@ -42,11 +42,14 @@ class SharedDram(EmitOnce):
         The upper bits of an id are the row, those below the column.
     """
 
+    _columns = Parameter[int]()
+    _rows = Parameter[int]()
+    _data_bits = Parameter[int]()
+    _id_bits = Parameter[int]()
+
     def __init__(self, *, columns: int, rows: int, data_bits: int, id_bits: int):
-        self._columns = check_whole("SharedDram columns", columns, 1)
-        self._rows = check_whole("SharedDram rows", rows, 1)
-        self._data_bits = data_bits
-        self._id_bits = id_bits
+        check_whole("SharedDram columns", columns, 1)
+        check_whole("SharedDram rows", rows, 1)
         here = AxiBus(data_bits=data_bits, id_bits=id_bits)
         joined = joined_id_bits(columns, rows, id_bits)
         super().__init__(
@@ -73,19 +76,12 @@ class SharedDram(EmitOnce):
                 made = arbiter(clients=len(clients), data_bits=self._data_bits, id_bits=id_bits)
                 m.submodules[f"{name}_{place}"] = made
                 for client, here in zip(clients, made.clients, strict=True):
-                    _join(m, port, here, client)
+                    join(m, port, client, here)
                 return made.bus
 
             rows = [
                 shared(f"row_{at // columns}", self.cores[at : at + columns], self._id_bits)
                 for at in range(0, count, columns)
             ]
-            _join(m, port, self.bus, shared("rows", rows, self._id_bits + ceil_log2(columns)))
+            join(m, port, shared("rows", rows, self._id_bits + ceil_log2(columns)), self.bus)
         return m
-
-
-def _join(m: Module, port: Any, outer: Any, inner: Any) -> None:
-    """Gives the bus ``outer`` what the channels of ``port`` have in the bus ``inner``."""
-    for name, member in port.members.items():
-        here, there = getattr(inner, name), getattr(outer, name)
-        m.d.comb += there.eq(here) if member.flow == Out else here.eq(there)

@@ -9,9 +9,16 @@ from amaranth.lib import enum
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from backspike.hw.chip.map import ALL, CHIP_IDENTITY, CHIP_REGISTERS
+from backspike.hw.chip.map import ALL, BY_NAME, CHIP_IDENTITY, CHIP_REGISTERS
 from backspike.hw.component import EmitOnce
-from backspike.hw.core.axi_lite import HOST_ADDRESS_BITS, OKAY, SLAVE_ERROR, WORD_BITS, AxiLite
+from backspike.hw.core.axi_lite import (
+    BYTE_BITS,
+    HOST_ADDRESS_BITS,
+    OKAY,
+    SLAVE_ERROR,
+    WORD_BITS,
+    AxiLite,
+)
 from backspike.hw.limits import check_whole
 
 __all__ = ["ChipHost", "host_address_bits"]
@@ -71,7 +78,7 @@ class ChipHost(EmitOnce):
         m = Module()
         bus, count = self.bus, self._cores
         state, writes, is_write = Signal(_State), Signal(), Signal()
-        address, word, strobe = Signal.like(bus.awaddr), Signal(WORD_BITS), Signal(4)
+        address, word, strobe = Signal.like(bus.awaddr), Signal(WORD_BITS), Signal.like(bus.wstrb)
         value, refused = Signal(WORD_BITS), Signal()
         # Cores that have not taken the address, or the word; and that have not answered.
         no_address, no_word, silent = Signal(count), Signal(count), Signal(count)
@@ -87,9 +94,9 @@ class ChipHost(EmitOnce):
                     m.d.comb += targets.eq(1 << number)
         local = Signal()
         m.d.comb += local.eq((state == _State.BEGIN) & (window == 0))
-        whole = strobe.all() & (address[:2] == 0)
+        whole = strobe.all() & (address[:BYTE_BITS] == 0)
         found, known = self._registers(
-            m, address[2:HOST_ADDRESS_BITS], word, is_write, local & whole, selected
+            m, address[BYTE_BITS:HOST_ADDRESS_BITS], word, is_write, local & whole, selected
         )
 
         m.d.comb += [
@@ -109,7 +116,7 @@ class ChipHost(EmitOnce):
                     is_write.eq(writes),
                     address.eq(Mux(writes, bus.awaddr, bus.araddr)),
                     word.eq(bus.wdata),
-                    strobe.eq(bus.wstrb | ~writes.replicate(4)),
+                    strobe.eq(bus.wstrb | ~writes.replicate(len(strobe))),
                 ]
                 with m.If(writes | bus.arvalid):
                     m.d.sync += state.eq(_State.BEGIN)
@@ -170,7 +177,7 @@ class ChipHost(EmitOnce):
 
     def _registers(self, m: Module, number, word, is_write, accepted, selected):
         """The chip's own registers; returns what is read, and whether the access is allowed."""
-        address = {register.name: register.address >> 2 for register in CHIP_REGISTERS}
+        address = {register.name: register.address >> BYTE_BITS for register in CHIP_REGISTERS}
         readonly = {register.name for register in CHIP_REGISTERS if register.access == "r"}
         found, known = Signal(WORD_BITS), Signal()
         columns, rows = self._size
@@ -184,7 +191,7 @@ class ChipHost(EmitOnce):
         with m.Switch(number):
             for name, value in (
                 ("identity", CHIP_IDENTITY),
-                ("size", columns | rows << 8),
+                ("size", BY_NAME["size"].pack(columns=columns, rows=rows)),
                 ("interrupt", pending),
                 ("enable", enable),
             ):

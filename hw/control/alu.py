@@ -8,7 +8,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for, exact_log2
 
-from backspike.hw.component import EmitOnce
+from backspike.hw.component import EmitOnce, Parameter
 from backspike.hw.control.microcode import (
     FILE_BITS,
     FILE_WORDS,
@@ -28,6 +28,9 @@ NEAR_BITS = VALUE_BITS + 2
 larger decides by its sign alone whether a check fails, and reaches out of every SRAM."""
 REACH_BITS = NEAR_BITS + 3
 """Bits of how far an access reaches: up to eight such products."""
+
+POWER_BITS = 4
+"""Bits of the exponent of a power of two."""
 
 WORD = data.StructLayout(
     {
@@ -82,20 +85,21 @@ class Alu(EmitOnce):
     -------
     clear : In(1)
         Forget the instruction that there was, and its fault.
-    write : In(1), number : In(6), value : In(18)
+    write : In(1), number : In(FILE_BITS), value : In(signed(VALUE_BITS))
         Store an operand; not while running.
     run : In(1), address : In(program_bits)
         Run the program that begins there.
     done : Out(1)
         High for one cycle, when its last word has been done.
-    fault : Out(4)
+    fault : Out(FAULT_BITS)
         The first fault since ``clear``.
-    kept : Out(1), register : Out(6), result : Out(16)
+    kept : Out(1), register : Out(FILE_BITS), result : Out(VALUE_BITS)
         A result for a register of the command.
     """
 
+    _shape = Parameter[IsaShape]()
+
     def __init__(self, *, shape: IsaShape, subcore: str):
-        self._shape = shape
         self._code = Microcode(instruction_set(shape, subcore))
         super().__init__(
             {
@@ -145,14 +149,14 @@ class Alu(EmitOnce):
 
         # ... and its numbers.
         x, y = Signal(signed(VALUE_BITS + 1)), Signal(signed(VALUE_BITS))
-        # One bit more, for the constant 2**17 among the limits.
+        # One bit more: a limit among the constants may be one above the largest number.
         z, operation = Signal(signed(VALUE_BITS + 1)), Signal(WORD)
         valid = Signal()
         ports = {name: numbers.read_port(domain="comb") for name in "xyz"}
         for name, port in ports.items():
             m.d.comb += port.addr.eq(word[name])
         powers = Signal(signed(VALUE_BITS))
-        m.d.comb += powers.eq(1 << ports["y"].data[:4])
+        m.d.comb += powers.eq(1 << ports["y"].data[:POWER_BITS])
         m.d.sync += [
             valid.eq(here & ~self.clear),
             operation.eq(word),

@@ -10,7 +10,7 @@ from amaranth.lib import data, enum
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from backspike.hw.component import EmitOnce
+from backspike.hw.component import EmitOnce, Parameter
 from backspike.hw.control.alu import FAULT_BITS
 from backspike.hw.control.decoder import Decoder
 from backspike.hw.control.fetch import POSITION_BITS, ProgramFetch
@@ -75,10 +75,11 @@ class Controller(EmitOnce):
         Program words.
     """
 
+    _shape = Parameter[IsaShape]()
+    _subcore = Parameter[str]()
+    _bus_bits = Parameter[int]()
+
     def __init__(self, *, shape: IsaShape, subcore: str, bus_bits: int):
-        self._shape = shape
-        self._subcore = subcore
-        self._bus_bits = bus_bits
         self._units = UNITS[subcore]
         members = {}
         for unit in self._units:

@@ -8,7 +8,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for, exact_log2
 
-from backspike.hw.component import EmitOnce
+from backspike.hw.component import EmitOnce, Parameter
 from backspike.hw.control.alu import FAULT_BITS, Alu, program_bits
 from backspike.hw.control.fetch import POSITION_BITS, WORD_BITS
 from backspike.hw.control.loops import REGISTER_BITS, ProgramLoops
@@ -77,9 +77,10 @@ class Decoder(EmitOnce):
         Not NONE for one cycle, if it stops at the instruction at ``at``.
     """
 
+    _shape = Parameter[IsaShape]()
+    _subcore = Parameter[str]()
+
     def __init__(self, *, shape: IsaShape, subcore: str):
-        self._shape = shape
-        self._subcore = subcore
         units = len(UNITS[subcore])
         super().__init__(
             {
@@ -160,7 +161,7 @@ class Decoder(EmitOnce):
             self.write.eq((stored | alu.kept) & (given != NO_REGISTER)),
             self.data.eq(result),
         ]
-        low, span = self._range(m, spec.data.kind)
+        low, span = self._range(m, code, spec.data.kind)
         with m.If(alu.clear):
             m.d.sync += out_of_range.eq(0)
         with m.Elif(stored & (span < (value - low)[:WORD_BITS])):
@@ -304,13 +305,13 @@ class Decoder(EmitOnce):
         m.submodules.specs = specs = Memory(shape=layout, depth=len(contents), init=contents)
         port = specs.read_port()
         m.d.comb += port.en.eq(1)
-        self._ranges = kinds
         return port
 
-    def _range(self, m: Module, kind):
+    def _range(self, m: Module, code: Microcode, kind):
+        """Least value and the rest of the range of this kind."""
         low, span = Signal(signed(VALUE_BITS)), Signal(WORD_BITS)
         with m.Switch(kind):
-            for number, (least, rest) in enumerate(self._ranges):
+            for number, (least, rest) in enumerate(self._kinds(code)):
                 with m.Case(number):
                     # -2**31 and the rest of all words is no restriction: from 0 on it is none too.
                     m.d.comb += [low.eq(0 if rest == WORD_MAX else least), span.eq(rest)]

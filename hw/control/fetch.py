@@ -6,7 +6,7 @@ from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
-from backspike.hw.component import EmitOnce
+from backspike.hw.component import EmitOnce, Parameter
 from backspike.hw.dma.axi import ADDRESS_BITS as DRAM_BITS
 from backspike.hw.dma.axi import INCREMENT, OKAY, AxiRead
 from backspike.hw.memory.sram import Sram
@@ -53,12 +53,13 @@ class ProgramFetch(EmitOnce):
     bus : Out(AxiRead)
     """
 
+    _beats = Parameter[int]()
+    _burst = Parameter[int]()
+    _bus_bits = Parameter[int]()
+
     def __init__(self, *, bus_bits: int, beats: int = 64, burst: int = 4):
         burst = min(burst, PROGRAM_ALIGNMENT * 8 // bus_bits)
-        self._beats = beats
-        self._burst = burst
         self._words = bus_bits // WORD_BITS
-        self._bus_bits = bus_bits
         super().__init__(
             {
                 "start": In(1),

@@ -1,7 +1,7 @@
 """From the steps of the instruction table to the words that the decoder runs, one in a cycle.
 
-The decoder has a file of 18-bit whole numbers (the constant 1, the operands, what the steps make)
-and one multiplier; each word is a :class:`MicroOp` of ``z +- (x - less) * y``.
+The decoder has a file of whole numbers of :data:`VALUE_BITS` bits (the constant 1, the operands,
+what the steps make) and one multiplier; each word is a :class:`MicroOp` of ``z +- (x - less) * y``.
 """
 
 from __future__ import annotations

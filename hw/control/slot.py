@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth import Cat, Module, Mux, Signal
+from amaranth import Cat, Module, Mux, Signal, Value
 from amaranth.hdl import ValueCastable
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
@@ -117,44 +117,10 @@ class Slot(EmitOnce):
             moves.eq(behind & ~held & (~self.busy | self.done)),
         ]
 
-        # Registers: written one by one, moved on all at once.
-        now = {}
-        for number, (name, bits) in enumerate(self._registers.bits.items()):
-            # Cleared for each instruction: another reset would take LUTs.
-            after = Signal(bits, name=f"next_{name}", reset_less=True)
-            current = Signal(bits, name=f"now_{name}")
-            with m.If(self.write & (self.index == number)):
-                m.d.sync += after.eq(self.value)
-            with m.If(self.clear):
-                m.d.sync += after.eq(0)
-            with m.If(moves):
-                m.d.sync += current.eq(after)
-            now[name] = current
-        m.d.comb += assign(self.command, self._registers.expand(now))
-
-        # Of each unit: how many of its instructions are to be done yet.
-        clears = []
-        for unit in range(self._units):
-            left = Signal(OUTSTANDING_BITS, name=f"left_{unit}")
-            seen = Mux(self.barrier & self.after[unit], self.outstanding[unit], left)
-            with m.If(self.reset):
-                m.d.sync += left.eq(0)
-            with m.Else():
-                m.d.sync += left.eq(seen - (self.completed[unit] & (seen != 0)))
-            clears.append(left == 0)
-        left_boxes = Signal(BOXES)
-        with m.If(self.reset | launch):
-            m.d.sync += left_boxes.eq(0)
-        with m.Elif(self.barrier):
-            m.d.sync += left_boxes.eq(left_boxes | self.boxes)
-
+        self._command(m, moves)
+        over, left_boxes = self._waits(m, launch)
         m.d.comb += [
-            launch.eq(
-                (moves | held)
-                & Cat(clears).all()
-                & ((left_boxes & ~self.messages) == 0)
-                & ~self.frozen
-            ),
+            launch.eq((moves | held) & over & ((left_boxes & ~self.messages) == 0) & ~self.frozen),
             self.takes.eq(Mux(launch, left_boxes, 0)),
             self.waiting.eq(Mux(held, left_boxes, 0)),
         ]
@@ -172,3 +138,42 @@ class Slot(EmitOnce):
         m.d.sync += self.place.eq(self.place ^ self.commit)
         m.d.comb += self.oldest.eq(self.place ^ ~(behind & (held | self.busy)))
         return m
+
+    def _command(self, m: Module, moves) -> None:
+        """The registers of the command, and of the one behind it."""
+        # Written one by one, moved on all at once.
+        now = {}
+        for number, (name, bits) in enumerate(self._registers.bits.items()):
+            # Cleared for each instruction: another reset would take LUTs.
+            after = Signal(bits, name=f"next_{name}", reset_less=True)
+            current = Signal(bits, name=f"now_{name}")
+            with m.If(self.write & (self.index == number)):
+                m.d.sync += after.eq(self.value)
+            with m.If(self.clear):
+                m.d.sync += after.eq(0)
+            with m.If(moves):
+                m.d.sync += current.eq(after)
+            now[name] = current
+        m.d.comb += assign(self.command, self._registers.expand(now))
+
+    def _waits(self, m: Module, launch) -> tuple[Value, Signal]:
+        """What has to come before the next instruction that starts.
+
+        Returns whether all that units had outstanding is done, and boxes whose messages it takes.
+        """
+        # Of each unit: how many of its instructions are to be done yet.
+        clears = []
+        for unit in range(self._units):
+            left = Signal(OUTSTANDING_BITS, name=f"left_{unit}")
+            seen = Mux(self.barrier & self.after[unit], self.outstanding[unit], left)
+            with m.If(self.reset):
+                m.d.sync += left.eq(0)
+            with m.Else():
+                m.d.sync += left.eq(seen - (self.completed[unit] & (seen != 0)))
+            clears.append(left == 0)
+        left_boxes = Signal(BOXES)
+        with m.If(self.reset | launch):
+            m.d.sync += left_boxes.eq(0)
+        with m.Elif(self.barrier):
+            m.d.sync += left_boxes.eq(left_boxes | self.boxes)
+        return Cat(clears).all(), left_boxes

@@ -5,7 +5,7 @@ from __future__ import annotations
 from amaranth import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib.wiring import In, Out
 
-from backspike.hw.component import EmitOnce
+from backspike.hw.component import EmitOnce, Parameter
 
 __all__ = ["Accumulator", "adder_tree"]
 
@@ -76,8 +76,9 @@ class Accumulator(EmitOnce):
     psum : Out(signed(width))
     """
 
+    _width = Parameter[int]()
+
     def __init__(self, *, width: int, term_bits: int, carry: bool = False):
-        self._width = width
         self._carry = carry
         super().__init__(
             {

@@ -10,12 +10,13 @@ from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from backspike.hw.arith.format import PSUM_BITS
-from backspike.hw.component import EmitOnce
+from backspike.hw.arith.format import PSUM_BITS, Float
+from backspike.hw.component import EmitOnce, Parameter
 from backspike.hw.conv.control import StepControl
 from backspike.hw.conv.front import Pixel
 from backspike.hw.conv.weights import part_bits
 from backspike.hw.isa.conv.shape import EngineShape
+from backspike.hw.limits import ADDRESS_BITS
 
 __all__ = ["ConvArray"]
 
@@ -40,14 +41,19 @@ class ConvArray(EmitOnce):
         From :class:`backspike.hw.conv.weights.WeightLoader`.
     valid, first, last, pixel : In
         A step of :class:`backspike.hw.conv.front.ConvFront`.
-    pop : Out(1), old : In(lanes x 64)
-    push : Out(1), push_addr : Out(16), new : Out(lanes x 64)
+    pop : Out(1), old : In(lanes x PSUM_BITS)
+    push : Out(1), push_addr : Out(ADDRESS_BITS), new : Out(lanes x PSUM_BITS)
         To :class:`backspike.hw.conv.psums.PsumAccess`.
     invalid : Out(1)
         A NaN or infinity took part.
     empty : Out(1)
         No step is in the pipeline.
     """
+
+    _format = Parameter[Float]()
+    _lanes = Parameter[int]()
+    _ring_depth = Parameter[int]()
+    _weight_words = Parameter[int]()
 
     def __init__(
         self,
@@ -58,10 +64,6 @@ class ConvArray(EmitOnce):
         results: Mapping[str, Any],
         fire_lanes: int = 0,
     ):
-        self._format = shape.format
-        self._lanes = shape.lanes
-        self._ring_depth = shape.ring_depth
-        self._weight_words = shape.weight_words
         self._fire_lanes = fire_lanes
         psums = data.ArrayLayout(PSUM_BITS, shape.lanes)
         super().__init__(
@@ -79,7 +81,7 @@ class ConvArray(EmitOnce):
                 "pop": Out(1),
                 "old": In(psums),
                 "push": Out(1),
-                "push_addr": Out(16),
+                "push_addr": Out(ADDRESS_BITS),
                 "new": Out(psums),
                 "invalid": Out(1),
                 **results,

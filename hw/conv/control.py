@@ -8,7 +8,7 @@ from amaranth import Cat, Module, Signal
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
-from backspike.hw.component import EmitOnce
+from backspike.hw.component import EmitOnce, Parameter
 from backspike.hw.conv.front import Pixel
 from backspike.hw.limits import ADDRESS_BITS
 
@@ -34,14 +34,15 @@ class StepControl(EmitOnce):
         of one that starts from the old psum.
     pop : Out(1)
         Old psums are taken in this cycle.
-    push : Out(1), push_addr : Out(16)
+    push : Out(1), push_addr : Out(ADDRESS_BITS)
         The psums are complete and are written.
     empty : Out(1)
         No step is in the pipeline.
     """
 
+    _latency = Parameter[int]()
+
     def __init__(self, *, latency: int, fire_lanes: int):
-        self._latency = latency
         super().__init__(
             {
                 "valid": In(1),

@@ -45,7 +45,6 @@ class ConvEngine(Engine):
 
     def __init__(self, shape: EngineShape, reads: dict[str, int]):
         shape.format.check_sums_fit()
-        self._shape = shape
         lanes = shape.lanes
         reads = {**reads, "w_read": shape.format.width * lanes * shape.weight_words}
         reads["conv_read"] = PSUM_BITS * lanes
@@ -61,6 +60,11 @@ class ConvEngine(Engine):
             },
             parameters=vars(shape),
         )
+
+    @property
+    def _shape(self) -> EngineShape:
+        """The parameters as they were given."""
+        return EngineShape(**self.parameters)
 
     @classmethod
     def from_config(cls, config: ChipConfig) -> Self:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from amaranth import Cat, Module, Mux, Signal
+from amaranth import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out, connect, flipped
 from amaranth.utils import ceil_log2
 
-from backspike.hw.component import EmitOnce
+from backspike.hw.component import EmitOnce, Parameter
 from backspike.hw.conv.walker import Walker
 from backspike.hw.conv.window import WindowGenerator
 from backspike.hw.isa.conv.command import ConvCommand
@@ -18,6 +18,9 @@ from backspike.hw.memory.port import ReadPort
 from backspike.hw.memory.stream import ReadStream
 
 __all__ = ["ConvFront", "Pixel"]
+
+WINDOWS_AHEAD = 8
+"""Windows with work that wait for the walker: they hide the cycles in which a window has none."""
 
 
 def Pixel(fire_lanes: int) -> data.StructLayout:
@@ -74,6 +77,13 @@ class ConvFront(EmitOnce):
 
     LEVELS = ("out", "group", "row_group", "sample", "step", "y", "x")
 
+    _bits = Parameter[int]()
+    _pixels = Parameter[int]()
+    _group_rows = Parameter[int]()
+    _group_tiles = Parameter[int]()
+    _ring_depth = Parameter[int]()
+    _fire_lanes = Parameter[int]()
+
     def __init__(
         self,
         *,
@@ -84,12 +94,6 @@ class ConvFront(EmitOnce):
         ring_depth: int,
         fire_lanes: int = 0,
     ):
-        self._bits = bits
-        self._pixels = pixels
-        self._group_rows = group_rows
-        self._group_tiles = group_tiles
-        self._ring_depth = ring_depth
-        self._fire_lanes = fire_lanes
         self._pixel = Pixel(fire_lanes)
         slot_bits = ceil_log2(ring_depth)
         members = {
@@ -174,7 +178,8 @@ class ConvFront(EmitOnce):
             made.group_last.eq(Cat(nest.last[level] for level in scan).all()),
         ]
         m.submodules.queue = queue = SyncFIFO(
-            width=self._bits * self._group_tiles + self._group_tiles + self._pixel.size, depth=8
+            width=self._bits * self._group_tiles + self._group_tiles + self._pixel.size,
+            depth=WINDOWS_AHEAD,
         )
         known, known_valid, known_ready = Signal(found), Signal(), Signal()
         pixel = Signal(self._pixel)
@@ -219,6 +224,12 @@ class ConvFront(EmitOnce):
             ),
         ]
 
+        self._walk(m, queue, nest.active | known_valid)
+        return m
+
+    def _walk(self, m: Module, queue: SyncFIFO, making: Value) -> None:
+        """From windows in ``queue`` to steps of the array; ``making`` says that more may come."""
+        command = self.command
         m.submodules.walker = walker = Walker(
             lanes=self._bits,
             group_tiles=self._group_tiles,
@@ -253,10 +264,7 @@ class ConvFront(EmitOnce):
             m.d.sync += in_walk.eq(1)
         with m.Elif(walker.ends):
             m.d.sync += in_walk.eq(0)
-        m.d.comb += self.idle.eq(
-            ~(nest.active | known_valid | queue.r_rdy | in_walk | walker.o_valid)
-        )
-        return m
+        m.d.comb += self.idle.eq(~(making | queue.r_rdy | in_walk | walker.o_valid))
 
     def _output_nest(self, m: Module) -> LoopNest:
         """The loops over output pixels, with what is found at each: psums, input, fire map."""
@@ -295,7 +303,7 @@ class ConvFront(EmitOnce):
         """Puts the fire bits of its pixel beside each window; a word is read once for a stretch."""
         command = self.command
         m.submodules.fires = fires = ReadStream(
-            width=self._pixels * self._fire_lanes, tag_bits=made.shape().size + 1, depth=4
+            width=self._pixels * self._fire_lanes, tag_bits=made.shape().size + 1
         )
         connect(m, fires.port, flipped(self.fire))
         addr = Signal(ADDRESS_BITS)

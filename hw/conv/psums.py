@@ -6,7 +6,7 @@ from amaranth import Module, Signal
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from backspike.hw.arith.format import PSUM_BITS
-from backspike.hw.component import EmitOnce
+from backspike.hw.component import EmitOnce, Parameter
 from backspike.hw.limits import ADDRESS_BITS
 from backspike.hw.memory.port import ReadPort, WritePort
 from backspike.hw.memory.stream import ReadStream, WriteQueue
@@ -46,9 +46,10 @@ class PsumAccess(EmitOnce):
     read : Out(ReadPort), write : Out(WritePort)
     """
 
+    _lanes = Parameter[int]()
+
     def __init__(self, *, lanes: int):
         width = self._width = lanes * PSUM_BITS
-        self._lanes = lanes
         super().__init__(
             {
                 "i_valid": In(1),

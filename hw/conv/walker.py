@@ -7,7 +7,7 @@ from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from backspike.hw.component import EmitOnce
+from backspike.hw.component import EmitOnce, Parameter
 
 __all__ = ["Walker"]
 
@@ -50,10 +50,11 @@ class Walker(EmitOnce):
         The last step of a pixel is being made; ``i_payload`` of it is at ``ends_payload``.
     """
 
+    _lanes = Parameter[int]()
+    _group_tiles = Parameter[int]()
+    _ring_depth = Parameter[int]()
+
     def __init__(self, *, lanes: int, group_tiles: int, ring_depth: int, payload_bits: int):
-        self._lanes = lanes
-        self._group_tiles = group_tiles
-        self._ring_depth = ring_depth
         slot_bits = ceil_log2(ring_depth)
         super().__init__(
             {

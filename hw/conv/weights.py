@@ -8,7 +8,7 @@ from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out, connect, flipped
 from amaranth.utils import ceil_log2
 
-from backspike.hw.component import EmitOnce
+from backspike.hw.component import EmitOnce, Parameter
 from backspike.hw.conv.groups import group_nest
 from backspike.hw.isa.conv.command import ConvCommand
 from backspike.hw.limits import ADDRESS_BITS
@@ -49,7 +49,7 @@ class WeightLoader(EmitOnce):
     port : Out(ReadPort)
     write : Out(1), slot, part, rows : Out
         Rows ``part * weight_words`` on of the tile in ``slot`` arrive, once each.
-    offset_write : Out(1), offset : Out(16)
+    offset_write : Out(1), offset : Out(ADDRESS_BITS)
         How far the input words of the tile in ``slot`` lie behind those of the first of its group.
     group_valid : Out(1), group_base : Out
         A group is complete, from slot ``group_base`` on.
@@ -63,11 +63,12 @@ class WeightLoader(EmitOnce):
 
     LEVELS = ("out", "group", "row_group", "tile", "row", "col", "part")
 
+    _word_bits = Parameter[int]()
+    _weight_words = Parameter[int]()
+    _ring_depth = Parameter[int]()
+
     def __init__(self, *, word_bits: int, lanes: int, weight_words: int, ring_depth: int):
-        self._word_bits = word_bits
         self._parts = lanes // weight_words
-        self._weight_words = weight_words
-        self._ring_depth = ring_depth
         super().__init__(
             {
                 "start": In(1),
@@ -114,7 +115,7 @@ class WeightLoader(EmitOnce):
 
         tag = data.StructLayout({"last_part": 1, "last_tile": 1, "offset": ADDRESS_BITS})
         m.submodules.read = read = ReadStream(
-            width=self._word_bits * self._weight_words, tag_bits=tag.size, depth=4
+            width=self._word_bits * self._weight_words, tag_bits=tag.size
         )
         connect(m, read.port, flipped(self.port))
         asked, got = Signal(tag), Signal(tag)

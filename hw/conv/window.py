@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from amaranth import Cat, Const, Module, Mux, Signal
+from amaranth import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out, connect, flipped
 from amaranth.utils import ceil_log2
 
-from backspike.hw.component import EmitOnce
+from backspike.hw.component import EmitOnce, Parameter
 from backspike.hw.conv.groups import group_nest
 from backspike.hw.isa.conv.command import ConvCommand
 from backspike.hw.limits import COUNT_BITS, TAP_MAX
@@ -47,10 +47,11 @@ class SegmentFetch(EmitOnce):
 
     LEVELS = ("out", "group", "row_group", "sample", "step", "y", "segment", "tile", "row")
 
+    _bits = Parameter[int]()
+    _pixels = Parameter[int]()
+    _group_rows = Parameter[int]()
+
     def __init__(self, *, bits: int, pixels: int, group_rows: int):
-        self._bits = bits
-        self._pixels = pixels
-        self._group_rows = group_rows
         super().__init__(
             {
                 "start": In(1),
@@ -96,9 +97,7 @@ class SegmentFetch(EmitOnce):
         tag = data.StructLayout(
             {"row": max(1, ceil_log2(self._group_rows)), "present": 1, "last": 1}
         )
-        m.submodules.read = read = ReadStream(
-            width=self._pixels * self._bits, tag_bits=tag.size, depth=4
-        )
+        m.submodules.read = read = ReadStream(width=self._pixels * self._bits, tag_bits=tag.size)
         asked, got = Signal(tag), Signal(tag)
         row = Signal.like(asked.row)
         m.d.comb += [
@@ -159,11 +158,12 @@ class WindowGenerator(EmitOnce):
     window : Out(group_tiles x bits), present : Out(group_tiles)
     """
 
+    _bits = Parameter[int]()
+    _pixels = Parameter[int]()
+    _group_rows = Parameter[int]()
+    _group_tiles = Parameter[int]()
+
     def __init__(self, *, bits: int, pixels: int, group_rows: int, group_tiles: int):
-        self._bits = bits
-        self._pixels = pixels
-        self._group_rows = group_rows
-        self._group_tiles = group_tiles
         super().__init__(
             {
                 "start": In(1),
@@ -251,7 +251,18 @@ class WindowGenerator(EmitOnce):
         with m.Elif(self.ready):
             m.d.sync += self.valid.eq(0)
 
-        # The window: column s of the kernel under registers s.
+        seen = [x_in_map & here for here in present]
+        pixels = [segment.word_select(place, self._bits) for segment in segments]
+        self._shift(m, step, first, seen, pixels)
+        return m
+
+    def _shift(self, m: Module, step, first, seen: list[Value], pixels: list[Value]) -> None:
+        """Moves the window by a column with ``step``: to the ``pixels`` that are ``seen``, or 0.
+
+        With ``first``, what was in it before is gone.
+        """
+        command = self.command
+        # Column s of the kernel is under registers s.
         pixel = data.StructLayout({"bits": self._bits, "present": 1})
         columns = [
             [Signal(pixel, name=f"column_{j}_{s}") for s in range(TAP_MAX)]
@@ -262,10 +273,10 @@ class WindowGenerator(EmitOnce):
         with m.If(step):
             for j, row in enumerate(columns):
                 entering = Signal(pixel, name=f"entering_{j}")
-                with m.If(x_in_map & present[j]):
+                with m.If(seen[j]):
                     m.d.comb += [
                         entering.present.eq(1),
-                        entering.bits.eq(segments[j].word_select(place, self._bits)),
+                        entering.bits.eq(pixels[j]),
                     ]
                 for s in range(TAP_MAX):
                     behind = row[s + 1] if s + 1 < TAP_MAX else Const(0, pixel.size)
@@ -288,4 +299,3 @@ class WindowGenerator(EmitOnce):
             self.present.eq(Cat(entry.present for entry in chosen)),
             *(self.window[e].eq(entry.bits) for e, entry in enumerate(chosen)),
         ]
-        return m

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from amaranth import Cat, Module
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from backspike.hw.component import EmitOnce
+from backspike.hw.component import EmitOnce, Parameter
 from backspike.hw.config import ChipConfig
 from backspike.hw.control.controller import Progress
 from backspike.hw.core.axi_lite import AxiLite
@@ -15,7 +15,7 @@ from backspike.hw.core.host import HostPort
 from backspike.hw.core.host_memory import HostMemory
 from backspike.hw.core.subcore import SubCore
 from backspike.hw.dma.arbiter import AxiReadArbiter, AxiWriteArbiter
-from backspike.hw.dma.axi import AxiBus
+from backspike.hw.dma.axi import AxiBus, join
 from backspike.hw.isa.table import UNITS
 from backspike.hw.noc.flit import COORDINATE_BITS
 from backspike.hw.noc.packet import NetworkPort
@@ -60,9 +60,11 @@ class Core(EmitOnce):
         Of the FP and of the BP sub-core, in the core's clock.
     """
 
+    _config = Parameter[ChipConfig]()
+
     def __init__(self, *, config: ChipConfig):
         # How many cores there are, and how fast, is nothing that a core knows.
-        self._config = config = config.core
+        config = config.core
         super().__init__(
             {
                 "host": In(AxiLite()),
@@ -124,9 +126,8 @@ class Core(EmitOnce):
                     for unit in UNITS[name]
                 ),
             ]
-            for member in subcore.signature.members:
-                if member.endswith("_out"):
-                    connect(m, getattr(subcore, member), getattr(there, f"{member[:-4]}_in"))
+            for sram in subcore.outgoing:
+                connect(m, getattr(subcore, f"{sram}_out"), getattr(there, f"{sram}_in"))
             connect(m, subcore.network, flipped(self.network[number]))
 
         progress = [subcore.status.progress for subcore in subcores.values()]
@@ -134,14 +135,15 @@ class Core(EmitOnce):
             self.running.eq(Cat(each == Progress.RUNNING for each in progress).any()),
             self.stopped.eq(Cat(each == Progress.STOPPED for each in progress).any()),
         ]
+        self._dram(m, host, subcores.values())
+        return m
 
+    def _dram(self, m: Module, host: HostPort, subcores: Iterable[SubCore]) -> None:
+        """One port to DRAM for the sub-cores, and for the host."""
         bus_bits = self._config.dram.bus_bits
         m.submodules.host_memory = memory = HostMemory(bus_bits=bus_bits)
-        for name in ("write", "read", "address", "word"):
-            m.d.comb += getattr(memory, name).eq(getattr(host, f"memory_{name}"))
-        for name in ("written", "found", "value", "error"):
-            m.d.comb += getattr(host, f"memory_{name}").eq(getattr(memory, name))
-        masters = [*subcores.values(), memory]
+        join(m, host.memory.signature, host.memory, memory.host)
+        masters = [*subcores, memory]
         m.submodules.reads = reads = AxiReadArbiter(
             clients=len(masters), data_bits=bus_bits, id_bits=1
         )
@@ -150,7 +152,4 @@ class Core(EmitOnce):
             connect(m, master.read_bus, reads.clients[number])
             connect(m, master.write_bus, writes.clients[number])
         for bus in (reads.bus, writes.bus):
-            for name, member in bus.signature.members.items():
-                here, there = getattr(bus, name), getattr(self.dram, name)
-                m.d.comb += there.eq(here) if member.flow == Out else here.eq(there)
-        return m
+            join(m, bus.signature, bus, self.dram)

@@ -3,25 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
-from amaranth import Cat, Module, Mux, Signal
-from amaranth.lib import data
+from amaranth import Cat, Module, Mux, Signal, Value
 from amaranth.lib.wiring import In, Out
 
-from backspike.hw.component import EmitOnce
+from backspike.hw.component import EmitOnce, Parameter
 from backspike.hw.control.controller import TIMEOUT_BITS, Progress
-from backspike.hw.core.axi_lite import HOST_ADDRESS_BITS, OKAY, SLAVE_ERROR, WORD_BITS, AxiLite
-from backspike.hw.core.map import IDENTITY, REGISTERS, counter_addresses
+from backspike.hw.core.axi_lite import (
+    BYTE_BITS,
+    HOST_ADDRESS_BITS,
+    OKAY,
+    SLAVE_ERROR,
+    WORD_BITS,
+    AxiLite,
+)
+from backspike.hw.core.host_memory import WordAccess
+from backspike.hw.core.map import BY_NAME, IDENTITY, counter_addresses
 from backspike.hw.core.status import SubCoreStatus
-from backspike.hw.counters import COUNTER_BITS
+from backspike.hw.counters import COUNTER_BITS, CounterValues
 from backspike.hw.dma.axi import ADDRESS_BITS as DRAM_BITS
 from backspike.hw.dma.select import WordTree
-from backspike.hw.isa.noc.instructions import TAG_BITS
 from backspike.hw.isa.table import UNITS
 from backspike.hw.noc.flit import COORDINATE_BITS
 from backspike.hw.noc.table import ConnectionWrite, MeshSize
 
 __all__ = ["HostPort"]
+
+FIRST_TIMEOUT = 1 << 24
+"""Cycles of ``timeout`` after reset."""
 
 
 class HostPort(EmitOnce):
@@ -47,18 +57,17 @@ class HostPort(EmitOnce):
         To the table of connections of a sub-core.
     x, y : In(4), extent : In(MeshSize)
         Where the core is; constant.
-    memory_write, memory_read, memory_address, memory_word
-    memory_written, memory_found, memory_value, memory_error
-        To DRAM, as the members without ``memory`` of
-        :class:`backspike.hw.core.host_memory.HostMemory`.
+    memory : Out(WordAccess)
+        To DRAM.
     origin, fp_program, bp_program : Out(40), timeout : Out(32)
     fp, bp : In(SubCoreStatus)
     <unit> : In(struct of 40-bit counters)
     """
 
+    _counters = Parameter[tuple[tuple[str, tuple[str, ...]], ...]]()
+    _connections = Parameter[int]()
+
     def __init__(self, *, counters: Mapping[str, tuple[str, ...]], connections: int):
-        self._counters = dict(counters)
-        self._connections = connections
         super().__init__(
             {
                 "bus": In(AxiLite()),
@@ -71,35 +80,22 @@ class HostPort(EmitOnce):
                 "x": In(COORDINATE_BITS),
                 "y": In(COORDINATE_BITS),
                 "extent": In(MeshSize),
-                "memory_write": Out(1),
-                "memory_read": Out(1),
-                "memory_address": Out(DRAM_BITS),
-                "memory_word": Out(WORD_BITS),
-                "memory_written": In(1),
-                "memory_found": In(1),
-                "memory_value": In(WORD_BITS),
-                "memory_error": In(1),
+                "memory": Out(WordAccess()),
                 "origin": Out(DRAM_BITS),
                 "fp_program": Out(DRAM_BITS),
                 "bp_program": Out(DRAM_BITS),
-                "timeout": Out(TIMEOUT_BITS, init=1 << 24),
+                "timeout": Out(TIMEOUT_BITS, init=FIRST_TIMEOUT),
                 "fp": In(SubCoreStatus),
                 "bp": In(SubCoreStatus),
-                **{
-                    unit: In(data.StructLayout(dict.fromkeys(names, COUNTER_BITS)))
-                    for unit, names in self._counters.items()
-                },
+                **{unit: In(CounterValues(names)) for unit, names in counters.items()},
             },
-            counters=tuple(self._counters.items()),
+            counters=tuple(counters.items()),
             connections=connections,
         )
 
     def elaborate(self, platform):
         m = Module()
-        bus = self.bus
-        address = {register.name: register.address for register in REGISTERS}
-        access = {register.name: register.access for register in REGISTERS}
-        enable, pending, ended = Signal(2), Signal(2), Signal(2)
+        enable, pending, ended = Signal(len(UNITS)), Signal(len(UNITS)), Signal(len(UNITS))
         programs = {subcore: Signal(WORD_BITS, name=f"program_{subcore}") for subcore in UNITS}
         origin, pointer = Signal(DRAM_BITS), Signal(WORD_BITS)
         statuses = {subcore: getattr(self, subcore) for subcore in UNITS}
@@ -112,130 +108,48 @@ class HostPort(EmitOnce):
             "origin_low": origin[:WORD_BITS],
             "origin_high": origin[WORD_BITS:],
             "memory_address": pointer,
-            "memory_data": self.memory_value,
-            "place": Cat(self.x, self.y, self.extent.columns, Signal(3), self.extent.rows),
+            "memory_data": self.memory.value,
+            "place": _packed(
+                "place",
+                column=self.x,
+                row=self.y,
+                columns=self.extent.columns,
+                rows=self.extent.rows,
+            ),
         }
         for subcore, status in statuses.items():
             readable |= {
                 f"{subcore}_program": programs[subcore],
-                f"{subcore}_status": Cat(
-                    status.progress.as_value(),
-                    Signal(2),
-                    status.fault,
-                    status.overflow,
-                    status.invalid,
+                f"{subcore}_status": _packed(
+                    f"{subcore}_status",
+                    progress=status.progress.as_value(),
+                    fault=status.fault,
+                    overflow=status.overflow,
+                    invalid=status.invalid,
                 ),
-                f"{subcore}_position": status.position << 2,
-                f"{subcore}_waits": Cat(
-                    status.waits.tag_id, status.waits.answer, Signal(7), status.waits.boxes
+                f"{subcore}_position": status.position << BYTE_BITS,
+                f"{subcore}_waits": _packed(
+                    f"{subcore}_waits",
+                    tag=status.waits.tag_id,
+                    answer=status.waits.answer,
+                    boxes=status.waits.boxes,
                 ),
             }
-        # Read: the address is registered, then the word, in two steps for the many counters.
-        wanted, asked, found = Signal(HOST_ADDRESS_BITS), Signal(), Signal(WORD_BITS)
-        upper, known, is_counter = Signal(COUNTER_BITS - WORD_BITS), Signal(), Signal()
-        places = counter_addresses(self._counters)
-        tree = WordTree(len(places))
-        code = Signal(tree.code_bits)
-        values = [getattr(self, unit)[name] for unit, name in places]
-        m.d.comb += bus.arready.eq(~asked & ~bus.rvalid)
-        with m.If(bus.arvalid & bus.arready):
-            m.d.sync += [asked.eq(1), wanted.eq(bus.araddr)]
-        with m.Switch(wanted[2:]):
-            for name, value in readable.items():
-                with m.Case(address[name] >> 2):
-                    m.d.comb += [found.eq(value), known.eq("r" in access[name])]
-            for number, place in enumerate(places.values()):
-                with m.Case(place >> 2):
-                    m.d.comb += [code.eq(tree.codes[number]), known.eq(1), is_counter.eq(1)]
-                with m.Case((place >> 2) + 1):
-                    m.d.comb += [found.eq(upper), known.eq(1)]
-        counter = tree.select(m, code, values)
-        valid_read, of_memory = Signal(), Signal()
-        m.d.comb += [
-            valid_read.eq(known & (wanted[:2] == 0) & ~(of_memory & self.memory_error)),
-            of_memory.eq(wanted == address["memory_data"]),
-            self.memory_read.eq(asked & of_memory),
-        ]
-        with m.If(asked & (~of_memory | self.memory_found)):
-            m.d.sync += [
-                asked.eq(0),
-                bus.rvalid.eq(1),
-                bus.rdata.eq(Mux(valid_read, Mux(is_counter, counter, found), 0)),
-                bus.rresp.eq(Mux(valid_read, OKAY, SLAVE_ERROR)),
-            ]
-            with m.If(is_counter):
-                m.d.sync += upper.eq(counter[WORD_BITS:])
-        with m.Elif(bus.rready):
-            m.d.sync += bus.rvalid.eq(0)
+        self._read(m, readable)
+        cleared = self._write(
+            m,
+            {
+                "enable": enable,
+                "memory_address": pointer,
+                "timeout": self.timeout,
+                "origin_low": origin[:WORD_BITS],
+                "origin_high": origin[WORD_BITS:],
+                **{f"{name}_program": signal for name, signal in programs.items()},
+            },
+        )
 
-        # Write: address and word may come in any order.
-        has_address, has_word = Signal(), Signal()
-        place, word, whole = Signal(HOST_ADDRESS_BITS), Signal(WORD_BITS), Signal()
-        written, writes, to_memory = Signal(), Signal(), Signal()
-        m.d.comb += [
-            bus.awready.eq(~has_address & ~bus.bvalid),
-            bus.wready.eq(~has_word & ~bus.bvalid),
-            to_memory.eq(has_address & (place == address["memory_data"])),
-            self.memory_write.eq(to_memory & has_word & whole),
-            self.memory_word.eq(word),
-            writes.eq(has_address & has_word & (~self.memory_write | self.memory_written)),
-        ]
-        with m.If(bus.awvalid & bus.awready):
-            m.d.sync += [has_address.eq(1), place.eq(bus.awaddr)]
-        with m.If(bus.wvalid & bus.wready):
-            m.d.sync += [has_word.eq(1), word.eq(bus.wdata), whole.eq(bus.wstrb.all())]
-        writable = {
-            "enable": [enable.eq(word)],
-            "memory_address": [pointer.eq(word)],
-            "timeout": [self.timeout.eq(word)],
-            "origin_low": [origin[:WORD_BITS].eq(word)],
-            "origin_high": [origin[WORD_BITS:].eq(word)],
-            **{f"{name}_program": [signal.eq(word)] for name, signal in programs.items()},
-        }
-        m.d.sync += [
-            self.start.eq(0),
-            self.forget.eq(0),
-            self.clear_counters.eq(0),
-            self.connect.eq(0),
-        ]
-        cleared = Signal(len(pending))
-        accepted = writes & whole & (place[:2] == 0)
-        with m.Switch(place[2:]):
-            for name, statements in writable.items():
-                with m.Case(address[name] >> 2):
-                    m.d.comb += written.eq(1)
-                    with m.If(accepted):
-                        m.d.sync += statements
-            with m.Case(address["memory_data"] >> 2):
-                m.d.comb += written.eq(~self.memory_error)
-            with m.Case(address["start"] >> 2):
-                m.d.comb += written.eq(1)
-                with m.If(accepted):
-                    m.d.sync += [
-                        self.start.eq(word),
-                        self.forget.eq(word[-2]),
-                        self.clear_counters.eq(word[-1]),
-                    ]
-            with m.Case(address["connect"] >> 2):
-                m.d.comb += written.eq(word[:TAG_BITS] < self._connections)
-                with m.If(accepted & written):
-                    entry = self.entry.as_value()
-                    own = word[len(entry)]
-                    m.d.sync += [entry.eq(word), self.connect.eq(Cat(~own, own))]
-            with m.Case(address["interrupt"] >> 2):
-                m.d.comb += [written.eq(1), cleared.eq(Mux(accepted, word, 0))]
-        with m.If(writes):
-            m.d.sync += [
-                has_address.eq(0),
-                has_word.eq(0),
-                bus.bvalid.eq(1),
-                bus.bresp.eq(Mux(written & accepted, OKAY, SLAVE_ERROR)),
-            ]
-        with m.Elif(bus.bready):
-            m.d.sync += bus.bvalid.eq(0)
-
-        with m.If(self.memory_written | self.memory_found):
-            m.d.sync += pointer.eq(pointer + WORD_BITS // 8)
+        with m.If(self.memory.written | self.memory.found):
+            m.d.sync += pointer.eq(pointer + (1 << BYTE_BITS))
 
         # A program has ended when it was running before.
         for number, status in enumerate(statuses.values()):
@@ -247,10 +161,137 @@ class HostPort(EmitOnce):
         m.d.comb += [
             self.irq.eq((pending & enable).any()),
             self.origin.eq(origin),
-            self.memory_address.eq(origin + pointer),
+            self.memory.address.eq(origin + pointer),
             *(
                 getattr(self, f"{name}_program").eq(origin + program)
                 for name, program in programs.items()
             ),
         ]
         return m
+
+    def _read(self, m: Module, readable: Mapping[str, Any]) -> None:
+        """Answers reads: of the registers in ``readable``, and of counters."""
+        bus = self.bus
+        # The address is registered, then the word, in two steps for the many counters.
+        wanted, asked, found = Signal(HOST_ADDRESS_BITS), Signal(), Signal(WORD_BITS)
+        upper, known, is_counter = Signal(COUNTER_BITS - WORD_BITS), Signal(), Signal()
+        places = counter_addresses(dict(self._counters))
+        tree = WordTree(len(places))
+        code = Signal(tree.code_bits)
+        values = [getattr(self, unit)[name] for unit, name in places]
+        m.d.comb += bus.arready.eq(~asked & ~bus.rvalid)
+        with m.If(bus.arvalid & bus.arready):
+            m.d.sync += [asked.eq(1), wanted.eq(bus.araddr)]
+        with m.Switch(wanted[BYTE_BITS:]):
+            for name, value in readable.items():
+                with m.Case(_word_number(name)):
+                    m.d.comb += [found.eq(value), known.eq("r" in BY_NAME[name].access)]
+            for number, place in enumerate(places.values()):
+                low = place >> BYTE_BITS
+                with m.Case(low):
+                    m.d.comb += [code.eq(tree.codes[number]), known.eq(1), is_counter.eq(1)]
+                with m.Case(low + 1):
+                    m.d.comb += [found.eq(upper), known.eq(1)]
+        counter = tree.select(m, code, values)
+        valid_read, of_memory = Signal(), Signal()
+        m.d.comb += [
+            valid_read.eq(known & (wanted[:BYTE_BITS] == 0) & ~(of_memory & self.memory.error)),
+            of_memory.eq(wanted == BY_NAME["memory_data"].address),
+            self.memory.read.eq(asked & of_memory),
+        ]
+        with m.If(asked & (~of_memory | self.memory.found)):
+            m.d.sync += [
+                asked.eq(0),
+                bus.rvalid.eq(1),
+                bus.rdata.eq(Mux(valid_read, Mux(is_counter, counter, found), 0)),
+                bus.rresp.eq(Mux(valid_read, OKAY, SLAVE_ERROR)),
+            ]
+            with m.If(is_counter):
+                m.d.sync += upper.eq(counter[WORD_BITS:])
+        with m.Elif(bus.rready):
+            m.d.sync += bus.rvalid.eq(0)
+
+    def _write(self, m: Module, writable: Mapping[str, Any]) -> Signal:
+        """Takes writes: to the registers in ``writable``, and those that do something.
+
+        Returns the bits of ``interrupt`` that are cleared.
+        """
+        bus = self.bus
+        # Address and word may come in any order.
+        has_address, has_word = Signal(), Signal()
+        place, word, whole = Signal(HOST_ADDRESS_BITS), Signal(WORD_BITS), Signal()
+        written, writes, to_memory = Signal(), Signal(), Signal()
+        m.d.comb += [
+            bus.awready.eq(~has_address & ~bus.bvalid),
+            bus.wready.eq(~has_word & ~bus.bvalid),
+            to_memory.eq(has_address & (place == BY_NAME["memory_data"].address)),
+            self.memory.write.eq(to_memory & has_word & whole),
+            self.memory.word.eq(word),
+            writes.eq(has_address & has_word & (~self.memory.write | self.memory.written)),
+        ]
+        with m.If(bus.awvalid & bus.awready):
+            m.d.sync += [has_address.eq(1), place.eq(bus.awaddr)]
+        with m.If(bus.wvalid & bus.wready):
+            m.d.sync += [has_word.eq(1), word.eq(bus.wdata), whole.eq(bus.wstrb.all())]
+        m.d.sync += [
+            self.start.eq(0),
+            self.forget.eq(0),
+            self.clear_counters.eq(0),
+            self.connect.eq(0),
+        ]
+        cleared = Signal(len(UNITS))
+        start = BY_NAME["start"]
+        # The fields in front of the last one are those of a ConnectionWrite.
+        tag, *end, own = BY_NAME["connect"].fields
+        accepted = writes & whole & (place[:BYTE_BITS] == 0)
+        with m.Switch(place[BYTE_BITS:]):
+            for name, target in writable.items():
+                with m.Case(_word_number(name)):
+                    m.d.comb += written.eq(1)
+                    with m.If(accepted):
+                        m.d.sync += target.eq(word)
+            with m.Case(_word_number("memory_data")):
+                m.d.comb += written.eq(~self.memory.error)
+            with m.Case(_word_number("start")):
+                m.d.comb += written.eq(1)
+                with m.If(accepted):
+                    m.d.sync += [
+                        self.start.eq(Cat(start.field(name).of(word) for name in UNITS)),
+                        self.forget.eq(start.field("empty").of(word)),
+                        self.clear_counters.eq(start.field("zero").of(word)),
+                    ]
+            with m.Case(_word_number("connect")):
+                m.d.comb += written.eq(tag.of(word) < self._connections)
+                with m.If(accepted & written):
+                    bp = own.of(word)
+                    entry = Cat(field.of(word) for field in (tag, *end))
+                    m.d.sync += [self.entry.as_value().eq(entry), self.connect.eq(Cat(~bp, bp))]
+            with m.Case(_word_number("interrupt")):
+                m.d.comb += [written.eq(1), cleared.eq(Mux(accepted, word, 0))]
+        with m.If(writes):
+            m.d.sync += [
+                has_address.eq(0),
+                has_word.eq(0),
+                bus.bvalid.eq(1),
+                bus.bresp.eq(Mux(written & accepted, OKAY, SLAVE_ERROR)),
+            ]
+        with m.Elif(bus.bready):
+            m.d.sync += bus.bvalid.eq(0)
+        return cleared
+
+
+def _word_number(name: str) -> int:
+    """Which word a register is."""
+    return BY_NAME[name].address >> BYTE_BITS
+
+
+def _packed(name: str, **values: Any) -> Value:
+    """The word of a register, from the values of all its fields; bits of none are 0."""
+    parts: list[Value] = []
+    for field in BY_NAME[name].fields:
+        value = Value.cast(values[field.name])
+        assert len(value) == field.bits, f"{name}.{field.name} has {len(value)} bits"
+        if gap := field.low - len(Cat(parts)):
+            parts.append(Signal(gap))
+        parts.append(value)
+    return Cat(parts)

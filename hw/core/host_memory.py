@@ -5,15 +5,45 @@ from __future__ import annotations
 from typing import Any
 
 from amaranth import Cat, Const, Module, Mux, Signal
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
-from backspike.hw.component import EmitOnce
-from backspike.hw.core.axi_lite import WORD_BITS
+from backspike.hw.component import EmitOnce, Parameter
+from backspike.hw.core.axi_lite import BYTE_BITS, WORD_BITS, WORD_STROBE
 from backspike.hw.dma.axi import ADDRESS_BITS as DRAM_BITS
 from backspike.hw.dma.axi import INCREMENT, OKAY, AxiRead, AxiWrite
 
-__all__ = ["HostMemory"]
+__all__ = ["HostMemory", "WordAccess"]
+
+
+class WordAccess(wiring.Signature):
+    """How words of DRAM are asked for, one at a time, as the one who asks sees it.
+
+    Members
+    -------
+    write : Out(1), read : Out(1), address : Out(ADDRESS_BITS), word : Out(WORD_BITS)
+        Held until it is done, but for the address; a write goes first. The address is a multiple of
+        4.
+    written : In(1), found : In(1)
+        It is done in this cycle.
+    value : In(WORD_BITS), error : In(1)
+        What was read, in the cycle with ``found``; and that the bus answered with an error.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(
+            {
+                "write": Out(1),
+                "read": Out(1),
+                "address": Out(DRAM_BITS),
+                "word": Out(WORD_BITS),
+                "written": In(1),
+                "found": In(1),
+                "value": In(WORD_BITS),
+                "error": In(1),
+            }
+        )
 
 
 class HostMemory(EmitOnce):
@@ -26,28 +56,16 @@ class HostMemory(EmitOnce):
 
     Members
     -------
-    write : In(1), read : In(1), address : In(40), word : In(32)
-        Held until it is done, but for the address; a write goes first. The address is a multiple of
-        4.
-    written : Out(1), found : Out(1)
-        It is done in this cycle.
-    value : Out(32), error : Out(1)
-        What was read, in the cycle with ``found``; and that the bus answered with an error.
+    host : In(WordAccess)
     read_bus : Out(AxiRead), write_bus : Out(AxiWrite)
     """
 
+    _bus_bits = Parameter[int]()
+
     def __init__(self, *, bus_bits: int):
-        self._bus_bits = bus_bits
         super().__init__(
             {
-                "write": In(1),
-                "read": In(1),
-                "address": In(DRAM_BITS),
-                "word": In(WORD_BITS),
-                "written": Out(1),
-                "found": Out(1),
-                "value": Out(WORD_BITS),
-                "error": Out(1),
+                "host": In(WordAccess()),
                 "read_bus": Out(AxiRead(data_bits=bus_bits, id_bits=1)),
                 "write_bus": Out(AxiWrite(data_bits=bus_bits)),
             },
@@ -60,22 +78,22 @@ class HostMemory(EmitOnce):
         # The pointer that it comes from may be written meanwhile.
         place = Signal(DRAM_BITS)
         aligned = Cat(Const(0, size), place[size:])
-        part = place[2:size] if words > 1 else Const(0, 1)
-        read, write = self.read_bus, self.write_bus
+        part = place[BYTE_BITS:size] if words > 1 else Const(0, 1)
+        host, read, write = self.host, self.read_bus, self.write_bus
         # Address and word are there once each; then comes the answer.
         asked, gave, busy = Signal(), Signal(), Signal()
         goes = Signal()
-        m.d.comb += goes.eq(~busy & (self.write | self.read))
+        m.d.comb += goes.eq(~busy & (host.write | host.read))
         reading = Signal()
         with m.If(goes):
             m.d.sync += [
                 busy.eq(1),
                 asked.eq(0),
                 gave.eq(0),
-                reading.eq(~self.write),
-                place.eq(self.address),
+                reading.eq(~host.write),
+                place.eq(host.address),
             ]
-        with m.Elif(self.written | self.found):
+        with m.Elif(host.written | host.found):
             m.d.sync += busy.eq(0)
         with m.If(busy & Mux(reading, read.arready, write.awready)):
             m.d.sync += asked.eq(1)
@@ -90,14 +108,14 @@ class HostMemory(EmitOnce):
             ]
         m.d.comb += [
             write.wvalid.eq(busy & ~reading & ~gave),
-            write.wdata.eq(self.word.replicate(words)),
-            write.wstrb.eq(Const(0xF, self._bus_bits // 8) << (part << 2)),
+            write.wdata.eq(host.word.replicate(words)),
+            write.wstrb.eq(Const(WORD_STROBE, self._bus_bits // 8) << (part << BYTE_BITS)),
             write.wlast.eq(1),
             write.bready.eq(1),
             read.rready.eq(1),
-            self.written.eq(busy & ~reading & write.bvalid),
-            self.found.eq(busy & reading & read.rvalid),
-            self.value.eq(read.rdata.word_select(part, WORD_BITS)),
-            self.error.eq(Mux(reading, read.rresp, write.bresp) != OKAY),
+            host.written.eq(busy & ~reading & write.bvalid),
+            host.found.eq(busy & reading & read.rvalid),
+            host.value.eq(read.rdata.word_select(part, WORD_BITS)),
+            host.error.eq(Mux(reading, read.rresp, write.bresp) != OKAY),
         ]
         return m

@@ -6,7 +6,7 @@ from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from backspike.hw.bp.engine import BpEngine
-from backspike.hw.component import EmitOnce
+from backspike.hw.component import EmitOnce, Parameter
 from backspike.hw.config import ChipConfig
 from backspike.hw.control.controller import TIMEOUT_BITS, Controller, Progress
 from backspike.hw.core.status import SubCoreStatus
@@ -142,12 +142,13 @@ class SubCore(EmitOnce):
         If a unit has no engine, or one with other ports than its row tells.
     """
 
+    _config = Parameter[ChipConfig]()
+    _subcore = Parameter[str]()
+
     def __init__(self, *, config: ChipConfig, subcore: str):
-        self._config = config
-        self._subcore = subcore
         self._engines = _engines(config, subcore)
-        self._inward = self._ports_from(other := "bp" if subcore == "fp" else "fp", subcore)
-        self._outward = self._ports_from(subcore, other)
+        self._inward = self._ports_from(config, other := "bp" if subcore == "fp" else "fp", subcore)
+        self._outward = self._ports_from(config, subcore, other)
         bus_bits = config.dram.bus_bits
         super().__init__(
             {
@@ -189,12 +190,18 @@ class SubCore(EmitOnce):
         """``fp`` or ``bp``."""
         return self._subcore
 
-    def _ports_from(self, source: str, target: str) -> dict[str, WritePort]:
+    @property
+    def outgoing(self) -> tuple[str, ...]:
+        """SRAMs of the other sub-core that this one writes, each by a member ``<sram>_out``."""
+        return tuple(self._outward)
+
+    @staticmethod
+    def _ports_from(config: ChipConfig, source: str, target: str) -> dict[str, WritePort]:
         """Ports by which NOC_DATA of ``source`` writes SRAMs of ``target``."""
         ports = {}
         for _, destination in ROUTES[source][: INNER_ROUTES[source]]:
             if destination.startswith(f"{target}."):
-                size = self._config.srams[destination]
+                size = config.srams[destination]
                 port = WritePort(width=size.width, granules=size.granules)
                 ports[destination.partition(".")[2]] = port
         return ports

@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from amaranth import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["ADDRESS_BITS", "INCREMENT", "OKAY", "AxiBus", "AxiRead", "AxiWrite"]
+__all__ = [
+    "ADDRESS_BITS",
+    "ERROR_BIT",
+    "INCREMENT",
+    "LENGTH_BITS",
+    "OKAY",
+    "AxiBus",
+    "AxiRead",
+    "AxiWrite",
+    "join",
+]
 
 ADDRESS_BITS = 40
 """Bits of an address in DRAM, which counts bytes."""
+LENGTH_BITS = 8
+"""Bits of the length of a burst: its beats less 1."""
 INCREMENT = 1
 """The burst type INCR."""
 OKAY = 0
 """The one response that is no error: exclusive accesses are not made."""
+ERROR_BIT = 1
+"""The bit of a response that is set in both errors, SLVERR and DECERR."""
 
 
 def _read(data_bits: int, id_bits: int) -> dict:
@@ -20,7 +37,7 @@ def _read(data_bits: int, id_bits: int) -> dict:
     return {
         **ids,
         "araddr": Out(ADDRESS_BITS),
-        "arlen": Out(8),
+        "arlen": Out(LENGTH_BITS),
         "arsize": Out(3),
         "arburst": Out(2),
         "arvalid": Out(1),
@@ -38,7 +55,7 @@ def _write(data_bits: int, id_bits: int) -> dict:
     return {
         **ids,
         "awaddr": Out(ADDRESS_BITS),
-        "awlen": Out(8),
+        "awlen": Out(LENGTH_BITS),
         "awsize": Out(3),
         "awburst": Out(2),
         "awvalid": Out(1),
@@ -83,3 +100,10 @@ class AxiBus(wiring.Signature):
 
     def __init__(self, *, data_bits: int, id_bits: int = 0):
         super().__init__(_read(data_bits, id_bits) | _write(data_bits, id_bits))
+
+
+def join(m: Module, port: wiring.Signature, inner: Any, outer: Any) -> None:
+    """Gives ``outer`` what the members of ``port`` are in ``inner``, and takes what they get."""
+    for name, member in port.members.items():
+        here, there = getattr(inner, name), getattr(outer, name)
+        m.d.comb += there.eq(here) if member.flow == Out else here.eq(there)

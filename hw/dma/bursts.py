@@ -6,8 +6,9 @@ from amaranth import Cat, Const, Module, Mux, Signal
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
-from backspike.hw.component import EmitOnce
+from backspike.hw.component import EmitOnce, Parameter
 from backspike.hw.dma.axi import ADDRESS_BITS as DRAM_BITS
+from backspike.hw.dma.axi import LENGTH_BITS
 from backspike.hw.isa.dma.command import DmaCommand
 from backspike.hw.limits import ADDRESS_BITS, COUNT_BITS
 
@@ -46,9 +47,10 @@ class Bursts(EmitOnce):
         The address channel, without what is always the same.
     """
 
+    _widths = Parameter[tuple[int, ...]]()
+    _bus_bits = Parameter[int]()
+
     def __init__(self, *, widths: tuple[int, ...], bus_bits: int, burst_beats: int):
-        self._widths = widths
-        self._bus_bits = bus_bits
         self._burst_bits = exact_log2(burst_beats)
         super().__init__(
             {
@@ -58,13 +60,13 @@ class Bursts(EmitOnce):
                 "may": In(1),
                 "stop": In(1),
                 "asks": Out(1),
-                "beats": Out(8),
+                "beats": Out(LENGTH_BITS),
                 "ends": Out(1),
                 "idle": Out(1),
                 "valid": Out(1),
                 "ready": In(1),
                 "address": Out(DRAM_BITS),
-                "length": Out(8),
+                "length": Out(LENGTH_BITS),
             },
             widths=widths,
             bus_bits=bus_bits,
@@ -75,7 +77,7 @@ class Bursts(EmitOnce):
         m = Module()
         low, burst = exact_log2(self._bus_bits // 8), self._burst_bits
         # Addresses count beats from here on.
-        row = Signal(32 - low)  # where the next row begins, from the origin
+        row = Signal(len(self.command.dram) - low)  # where the next row begins, from the origin
         place = Signal(DRAM_BITS - low)  # where the next burst begins
         rows = Signal(COUNT_BITS)  # that were begun
         going = Signal()  # part of a row is left: so many beats, less 1

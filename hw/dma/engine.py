@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from amaranth import Cat, Module, Mux, Signal
+from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
+from backspike.hw.component import Parameter
 from backspike.hw.dma.axi import ADDRESS_BITS as DRAM_BITS
-from backspike.hw.dma.axi import INCREMENT
+from backspike.hw.dma.axi import INCREMENT, LENGTH_BITS
 from backspike.hw.dma.bursts import Bursts
 from backspike.hw.engine import Engine
 from backspike.hw.isa.dma.command import DmaCommand
@@ -19,6 +21,7 @@ __all__ = ["DmaEngine"]
 
 PAGE_BITS = 8 * 4096
 """Bits between two addresses that no burst may cross."""
+MOST_MEMORIES = 1 << data.Layout.cast(DmaCommand)["sram"].width
 
 
 class DmaEngine(Engine):
@@ -62,6 +65,10 @@ class DmaEngine(Engine):
     bus_kind: Any
     """The signature of the bus."""
 
+    _bus_bits = Parameter[int]()
+    _burst_beats = Parameter[int]()
+    _outstanding = Parameter[int]()
+
     def __init__(
         self,
         *,
@@ -71,16 +78,13 @@ class DmaEngine(Engine):
         outstanding: int,
     ):
         check_whole("outstanding", outstanding, 1)
-        check_whole("number of memories", len(memories), 1, 16)
+        check_whole("number of memories", len(memories), 1, MOST_MEMORIES)
         _check_power("bus_bits", bus_bits, 8, 1024)
-        _check_power("burst_beats", burst_beats, 1, min(256, PAGE_BITS // bus_bits))
+        _check_power("burst_beats", burst_beats, 1, min(1 << LENGTH_BITS, PAGE_BITS // bus_bits))
         for name, width, _ in memories:
             _check_power(f"width of {name}", width, 8)
         self._names = tuple(name for name, _, _ in memories)
         self._widths = tuple(width for _, width, _ in memories)
-        self._bus_bits = bus_bits
-        self._burst_beats = burst_beats
-        self._outstanding = outstanding
         bus = self.bus_kind(data_bits=bus_bits)
         super().__init__(
             command=DmaCommand,

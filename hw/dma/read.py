@@ -6,7 +6,7 @@ from amaranth import Cat, Module, Signal
 from amaranth.lib.wiring import Out
 from amaranth.utils import exact_log2
 
-from backspike.hw.dma.axi import AxiRead
+from backspike.hw.dma.axi import ERROR_BIT, AxiRead
 from backspike.hw.dma.engine import DmaEngine
 from backspike.hw.memory.port import WritePort
 
@@ -63,7 +63,7 @@ class DmaRead(DmaEngine):
             m.d.sync += held.eq(0)
         with m.If(begins):
             m.d.sync += failed.eq(0)
-        with m.Elif(accepts & bus.rresp[1]):
+        with m.Elif(accepts & bus.rresp[ERROR_BIT]):
             m.d.sync += failed.eq(1)
 
         part, last_part, last_word, last_of_row = self._parts(m)

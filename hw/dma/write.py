@@ -6,7 +6,7 @@ from amaranth import Cat, Module, Signal
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import Out
 
-from backspike.hw.dma.axi import AxiWrite
+from backspike.hw.dma.axi import ERROR_BIT, LENGTH_BITS, AxiWrite
 from backspike.hw.dma.engine import DmaEngine
 from backspike.hw.dma.select import WordTree
 from backspike.hw.memory.port import ReadPort
@@ -60,11 +60,11 @@ class DmaWrite(DmaEngine):
         ]
         with m.If(begins):
             m.d.sync += failed.eq(0)
-        with m.Elif(bus.bvalid & bus.bresp[1]):
+        with m.Elif(bus.bvalid & bus.bresp[ERROR_BIT]):
             m.d.sync += failed.eq(1)
 
         # The burst whose words are being read: its beats after this one, and if it ends a row.
-        left, ends = Signal(8), Signal()
+        left, ends = Signal(LENGTH_BITS), Signal()
         last, row_ends = Signal(), Signal()
         m.d.comb += [last.eq(left == 0), row_ends.eq(last & ends), burst_over.eq(over & last)]
         with m.If(bursts.asks):

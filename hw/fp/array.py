@@ -29,7 +29,7 @@ class FpArray(ConvArray):
     -------
     take, slots : In
         Of a step, as of :class:`backspike.hw.conv.front.ConvFront`.
-    shift : In(4)
+    shift : In(PLANE_BITS)
         Held during a command. For the others see :class:`backspike.hw.conv.array.ConvArray`.
     """
 

@@ -10,7 +10,7 @@ from amaranth.utils import ceil_log2
 
 from backspike.hw.arith.format import Float
 from backspike.hw.arith.unpack import delayed
-from backspike.hw.component import EmitOnce
+from backspike.hw.component import EmitOnce, Parameter
 from backspike.hw.conv.accumulator import Accumulator, adder_tree
 from backspike.hw.limits import PLANE_BITS
 
@@ -41,7 +41,7 @@ class FpRow(EmitOnce):
         Write a weight into each PE; the top bit says NaN or infinity.
     take : In(lanes), slots : In(lanes x log2(ring_depth))
         The lanes that take part and the weight each takes.
-    shift : In(4)
+    shift : In(PLANE_BITS)
     accumulate, first, read : In(1), old : In(signed(psum_bits))
     special : Out(1)
         A NaN or infinity is about to be added, in the cycle of ``accumulate``.
@@ -49,10 +49,11 @@ class FpRow(EmitOnce):
         The sum; the most negative integer stands for NaN.
     """
 
+    _format = Parameter[Float]()
+    _lanes = Parameter[int]()
+    _ring_depth = Parameter[int]()
+
     def __init__(self, *, format: Float, lanes: int, ring_depth: int):
-        self._format = format
-        self._lanes = lanes
-        self._ring_depth = ring_depth
         slot_bits = ceil_log2(ring_depth)
         super().__init__(
             {

@@ -6,13 +6,20 @@ from amaranth import Const, Module, Mux, Signal, unsigned
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
-from backspike.hw.component import EmitOnce
+from backspike.hw.component import EmitOnce, Parameter
 from backspike.hw.limits import ADDRESS_BITS, COUNT_BITS
 
 __all__ = ["LoopNest"]
 
 NEXT_TO_LAST = ~3 & (1 << COUNT_BITS) - 1
 """Complement of 3: with the step from it on, one iteration is left behind that at work."""
+
+
+class _Tails(tuple[tuple[int, int], ...]):
+    """Pairs of levels, as they stand in the name of a module."""
+
+    def __str__(self) -> str:
+        return "_".join(f"{level}in{outer}" for level, outer in self)
 
 
 class LoopNest(EmitOnce):
@@ -42,24 +49,24 @@ class LoopNest(EmitOnce):
     -------
     start, step : In(1)
         ``start`` only while not active.
-    count : In(levels x 12 bits), tail : In(levels x 12 bits)
+    count : In(levels x COUNT_BITS), tail : In(levels x COUNT_BITS)
         Trip counts, at least 1, held from ``start`` on while active.
-    base : In(values x 16 bits), stride : In(values x levels x 16 bits)
+    base : In(values x ADDRESS_BITS), stride : In(values x levels x ADDRESS_BITS)
         Held from ``start`` on while active.
     active : Out(1)
         An iteration is at the outputs.
     first, last : Out(levels bits)
         The index of the level is 0, or its count less 1.
-    value : Out(values x 16 bits)
+    value : Out(values x ADDRESS_BITS)
     """
 
+    _levels = Parameter[int]()
+    _values = Parameter[int]()
+    _tails = Parameter[tuple[tuple[int, int], ...]](default=())
+
     def __init__(self, *, levels: int, values: int, tails: tuple[tuple[int, int], ...] = ()):
-        self._levels = levels
-        self._values = values
-        self._outer = dict(tails)
         address = unsigned(ADDRESS_BITS)
         counts = data.ArrayLayout(COUNT_BITS, levels)
-        named = "_".join(f"{level}in{outer}" for level, outer in tails)
         super().__init__(
             {
                 "start": In(1),
@@ -75,12 +82,12 @@ class LoopNest(EmitOnce):
             },
             levels=levels,
             values=values,
-            **({"tails": named} if tails else {}),
+            **({"tails": _Tails(tails)} if tails else {}),
         )
 
     def elaborate(self, platform):
         m = Module()
-        levels = range(self._levels)
+        levels, outer = range(self._levels), dict(self._tails)
         goes = Signal()
         # Of the next step: the one level that moves on, and all that begin again inside of it.
         moves, wraps = Signal(self._levels), Signal(self._levels)
@@ -93,8 +100,8 @@ class LoopNest(EmitOnce):
             count = Signal(COUNT_BITS, name=f"count_{level}")
             again = Signal(name=f"again_{level}")
             m.d.comb += [count.eq(self.count[level]), again.eq(self.start | wraps[level])]
-            if level in self._outer:
-                with m.If(last[self._outer[level]]):
+            if level in outer:
+                with m.If(last[outer[level]]):
                     m.d.comb += count.eq(self.tail[level])
             m.d.comb += last[level].eq(
                 Mux(again, count == 1, Mux(moves[level], one_left, self.last[level]))

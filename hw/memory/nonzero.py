@@ -7,7 +7,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In
 from amaranth.utils import ceil_log2
 
-from backspike.hw.component import EmitOnce
+from backspike.hw.component import EmitOnce, Parameter
 from backspike.hw.limits import ADDRESS_BITS
 from backspike.hw.memory.port import ReadPort
 
@@ -32,7 +32,7 @@ class NonzeroMap(EmitOnce):
     Members
     -------
     read : In(ReadPort)
-    write : In(1), write_addr : In(16), write_data : In(lanes * width)
+    write : In(1), write_addr : In(ADDRESS_BITS), write_data : In(lanes * width)
         The writes to the SRAM, whole words.
 
     Raises
@@ -41,13 +41,14 @@ class NonzeroMap(EmitOnce):
         If ``depth`` is no multiple of ``pixels``.
     """
 
+    _pixels = Parameter[int]()
+    _lanes = Parameter[int]()
+    _width = Parameter[int]()
+
     def __init__(self, *, depth: int, pixels: int, lanes: int, width: int):
         if depth % pixels:
             raise ValueError(f"NonzeroMap depth must be a multiple of {pixels}, not {depth!r}")
         self._rows = max(2, depth // pixels)
-        self._pixels = pixels
-        self._lanes = lanes
-        self._width = width
         super().__init__(
             {
                 "read": In(ReadPort(width=pixels)),

@@ -6,7 +6,7 @@ from amaranth import Cat, Const, Module, Mux, Signal
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from backspike.hw.component import EmitOnce
+from backspike.hw.component import EmitOnce, Parameter
 from backspike.hw.limits import ADDRESS_BITS, check_whole
 from backspike.hw.memory.port import ReadPort, WritePort
 from backspike.hw.memory.sram import Sram
@@ -54,6 +54,11 @@ class SharedSram(EmitOnce):
         If a size is out of its range.
     """
 
+    _width = Parameter[int]()
+    _granules = Parameter[int]()
+    _banks = Parameter[int]()
+    _tap = Parameter[int](default=0)
+
     def __init__(
         self,
         *,
@@ -74,12 +79,8 @@ class SharedSram(EmitOnce):
             raise ValueError(f"SharedSram banks must be a power of two, not {banks!r}")
         if width % check_whole("SharedSram granules", granules, 1):
             raise ValueError(f"SharedSram granules must divide the width {width}, not {granules!r}")
-        self._tap = tap
-        self._count = banks
         self._depth = max(2, -(-words // banks))
-        self._width = width
-        self._granules = granules
-        self._bank_bits = ceil_log2(self._count)
+        self._bank_bits = ceil_log2(banks)
         self._row_bits = ceil_log2(self._depth)
         stored = {
             "stored_en": Out(1),
@@ -106,7 +107,7 @@ class SharedSram(EmitOnce):
         # Not before: an instance of a module has none, and Amaranth warns of what is never used.
         banks = [
             Sram(depth=self._depth, width=self._width, granules=self._granules)
-            for _ in range(self._count)
+            for _ in range(self._banks)
         ]
         for number, bank in enumerate(banks):
             m.submodules[f"bank_{number}"] = bank

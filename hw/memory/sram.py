@@ -7,7 +7,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In
 from amaranth.utils import ceil_log2
 
-from backspike.hw.component import EmitOnce
+from backspike.hw.component import EmitOnce, Parameter
 from backspike.hw.limits import ADDRESS_BITS
 from backspike.hw.memory.port import ReadPort, WritePort
 
@@ -40,14 +40,15 @@ class Sram(EmitOnce):
         If a size is out of its range.
     """
 
+    _depth = Parameter[int]()
+    _width = Parameter[int]()
+    _granules = Parameter[int]()
+
     def __init__(self, *, depth: int, width: int, granules: int = 1):
         if not 2 <= depth <= 1 << ADDRESS_BITS:
             raise ValueError(f"Sram depth must be 2 to {1 << ADDRESS_BITS} words, not {depth!r}")
         if granules < 1 or width % granules:
             raise ValueError(f"Sram granules must divide the width {width}, not {granules!r}")
-        self._depth = depth
-        self._width = width
-        self._granules = granules
         super().__init__(
             {
                 "read": In(ReadPort(width=width)),

@@ -6,7 +6,7 @@ from amaranth import Cat, Module, Signal
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
-from backspike.hw.component import EmitOnce
+from backspike.hw.component import EmitOnce, Parameter
 from backspike.hw.limits import ADDRESS_BITS
 from backspike.hw.memory.port import ReadPort, WritePort
 
@@ -44,10 +44,11 @@ class ReadStream(EmitOnce):
         To the memory.
     """
 
+    _width = Parameter[int]()
+    _depth = Parameter[int]()
+    _tag_bits = Parameter[int]()
+
     def __init__(self, *, width: int, tag_bits: int = 0, depth: int = 4):
-        self._width = width
-        self._depth = depth
-        self._tag_bits = tag_bits
         tags = {"i_tag": In(tag_bits), "o_tag": Out(tag_bits)} if tag_bits else {}
         super().__init__(
             {
@@ -129,10 +130,11 @@ class WriteQueue(EmitOnce):
         To the memory.
     """
 
+    _width = Parameter[int]()
+    _granules = Parameter[int]()
+    _depth = Parameter[int]()
+
     def __init__(self, *, width: int, granules: int = 1, depth: int = 16):
-        self._width = width
-        self._granules = granules
-        self._depth = depth
         super().__init__(
             {
                 "available": Out(1),

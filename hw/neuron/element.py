@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib.wiring import connect, flipped
 
 from backspike.hw.arith.format import Float
+from backspike.hw.component import Parameter
 from backspike.hw.engine import Engine
 from backspike.hw.isa.neuron.command import Operation, Source
 from backspike.hw.isa.neuron.kinds import ElementKind
 from backspike.hw.neuron.fetch import Fetch, vector_uses
-from backspike.hw.neuron.lane import lane_control, one
+from backspike.hw.neuron.lane import ElementLane, lane_control, one
 from backspike.hw.neuron.store import Store
 
 __all__ = ["CONVERT_LANES", "ElementEngine"]
@@ -60,6 +61,12 @@ class ElementEngine(Engine):
     """
 
     KIND: ClassVar[ElementKind]
+    LANE: ClassVar[type[ElementLane]]
+
+    _format = Parameter[Float]()
+    _lanes = Parameter[int]()
+    _pipeline_lanes = Parameter[int]()
+    _pixels = Parameter[int]()
 
     def __init__(self, *, format: Float, lanes: int, pipeline_lanes: int, pixels: int):
         if lanes < 1:
@@ -73,31 +80,10 @@ class ElementEngine(Engine):
             raise ValueError(
                 f"{type(self).__name__} pixels must be a power of two from 2, not {pixels!r}"
             )
-        self._format = format
-        self._lanes = lanes
-        self._pipeline_lanes = pipeline_lanes
-        self._parts = lanes // pipeline_lanes
-        psum_bits, psum_lsb = self.psum_grid(format)
-        self._first_lane = self.make_lane(format, self._parts)
-        self._latency = self._first_lane.latency
         common = {"kind": self.KIND, "format": format, "lanes": lanes, "pixels": pixels}
-        self._fetch = Fetch(**common)
-        self._store = Store(
-            **common,
-            psum_bits=psum_bits,
-            psum_lsb=psum_lsb,
-            convert_lanes=min(CONVERT_LANES, pipeline_lanes),
-            under_way=-(-self._latency // self._parts),
-        )
-        ports = {
-            name: member
-            for part in (self._fetch, self._store)
-            for name, member in part.signature.members.items()
-            if name.endswith(("_read", "_write"))
-        }
         super().__init__(
             command=self.KIND.command,
-            ports=ports,
+            ports={**Fetch.ports(**common), **Store.ports(**common)},
             counts={"lanes": lanes.bit_length()},
             parameters={
                 "format": format,
@@ -106,6 +92,11 @@ class ElementEngine(Engine):
                 "pixels": pixels,
             },
         )
+
+    @property
+    def _parts(self) -> int:
+        """Parts of a pixel, which go through the lanes one after the other."""
+        return self._lanes // self._pipeline_lanes
 
     @classmethod
     def from_config(cls, config):
@@ -119,8 +110,8 @@ class ElementEngine(Engine):
         )
 
     @staticmethod
-    def make_lane(format: Float, channels: int):
-        """A new lane, through which so many channels of a pixel go one after the other."""
+    def lane_parameters(format: Float, channels: int) -> dict[str, Any]:
+        """Of a lane through which so many channels of a pixel go one after the other."""
         raise NotImplementedError
 
     @staticmethod
@@ -130,11 +121,26 @@ class ElementEngine(Engine):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.fetch = fetch = self._fetch
-        m.submodules.store = store = self._store
+        lane_parameters = self.lane_parameters(self._format, self._parts)
+        latency = self.LANE.latency_of(**lane_parameters)
+        psum_bits, psum_lsb = self.psum_grid(self._format)
+        common = {
+            "kind": self.KIND,
+            "format": self._format,
+            "lanes": self._lanes,
+            "pixels": self._pixels,
+        }
+        m.submodules.fetch = fetch = Fetch(**common)
+        m.submodules.store = store = Store(
+            **common,
+            psum_bits=psum_bits,
+            psum_lsb=psum_lsb,
+            convert_lanes=min(CONVERT_LANES, self._pipeline_lanes),
+            under_way=-(-latency // self._parts),
+        )
         begins = self.sequence(m, ~fetch.active & ~store.active & store.idle)
         enter = Signal()
-        entered = Signal(self._latency)
+        entered = Signal(latency)
         leave = entered[-1]
         part, enters_last = self._count_parts(m, enter, "enters")
         part_out, leaves_last = self._count_parts(m, leave, "leaves")
@@ -148,15 +154,12 @@ class ElementEngine(Engine):
         m.d.sync += entered.eq(Cat(enter, entered))
         for walker in (fetch, store):
             m.d.comb += [walker.start.eq(begins), walker.command.eq(self.command)]
-            for name in walker.signature.members:
-                if name in self._ports:
+            for name in self.memory_ports:
+                if name in walker.signature.members:
                     connect(m, getattr(walker, name), flipped(getattr(self, name)))
 
         control = self._decode(m)
-        lanes = [
-            self._first_lane,
-            *(self.make_lane(self._format, self._parts) for _ in range(1, self._pipeline_lanes)),
-        ]
+        lanes = [self.LANE(**lane_parameters) for _ in range(self._pipeline_lanes)]
         for number, lane in enumerate(lanes):
             m.submodules[f"lane_{number}"] = lane
             m.d.comb += lane.control.eq(control)

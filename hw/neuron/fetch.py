@@ -6,10 +6,10 @@ from functools import reduce
 from operator import and_
 
 from amaranth import Cat, Module, Mux, Signal
-from amaranth.lib.wiring import In, Out, connect, flipped
+from amaranth.lib.wiring import In, Member, Out, connect, flipped
 
 from backspike.hw.arith.format import Float
-from backspike.hw.component import EmitOnce
+from backspike.hw.component import EmitOnce, Parameter
 from backspike.hw.isa.neuron.command import Operation, Source
 from backspike.hw.isa.neuron.kinds import ElementKind, word_bits
 from backspike.hw.limits import LANE_BITS
@@ -50,24 +50,22 @@ class Fetch(EmitOnce):
         Operands: conv, u, (du), and bits (those of the pixel; 0 if not needed).
     opens, closes, whole : Out(1)
         As of :class:`backspike.hw.neuron.walk.Walk`.
-    lanes_used : Out(7)
+    lanes_used : Out(LANE_BITS)
         Lanes that stand for a channel.
     <memory>_read : Out(ReadPort)
     """
 
+    _kind = Parameter[ElementKind]()
+    _lanes = Parameter[int]()
+    _pixels = Parameter[int]()
+
     def __init__(self, *, kind: ElementKind, format: Float, lanes: int, pixels: int):
-        self._kind = kind
-        self._lanes = lanes
-        self._pixels = pixels
-        self._widths = {
-            operand: word_bits(operand.source, format=format, lanes=lanes, pixels=pixels)
-            for operand in kind.operands
-        }
-        members = {}
-        for operand, width in self._widths.items():
-            out = lanes if operand.source is Source.BITS else width
-            members[operand.source.name.lower()] = Out(out)
-            members[f"{operand.memory}_read"] = Out(ReadPort(width=width))
+        ports = self.ports(kind=kind, format=format, lanes=lanes, pixels=pixels)
+        members: dict[str, Member] = {}
+        for operand, (name, port) in zip(kind.operands, ports.items(), strict=True):
+            width = lanes if operand.source is Source.BITS else port.signature.members["data"].shape
+            members[operand.source.name.lower()] = Out(width)
+            members[name] = port
         super().__init__(
             {
                 "start": In(1),
@@ -86,6 +84,16 @@ class Fetch(EmitOnce):
             lanes=lanes,
             pixels=pixels,
         )
+
+    @staticmethod
+    def ports(*, kind: ElementKind, format: Float, lanes: int, pixels: int) -> dict[str, Member]:
+        """The members to memories, one for each operand of ``kind``."""
+        return {
+            f"{operand.memory}_read": Out(
+                ReadPort(width=word_bits(operand.source, format=format, lanes=lanes, pixels=pixels))
+            )
+            for operand in kind.operands
+        }
 
     def elaborate(self, platform):
         m = Module()
@@ -118,14 +126,15 @@ class Fetch(EmitOnce):
             Source.BITS: walk.bit_pixel[0],
         }
         asked, present = [], []
-        for operand, width in self._widths.items():
+        for operand in kind.operands:
             memory, source = operand.memory, operand.source
+            port = getattr(self, f"{memory}_read")
             tag = tags.get(source)
-            stream = ReadStream(width=width, tag_bits=0 if tag is None else len(tag))
+            stream = ReadStream(width=len(port.data), tag_bits=0 if tag is None else len(tag))
             m.submodules[memory] = stream
             if tag is not None:
                 m.d.comb += stream.i_tag.eq(tag)
-            connect(m, stream.port, flipped(getattr(self, f"{memory}_read")))
+            connect(m, stream.port, flipped(port))
             needed = Signal(name=f"{memory}_needed")
             wanted = Signal(name=f"{memory}_wanted")
             awaited = Signal(name=f"{memory}_awaited")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-from types import SimpleNamespace
+from typing import Any
 
 from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib.wiring import In
@@ -13,12 +12,23 @@ from backspike.hw.arith.compare import FloatCompare
 from backspike.hw.arith.fixed import RoundFixed
 from backspike.hw.arith.format import Float
 from backspike.hw.arith.multiply import FloatMultiply
+from backspike.hw.component import Parameter
 from backspike.hw.isa.neuron.command import Source
 from backspike.hw.isa.neuron.kinds import GRAD
 from backspike.hw.neuron.element import ElementEngine
 from backspike.hw.neuron.lane import Delays, ElementLane, minus_zero, one
 
 __all__ = ["GradEngine", "GradLane"]
+
+
+def psum_rounding(format: Float) -> dict[str, Any]:
+    """Parameters of the :class:`RoundFixed` of a lane."""
+    return {
+        "width": format.product_psum_bits,
+        "lsb": format.product_lsb,
+        "format": format,
+        "scale_bits": 0,
+    }
 
 
 class GradLane(ElementLane):
@@ -55,8 +65,9 @@ class GradLane(ElementLane):
         For the others, and vector operations, see :class:`backspike.hw.neuron.lane.ElementLane`.
     """
 
+    _channels = Parameter[int]()
+
     def __init__(self, *, format: Float, channels: int):
-        self._channels = channels
         super().__init__(
             format=format,
             psum_bits=format.product_psum_bits,
@@ -70,34 +81,19 @@ class GradLane(ElementLane):
             parameters={"channels": channels},
         )
 
-    @cached_property
-    def _units(self):
-        """Made when first needed: a lane that becomes an instance of another's module has none."""
-        format = self._format
-        return SimpleNamespace(
-            round=RoundFixed(
-                width=format.product_psum_bits, lsb=format.product_lsb, format=format, scale_bits=0
-            ),
-            decay=FloatMultiply(format=format),
-            multiply=FloatMultiply(format=format),
-            subtract=FloatAdd(format=format),
-            add=FloatAdd(format=format),
-        )
-
-    @property
-    def latency(self) -> int:
-        """Cycles from operands to results."""
-        units = self._units
-        operands = max(units.round.latency, units.decay.latency)
-        return operands + units.multiply.latency + 2 * units.add.latency + 4
+    @classmethod
+    def latency_of(cls, *, format: Float, channels: int) -> int:
+        round_ = RoundFixed.latency_of(**psum_rounding(format))
+        multiply = FloatMultiply.latency_of(format=format)
+        return max(round_, multiply) + multiply + 2 * FloatAdd.latency_of(format=format) + 4
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.round = round_ = self._units.round
-        m.submodules.decay = decay = self._units.decay
-        m.submodules.multiply = multiply = self._units.multiply
-        m.submodules.subtract = subtract = self._units.subtract
-        m.submodules.add = add = self._units.add
+        m.submodules.round = round_ = RoundFixed(**psum_rounding(self._format))
+        m.submodules.decay = decay = FloatMultiply(format=self._format)
+        m.submodules.multiply = multiply = FloatMultiply(format=self._format)
+        m.submodules.subtract = subtract = FloatAdd(format=self._format)
+        m.submodules.add = add = FloatAdd(format=self._format)
         control, width = self.control, self._format.width
         negative = 1 << (width - 1)
         pipe = Delays()
@@ -241,10 +237,11 @@ class GradEngine(ElementEngine):
     """
 
     KIND = GRAD
+    LANE = GradLane
 
     @staticmethod
-    def make_lane(format: Float, channels: int) -> GradLane:
-        return GradLane(format=format, channels=channels)
+    def lane_parameters(format: Float, channels: int) -> dict[str, Any]:
+        return {"format": format, "channels": channels}
 
     @staticmethod
     def psum_grid(format: Float) -> tuple[int, int]:

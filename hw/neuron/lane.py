@@ -11,7 +11,7 @@ from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
 from backspike.hw.arith.format import Float
-from backspike.hw.component import EmitOnce
+from backspike.hw.component import EmitOnce, Parameter
 from backspike.hw.isa.neuron.command import Source
 from backspike.hw.limits import PLANE_BITS
 
@@ -134,6 +134,8 @@ class ElementLane(EmitOnce):
     value : Out(format.width), bit_out : Out(1), overflow, invalid : Out(1)
     """
 
+    _format = Parameter[Float]()
+
     def __init__(
         self,
         *,
@@ -142,7 +144,6 @@ class ElementLane(EmitOnce):
         operands: Mapping[str, Any],
         parameters: Mapping[str, object] | None = None,
     ):
-        self._format = format
         super().__init__(
             {
                 "control": In(lane_control(format)),
@@ -157,6 +158,16 @@ class ElementLane(EmitOnce):
             format=format,
             **(parameters or {}),
         )
+
+    @classmethod
+    def latency_of(cls, **parameters: Any) -> int:
+        """Latency of a lane with these parameters."""
+        raise NotImplementedError
+
+    @property
+    def latency(self) -> int:
+        """Cycles from operands to results."""
+        return self.latency_of(**self.parameters)
 
     def _operands(self, m: Module, sources: Mapping[Source, ValueLike]) -> list[Signal]:
         """x and y: of ``sources``, the ones that the control says."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-from types import SimpleNamespace
+from typing import Any
 
 from amaranth import Module, Mux, Signal
 from amaranth.lib.wiring import In
@@ -20,6 +19,16 @@ from backspike.hw.neuron.element import ElementEngine
 from backspike.hw.neuron.lane import Delays, ElementLane, one
 
 __all__ = ["SomaEngine", "SomaLane"]
+
+
+def psum_rounding(format: Float) -> dict[str, Any]:
+    """Parameters of the :class:`RoundFixed` of a lane."""
+    return {
+        "width": format.psum_bits,
+        "lsb": format.lsb,
+        "format": format,
+        "scale_bits": PLANE_BITS,
+    }
 
 
 class SomaLane(ElementLane):
@@ -47,29 +56,17 @@ class SomaLane(ElementLane):
     def __init__(self, *, format: Float):
         super().__init__(format=format, psum_bits=format.psum_bits, operands={"bit_in": In(1)})
 
-    @cached_property
-    def _units(self):
-        """Made when first needed: a lane that becomes an instance of another's module has none."""
-        format = self._format
-        return SimpleNamespace(
-            round=RoundFixed(
-                width=format.psum_bits, lsb=format.lsb, format=format, scale_bits=PLANE_BITS
-            ),
-            multiply=FloatMultiply(format=format),
-            add=FloatAdd(format=format),
-        )
-
-    @property
-    def latency(self) -> int:
-        """Cycles from operands to results."""
-        units = self._units
-        return units.round.latency + units.multiply.latency + units.add.latency + 3
+    @classmethod
+    def latency_of(cls, *, format: Float) -> int:
+        round_ = RoundFixed.latency_of(**psum_rounding(format))
+        multiply = FloatMultiply.latency_of(format=format)
+        return round_ + multiply + FloatAdd.latency_of(format=format) + 3
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.round = round_ = self._units.round
-        m.submodules.multiply = multiply = self._units.multiply
-        m.submodules.add = add = self._units.add
+        m.submodules.round = round_ = RoundFixed(**psum_rounding(self._format))
+        m.submodules.multiply = multiply = FloatMultiply(format=self._format)
+        m.submodules.add = add = FloatAdd(format=self._format)
         m.submodules.low = low = FloatCompare(format=self._format)
         m.submodules.high = high = FloatCompare(format=self._format)
         control, width = self.control, self._format.width
@@ -148,10 +145,11 @@ class SomaEngine(ElementEngine):
     """
 
     KIND = SOMA
+    LANE = SomaLane
 
     @staticmethod
-    def make_lane(format: Float, channels: int) -> SomaLane:
-        return SomaLane(format=format)
+    def lane_parameters(format: Float, channels: int) -> dict[str, Any]:
+        return {"format": format}
 
     @staticmethod
     def psum_grid(format: Float) -> tuple[int, int]:

@@ -6,12 +6,12 @@ from functools import reduce
 from operator import and_
 
 from amaranth import Cat, Module, Mux, Signal, signed
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Member, Out
 from amaranth.utils import exact_log2
 
 from backspike.hw.arith.fixed import ToFixed
 from backspike.hw.arith.format import PSUM_BITS, Float
-from backspike.hw.component import EmitOnce
+from backspike.hw.component import EmitOnce, Parameter
 from backspike.hw.isa.neuron.command import Destination, Operation, Source
 from backspike.hw.isa.neuron.kinds import ElementKind, word_bits
 from backspike.hw.memory.port import WritePort
@@ -61,6 +61,15 @@ class Store(EmitOnce):
     <memory>_write : Out(WritePort)
     """
 
+    _kind = Parameter[ElementKind]()
+    _format = Parameter[Float]()
+    _lanes = Parameter[int]()
+    _pixels = Parameter[int]()
+    _psum_bits = Parameter[int]()
+    _psum_lsb = Parameter[int]()
+    _convert_lanes = Parameter[int]()
+    _under_way = Parameter[int]()
+
     def __init__(
         self,
         *,
@@ -73,22 +82,6 @@ class Store(EmitOnce):
         convert_lanes: int,
         under_way: int,
     ):
-        self._kind = kind
-        self._format = format
-        self._lanes = lanes
-        self._pixels = pixels
-        self._psum_bits = psum_bits
-        self._psum_lsb = psum_lsb
-        self._convert_lanes = convert_lanes
-        self._depth = under_way + SLACK
-        ports = {}
-        for memory, source, granules in (
-            ("conv", Source.CONV, lanes),
-            (kind.map_memory, Source.U, lanes),
-            *((result.memory, Source.BITS, pixels) for result in kind.bit_results),
-        ):
-            width = word_bits(source, format=format, lanes=lanes, pixels=pixels)
-            ports[f"{memory}_write"] = Out(WritePort(width=width, granules=granules))
         super().__init__(
             {
                 "start": In(1),
@@ -102,7 +95,7 @@ class Store(EmitOnce):
                 "used": Out(lanes),
                 "active": Out(1),
                 "idle": Out(1),
-                **ports,
+                **self.ports(kind=kind, format=format, lanes=lanes, pixels=pixels),
             },
             kind=kind,
             format=format,
@@ -113,6 +106,24 @@ class Store(EmitOnce):
             convert_lanes=convert_lanes,
             under_way=under_way,
         )
+
+    @staticmethod
+    def ports(*, kind: ElementKind, format: Float, lanes: int, pixels: int) -> dict[str, Member]:
+        """The members to memories."""
+        ports = {}
+        for memory, source, granules in (
+            ("conv", Source.CONV, lanes),
+            (kind.map_memory, Source.U, lanes),
+            *((result.memory, Source.BITS, pixels) for result in kind.bit_results),
+        ):
+            width = word_bits(source, format=format, lanes=lanes, pixels=pixels)
+            ports[f"{memory}_write"] = Out(WritePort(width=width, granules=granules))
+        return ports
+
+    @property
+    def _depth(self) -> int:
+        """Places of a queue."""
+        return self._under_way + SLACK
 
     def elaborate(self, platform):
         m = Module()

@@ -6,6 +6,7 @@ from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib.wiring import Out, connect, flipped
 
 from backspike.hw.arith.format import BINARY32, Float
+from backspike.hw.component import Parameter
 from backspike.hw.engine import Engine
 from backspike.hw.isa.neuron.command import WORDS_BITS, UpdateCommand
 from backspike.hw.limits import ADDRESS_BITS
@@ -81,14 +82,15 @@ class UpdateEngine(Engine):
         If ``update_lanes`` does not divide ``lanes``.
     """
 
+    _format = Parameter[Float]()
+    _lanes = Parameter[int]()
+    _update_lanes = Parameter[int]()
+
     def __init__(self, *, format: Float, lanes: int, update_lanes: int):
         if update_lanes < 1 or lanes % update_lanes:
             raise ValueError(
                 f"UpdateEngine update_lanes must divide lanes = {lanes}, not {update_lanes!r}"
             )
-        self._format = format
-        self._lanes = lanes
-        self._update_lanes = update_lanes
         ports = {
             f"{name}_read": Out(ReadPort(width=BINARY32.width * lanes)) for name in ("dw", "w", "v")
         }

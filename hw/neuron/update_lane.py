@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-
 from amaranth import Cat, Module
 from amaranth.lib.wiring import In, Out
 
@@ -11,12 +9,15 @@ from backspike.hw.arith.add import FloatAdd
 from backspike.hw.arith.convert import FloatConvert
 from backspike.hw.arith.format import BINARY32, Float
 from backspike.hw.arith.multiply import FloatMultiply
-from backspike.hw.component import EmitOnce
+from backspike.hw.arith.rounding import RoundedUnit
+from backspike.hw.component import EmitOnce, Parameter
 from backspike.hw.neuron.lane import Delays
 
 __all__ = ["UpdateLane"]
 
 INPUTS = ("k", "wd", "mu", "lr", "dw", "w", "v")
+MULTIPLIES = ("scale", "decay", "momentum", "rate")
+ADDS = ("gradient", "velocity", "descent")
 
 
 class UpdateLane(EmitOnce):
@@ -33,16 +34,17 @@ class UpdateLane(EmitOnce):
 
     Members
     -------
-    k, wd, mu, lr : In(32)
+    k, wd, mu, lr : In(BINARY32.width)
         Held while operands are under way.
-    dw, w, v : In(32)
-    w_out, v_out : Out(32), stored : Out(format.width)
+    dw, w, v : In(BINARY32.width)
+    w_out, v_out : Out(BINARY32.width), stored : Out(format.width)
     overflow, invalid : Out(1)
         In one of the operations, finite operands gave an infinity, or the result is NaN.
     """
 
+    _format = Parameter[Float]()
+
     def __init__(self, *, format: Float):
-        self._format = format
         super().__init__(
             {
                 **dict.fromkeys(INPUTS, In(BINARY32.width)),
@@ -55,27 +57,21 @@ class UpdateLane(EmitOnce):
             format=format,
         )
 
-    @cached_property
-    def _units(self):
-        """Made when first needed: a lane that becomes an instance of another's module has none."""
-        multiplies = ("scale", "decay", "momentum", "rate")
-        adds = ("gradient", "velocity", "descent")
-        return {
-            **{name: FloatMultiply(format=BINARY32) for name in multiplies},
-            **{name: FloatAdd(format=BINARY32) for name in adds},
-            "convert": FloatConvert(source=BINARY32, target=self._format),
-        }
-
     @property
     def latency(self) -> int:
         """Cycles from operands to results."""
-        units = self._units
-        multiply, add = units["scale"].latency, units["gradient"].latency
-        return 2 * multiply + 3 * add + units["convert"].latency
+        multiply = FloatMultiply.latency_of(format=BINARY32)
+        add = FloatAdd.latency_of(format=BINARY32)
+        convert = FloatConvert.latency_of(source=BINARY32, target=self._format)
+        return 2 * multiply + 3 * add + convert
 
     def elaborate(self, platform):
         m = Module()
-        units = self._units
+        units: dict[str, RoundedUnit] = {
+            **{name: FloatMultiply(format=BINARY32) for name in MULTIPLIES},
+            **{name: FloatAdd(format=BINARY32) for name in ADDS},
+            "convert": FloatConvert(source=BINARY32, target=self._format),
+        }
         pipe = Delays()
         for name in ("w", "v"):
             pipe.made(getattr(self, name), 0)

@@ -7,7 +7,7 @@ from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
-from backspike.hw.component import EmitOnce
+from backspike.hw.component import EmitOnce, Parameter
 from backspike.hw.isa.neuron.command import LEVELS, Address, BitAddress, ElementExtent
 from backspike.hw.limits import ADDRESS_BITS
 from backspike.hw.memory.loops import LoopNest
@@ -42,12 +42,14 @@ class Walk(EmitOnce):
     whole : Out(1)
         The window lies in the map entirely.
     last_tile : Out(1)
-    word_addr : Out(words x 16), bit_addr : Out(bit_maps x 16), bit_pixel : Out(bit_maps x log2 P)
+    word_addr : Out(words x ADDRESS_BITS), bit_addr : Out(bit_maps x ADDRESS_BITS)
+    bit_pixel : Out(bit_maps x log2 P)
     """
 
+    _words = Parameter[int]()
+    _bit_maps = Parameter[int]()
+
     def __init__(self, *, words: int, bit_maps: int, pixels: int):
-        self._words = words
-        self._bit_maps = bit_maps
         self._pixel_bits = exact_log2(pixels)
         super().__init__(
             {

@@ -8,7 +8,7 @@ from typing import Any
 from amaranth import Cat, Module, Signal
 from amaranth.lib.wiring import In, Out
 
-from backspike.hw.component import EmitOnce
+from backspike.hw.component import EmitOnce, Parameter
 from backspike.hw.limits import check_whole
 
 __all__ = ["PacketArbiter"]
@@ -46,8 +46,10 @@ class PacketArbiter(EmitOnce):
         If there are less than two inputs.
     """
 
+    _inputs = Parameter[int]()
+
     def __init__(self, *, inputs: int):
-        self._inputs = check_whole("inputs", inputs, 2)
+        check_whole("inputs", inputs, 2)
         self.order = {
             pair: Signal(name="before_{}_{}".format(*pair))
             for pair in combinations(range(inputs), 2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from backspike.hw.core.map import BY_NAME
 from backspike.hw.isa.table import UNITS
 
 __all__ = ["LONE_CORE", "Connection", "Place"]
@@ -27,6 +28,12 @@ class Connection:
 
     def word(self, tag: int, own: str) -> int:
         """What the host writes to ``connect`` to give it to a tag of the own sub-core ``own``."""
-        (x, y), order = self.place, list(UNITS)
-        ends = x << 8 | y << 12 | order.index(self.subcore) << 16
-        return tag | ends | 1 << 17 | order.index(own) << 18
+        (column, row), order = self.place, list(UNITS)
+        return BY_NAME["connect"].pack(
+            tag=tag,
+            column=column,
+            row=row,
+            subcore=order.index(self.subcore),
+            valid=1,
+            own=order.index(own),
+        )

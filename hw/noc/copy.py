@@ -9,6 +9,7 @@ from amaranth.lib import data, stream
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
+from backspike.hw.component import Parameter
 from backspike.hw.engine import Engine
 from backspike.hw.isa.noc.command import CopyCommand
 from backspike.hw.isa.noc.instructions import Flow
@@ -69,10 +70,11 @@ class CopyEngine(Engine):
         of a memory that they share.
     """
 
+    _routes = Parameter[tuple[Route, ...]]()
+
     def __init__(self, *, routes: tuple[Route, ...]):
         if not 1 <= len(routes) <= MOST_ROUTES:
             raise ValueError(f"CopyEngine routes must be 1 to {MOST_ROUTES}, not {len(routes)}")
-        self._routes = routes
         self._width = max(route.width for route in routes)
         ports = {}
         for route in routes:

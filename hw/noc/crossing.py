@@ -9,7 +9,7 @@ from amaranth.lib import stream
 from amaranth.lib.fifo import AsyncFIFO
 from amaranth.lib.wiring import In, Out
 
-from backspike.hw.component import EmitOnce
+from backspike.hw.component import EmitOnce, Parameter
 from backspike.hw.noc.flit import flit_layout
 from backspike.hw.noc.queue import check_depth
 
@@ -43,9 +43,11 @@ class Crossing(EmitOnce):
         If no destination fits in a flit, or the depth is none.
     """
 
+    _depth = Parameter[int]()
+
     def __init__(self, *, payload_bits: int, depth: int):
         self._layout = flit_layout(payload_bits)
-        self._depth = check_depth(depth)
+        check_depth(depth)
         flits = stream.Signature(self._layout)
         super().__init__({"i": In(flits), "o": Out(flits)}, payload_bits=payload_bits, depth=depth)
 

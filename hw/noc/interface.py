@@ -7,7 +7,7 @@ from amaranth.lib import stream
 from amaranth.lib.wiring import In, Out, connect, flipped
 from amaranth.utils import ceil_log2
 
-from backspike.hw.component import EmitOnce
+from backspike.hw.component import EmitOnce, Parameter
 from backspike.hw.config import ChipConfig
 from backspike.hw.isa.noc.instructions import TAG_BITS
 from backspike.hw.isa.table import BOXES, ROUTES, SRAMS, UNITS
@@ -47,14 +47,17 @@ class NetworkInterface(EmitOnce):
         them. The tag is held while anything is under way.
     words, asks, kind, box, found, pending, give_up
         As of :class:`backspike.hw.noc.send.Sender`.
-    <sram>_write, signal, full, messages, received : Out(1)
-        As of :class:`backspike.hw.noc.receive.Receiver`, ``received`` being its ``found``.
+    <sram>_write, signal, full, messages
+        As of :class:`backspike.hw.noc.receive.Receiver`.
+    received : Out(1)
+        Its ``found``.
     network : Out(NetworkPort)
     """
 
+    _config = Parameter[ChipConfig]()
+    _subcore = Parameter[str]()
+
     def __init__(self, *, config: ChipConfig, subcore: str):
-        self._config = config
-        self._subcore = subcore
         self._widths = [config.srams[there].width for _, there in ROUTES[subcore]]
         sizes = {name: config.srams[f"{subcore}.{name}"] for name in _incoming(subcore)}
         self._srams = tuple(

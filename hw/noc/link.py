@@ -9,7 +9,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
-from backspike.hw.component import EmitOnce
+from backspike.hw.component import EmitOnce, Parameter
 from backspike.hw.limits import check_whole
 from backspike.hw.noc.flit import flit_layout
 
@@ -71,8 +71,9 @@ class LinkOut(EmitOnce):
         If no destination fits in a flit, or there are less than two credits.
     """
 
+    _credits = Parameter[int]()
+
     def __init__(self, *, payload_bits: int, credits: int):
-        self._credits = credits
         super().__init__(
             {
                 "i": In(stream.Signature(flit_layout(payload_bits))),
@@ -125,8 +126,9 @@ class LinkIn(EmitOnce):
         If no destination fits in a flit, or there are less than two credits.
     """
 
+    _credits = Parameter[int]()
+
     def __init__(self, *, payload_bits: int, credits: int):
-        self._credits = credits
         super().__init__(
             {
                 "link": In(Link(payload_bits=payload_bits, credits=credits)),

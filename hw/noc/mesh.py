@@ -9,7 +9,7 @@ from amaranth import Module
 from amaranth.lib import stream
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from backspike.hw.component import EmitOnce
+from backspike.hw.component import EmitOnce, Parameter
 from backspike.hw.limits import check_whole
 from backspike.hw.noc.flit import COORDINATE_BITS, flit_layout
 from backspike.hw.noc.link import Link, LinkIn, LinkOut
@@ -64,9 +64,12 @@ class RouterMesh(EmitOnce):
         If a size is out of its range.
     """
 
+    _rows = Parameter[int]()
+    _columns = Parameter[int]()
+
     def __init__(self, *, rows: int, columns: int, payload_bits: int, depth: int, credits: int = 0):
-        self._rows = check_whole("rows", rows, 1, MOST)
-        self._columns = check_whole("columns", columns, 1, MOST)
+        check_whole("rows", rows, 1, MOST)
+        check_whole("columns", columns, 1, MOST)
         self._router = {"payload_bits": payload_bits, "depth": depth}
         self._link = {"payload_bits": payload_bits, "credits": check_whole("credits", credits, 0)}
         flits = stream.Signature(flit_layout(payload_bits))

@@ -10,7 +10,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
-from backspike.hw.component import EmitOnce
+from backspike.hw.component import EmitOnce, Parameter
 from backspike.hw.limits import check_whole
 from backspike.hw.noc.flit import COORDINATE_BITS, DESTINATION_BITS, SubCoreAddress, flit_layout
 from backspike.hw.noc.route import Port, choices
@@ -64,10 +64,12 @@ class InputQueue(EmitOnce):
         If no destination fits in a flit, or the depth is none.
     """
 
+    _payload_bits = Parameter[int]()
+    _depth = Parameter[int]()
+
     def __init__(self, *, payload_bits: int, depth: int, outputs: int):
         layout = flit_layout(payload_bits)
-        self._payload_bits = payload_bits
-        self._depth = check_depth(depth)
+        check_depth(depth)
         self._outputs = [port for port in Port if outputs >> port & 1]
         super().__init__(
             {

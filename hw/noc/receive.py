@@ -7,7 +7,7 @@ from amaranth.lib import data, stream
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from backspike.hw.component import EmitOnce
+from backspike.hw.component import EmitOnce, Parameter
 from backspike.hw.isa.table import BOXES
 from backspike.hw.limits import ADDRESS_BITS, check_whole
 from backspike.hw.memory.port import WritePort
@@ -47,10 +47,11 @@ class Receiver(EmitOnce):
         If a head does not fit in a flit.
     """
 
+    _srams = Parameter[tuple[tuple[int, str, int, int], ...]]()
+    _flit_bits = Parameter[int]()
+
     def __init__(self, *, srams: tuple[tuple[int, str, int, int], ...], flit_bits: int):
         check_whole("Receiver flit_bits", flit_bits, data.Layout.cast(Head).size)
-        self._srams = srams
-        self._flit_bits = flit_bits
         super().__init__(
             {
                 "i": In(stream.Signature(flit_layout(flit_bits))),

@@ -10,7 +10,7 @@ from amaranth import Cat, Module, Signal, Value
 from amaranth.lib import stream
 from amaranth.lib.wiring import In, Out
 
-from backspike.hw.component import EmitOnce
+from backspike.hw.component import EmitOnce, Parameter
 from backspike.hw.noc.arbiter import PacketArbiter
 from backspike.hw.noc.flit import COORDINATE_BITS, flit_layout
 from backspike.hw.noc.queue import InputQueue, check_depth
@@ -51,9 +51,11 @@ class Router(EmitOnce):
         If no destination fits in a flit, or the depth is none.
     """
 
+    _payload_bits = Parameter[int]()
+    _depth = Parameter[int]()
+
     def __init__(self, *, payload_bits: int, depth: int):
-        self._payload_bits = payload_bits
-        self._depth = check_depth(depth)
+        check_depth(depth)
         flits = stream.Signature(flit_layout(payload_bits))
         super().__init__(
             {

@@ -7,7 +7,7 @@ from amaranth.lib import data, enum, stream
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from backspike.hw.component import EmitOnce
+from backspike.hw.component import EmitOnce, Parameter
 from backspike.hw.isa.noc.instructions import TAG_BITS
 from backspike.hw.isa.table import BOXES
 from backspike.hw.limits import check_whole
@@ -65,12 +65,13 @@ class Sender(EmitOnce):
         If a head does not fit in a flit, or the window has no room.
     """
 
+    _routes = Parameter[tuple[tuple[int, int], ...]]()
+    _flit_bits = Parameter[int]()
+    _window = Parameter[int]()
+
     def __init__(self, *, routes: tuple[tuple[int, int], ...], flit_bits: int, window: int):
         check_whole("Sender flit_bits", flit_bits, data.Layout.cast(Head).size)
         check_whole("Sender window", window, 1)
-        self._routes = routes
-        self._flit_bits = flit_bits
-        self._window = window
         self._width = max(width for width, _ in routes)
         super().__init__(
             {
@@ -127,6 +128,23 @@ class Sender(EmitOnce):
                 part.eq(Mux(part == last_part, 0, part + 1)),
             ]
 
+        fields = self._head(m, says, sram)
+        flits = Signal(parts * self._flit_bits)
+        m.d.comb += flits.eq(word.data)
+        with m.If(body):
+            m.d.comb += [
+                o.payload.payload.eq(flits.word_select(part, self._flit_bits)),
+                o.payload.last.eq(word.last & (part == last_part)),
+            ]
+        with m.Else():
+            m.d.comb += [o.payload.payload.eq(fields), o.payload.last.eq(says)]
+
+        self._replies(m, control, under_way, goes & head)
+        return m
+
+    def _head(self, m: Module, says, sram) -> Signal:
+        """The head of a message (``says``), or of a packet of words for the SRAM."""
+        word = self.words.payload
         fields, message = Signal(Head), Signal(Head)
         with m.If(self.asks):
             # It may be under way for longer than the instruction that it is of.
@@ -149,16 +167,13 @@ class Sender(EmitOnce):
                 fields.tag_id.eq(self.tag_id),
                 fields.kind.eq(Kind.DATA),
             ]
-        flits = Signal(parts * self._flit_bits)
-        m.d.comb += flits.eq(word.data)
-        with m.If(body):
-            m.d.comb += [
-                o.payload.payload.eq(flits.word_select(part, self._flit_bits)),
-                o.payload.last.eq(word.last & (part == last_part)),
-            ]
-        with m.Else():
-            m.d.comb += [o.payload.payload.eq(fields), o.payload.last.eq(says)]
+        return fields
 
+    def _replies(self, m: Module, control, under_way, begins) -> None:
+        """Takes replies: to packets, of which one ``begins`` now, or to a message.
+
+        A message that was refused is sent again.
+        """
         replied, wait, given_up = Signal(), Signal(RETRY_BITS), Signal()
         m.d.comb += [
             self.i.ready.eq(1),
@@ -166,7 +181,7 @@ class Sender(EmitOnce):
             self.pending.eq((under_way != 0) | (control != _Control.IDLE)),
         ]
         m.d.sync += [
-            under_way.eq(under_way + (goes & head) - replied),
+            under_way.eq(under_way + begins - replied),
             given_up.eq((given_up | self.give_up) & (control != _Control.IDLE)),
         ]
         with m.Switch(control):
@@ -174,7 +189,7 @@ class Sender(EmitOnce):
                 with m.If(self.asks):
                     m.d.sync += control.eq(_Control.ASKED)
             with m.Case(_Control.ASKED):
-                with m.If(o.ready):
+                with m.If(self.o.ready):
                     m.d.sync += control.eq(_Control.SENT)
             with m.Case(_Control.SENT):
                 m.d.sync += wait.eq(0)
@@ -188,4 +203,3 @@ class Sender(EmitOnce):
                     m.d.sync += control.eq(_Control.IDLE)
                 with m.Elif(wait.all()):
                     m.d.sync += control.eq(_Control.ASKED)
-        return m

@@ -8,7 +8,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from backspike.hw.component import EmitOnce
+from backspike.hw.component import EmitOnce, Parameter
 from backspike.hw.isa.noc.instructions import TAG_BITS
 from backspike.hw.limits import check_whole
 from backspike.hw.noc.flit import COORDINATE_BITS, SubCoreAddress
@@ -55,13 +55,14 @@ class ConnectionTable(EmitOnce):
         If there can be no table of that size.
     """
 
+    _connections = Parameter[int]()
+
     def __init__(self, *, connections: int):
         check_whole("ConnectionTable connections", connections, 1, 1 << TAG_BITS)
         if connections & (connections - 1):
             raise ValueError(
                 f"ConnectionTable connections must be a power of two, not {connections!r}"
             )
-        self._connections = connections
         super().__init__(
             {
                 "write": In(1),

@@ -12,7 +12,7 @@ from amaranth.utils import exact_log2
 
 from backspike.hw.arith.fixed import ToFixed
 from backspike.hw.arith.format import Float
-from backspike.hw.component import EmitOnce
+from backspike.hw.component import EmitOnce, Parameter
 
 __all__ = ["WgArray", "WgColumn", "WgSum"]
 
@@ -57,9 +57,10 @@ class WgColumn(EmitOnce):
         The row that was selected is the bitwise or of these; all are 0 when none was.
     """
 
+    _format = Parameter[Float]()
+    _lanes = Parameter[int]()
+
     def __init__(self, *, format: Float, lanes: int):
-        self._format = format
-        self._lanes = lanes
         self.sections = max(1, lanes // SECTION)
         exact_log2(lanes)
         super().__init__(
@@ -144,10 +145,11 @@ class WgArray(EmitOnce):
         -2**(psum_bits-1) where a NaN or infinity took part. Held until the next ``load``.
     """
 
+    _format = Parameter[Float]()
+    _lanes = Parameter[int]()
+    _dw_lanes = Parameter[int]()
+
     def __init__(self, *, format: Float, lanes: int, dw_lanes: int):
-        self._format = format
-        self._lanes = lanes
-        self._dw_lanes = dw_lanes
         super().__init__(
             {
                 "enter": In(1),

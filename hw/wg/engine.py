@@ -7,6 +7,7 @@ from amaranth.lib.wiring import Out, connect, flipped
 from amaranth.utils import bits_for
 
 from backspike.hw.arith.format import BINARY32, Float
+from backspike.hw.component import Parameter
 from backspike.hw.engine import Engine
 from backspike.hw.isa.wg.command import WgCommand
 from backspike.hw.memory.port import ReadPort, WritePort
@@ -49,13 +50,15 @@ class WgEngine(Engine):
         If the sums do not fit 64 bits or ``dw_lanes`` does not divide ``lanes``.
     """
 
+    _format = Parameter[Float]()
+    _lanes = Parameter[int]()
+    _pixels = Parameter[int]()
+    _dw_lanes = Parameter[int]()
+
     def __init__(self, *, format: Float, lanes: int, pixels: int, dw_lanes: int):
         format.check_sums_fit()
-        self._format = format
-        self._lanes = lanes
-        self._pixels = pixels
-        self._dw_lanes = dw_lanes
-        self._readout = WgReadout(format=format, lanes=lanes, dw_lanes=dw_lanes)
+        if dw_lanes < 1 or lanes % dw_lanes:
+            raise ValueError(f"dw_lanes must divide the {lanes} lanes, not {dw_lanes!r}")
         super().__init__(
             command=WgCommand,
             ports={
@@ -91,14 +94,16 @@ class WgEngine(Engine):
         m.submodules.picker = picker = WgPicker(lanes=self._lanes, pixels=self._pixels)
         # Beside a du vector go its spikes, whether there is one, the end of the position, and
         # whether that is one of the last tiles.
-        m.submodules.du = du = ReadStream(
-            width=self._format.width * self._lanes, tag_bits=self._lanes + 4, depth=4
-        )
+        tag = Cat(picker.o_spikes, picker.o_read, picker.o_last, picker.o_last_m, picker.o_last_c)
+        m.submodules.du = du = ReadStream(width=self._format.width * self._lanes, tag_bits=len(tag))
         m.submodules.array = array = WgArray(
             format=self._format, lanes=self._lanes, dw_lanes=self._dw_lanes
         )
-        m.submodules.readout = readout = self._readout
+        m.submodules.readout = readout = WgReadout(
+            format=self._format, lanes=self._lanes, dw_lanes=self._dw_lanes
+        )
         connect(m, scanner.port, flipped(self.spike_read))
+        connect(m, scanner.o, picker.i)
         connect(m, du.port, flipped(self.du_read))
         connect(m, readout.read, flipped(self.dw_read))
         connect(m, readout.write, flipped(self.dw_write))
@@ -112,22 +117,11 @@ class WgEngine(Engine):
         ]
         m.d.comb += [
             picker.stride.eq(command.stride),
-            picker.i.eq(scanner.o),
-            picker.i_valid.eq(scanner.o_valid),
-            scanner.o_ready.eq(picker.i_ready),
             du.i_valid.eq(picker.o_valid),
             picker.o_ready.eq(du.i_ready),
             du.i_addr.eq(picker.o_addr),
             du.i_read.eq(picker.o_read),
-            du.i_tag.eq(
-                Cat(
-                    picker.o_spikes,
-                    picker.o_read,
-                    picker.o_last,
-                    picker.o_last_m,
-                    picker.o_last_c,
-                )
-            ),
+            du.i_tag.eq(tag),
         ]
 
         # The cycle after the last vector has entered it is added (``ends``); from the next one on

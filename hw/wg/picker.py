@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from amaranth import Module, Signal
-from amaranth.lib import data
+from amaranth.lib import data, stream
 from amaranth.lib.wiring import In, Out
 
-from backspike.hw.component import EmitOnce
+from backspike.hw.component import EmitOnce, Parameter
 from backspike.hw.limits import ADDRESS_BITS, TAP_BITS
 from backspike.hw.wg.scanner import STRIDES, SpikeWord
 
@@ -26,10 +26,10 @@ class WgPicker(EmitOnce):
 
     Members
     -------
-    stride : In(3)
-    i_valid, i_ready, i : In(SpikeWord)
+    stride : In(TAP_BITS)
+    i : In(stream of SpikeWord)
     o_valid, o_ready : Out, In
-    o_addr : Out(16)
+    o_addr : Out(ADDRESS_BITS)
         Word of du.
     o_read : Out(1)
         There is such a word.
@@ -38,15 +38,14 @@ class WgPicker(EmitOnce):
         The step is the last of its position, and that of the last tile of output, input channels.
     """
 
+    _lanes = Parameter[int]()
+    _pixels = Parameter[int]()
+
     def __init__(self, *, lanes: int, pixels: int):
-        self._lanes = lanes
-        self._pixels = pixels
         super().__init__(
             {
                 "stride": In(TAP_BITS),
-                "i_valid": In(1),
-                "i_ready": Out(1),
-                "i": In(SpikeWord(lanes, pixels)),
+                "i": In(stream.Signature(SpikeWord(lanes, pixels))),
                 "o_valid": Out(1),
                 "o_ready": In(1),
                 "o_addr": Out(ADDRESS_BITS),
@@ -71,12 +70,12 @@ class WgPicker(EmitOnce):
             others.eq(pending & (pending - 1)),
             step.eq(valid & advance),
             ends.eq(step & (others == 0)),
-            self.i_ready.eq(~valid | ends),
+            self.i.ready.eq(~valid | ends),
         ]
-        with m.If(self.i_ready):
-            m.d.sync += valid.eq(self.i_valid)
-            with m.If(self.i_valid):
-                m.d.sync += word.eq(self.i)
+        with m.If(self.i.ready):
+            m.d.sync += valid.eq(self.i.valid)
+            with m.If(self.i.valid):
+                m.d.sync += word.eq(self.i.payload)
         with m.Elif(step):
             m.d.sync += pending.eq(others)
 

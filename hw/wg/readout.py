@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from amaranth import Cat, Const, Module, Mux, Signal, signed
+from typing import Any
+
+from amaranth import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out, connect, flipped
 from amaranth.utils import exact_log2
@@ -10,7 +12,7 @@ from amaranth.utils import exact_log2
 from backspike.hw.arith.add import FloatAdd
 from backspike.hw.arith.fixed import RoundFixed
 from backspike.hw.arith.format import BINARY32, Float
-from backspike.hw.component import EmitOnce
+from backspike.hw.component import EmitOnce, Parameter
 from backspike.hw.isa.wg.command import WgCommand
 from backspike.hw.limits import ADDRESS_BITS, PLANE_BITS
 from backspike.hw.memory.port import ReadPort, WritePort
@@ -40,23 +42,18 @@ class WgRounder(EmitOnce):
 
     Members
     -------
-    sums : In(signed(psum_bits)) x dw_lanes, plane : In(4)
-    old : In(32) x dw_lanes
+    sums : In(signed(psum_bits)) x dw_lanes, plane : In(PLANE_BITS)
+    old : In(BINARY32.width) x dw_lanes
         -0 for nothing to add.
-    o : Out(32) x dw_lanes
+    o : Out(BINARY32.width) x dw_lanes
     overflow, invalid : Out(dw_lanes)
         With ``o``.
     """
 
+    _format = Parameter[Float]()
+    _dw_lanes = Parameter[int]()
+
     def __init__(self, *, format: Float, dw_lanes: int):
-        self._dw_lanes = dw_lanes
-        self._round = [
-            RoundFixed(
-                width=format.psum_bits, lsb=format.lsb, format=BINARY32, scale_bits=PLANE_BITS
-            )
-            for _ in range(dw_lanes)
-        ]
-        self._add = [FloatAdd(format=BINARY32) for _ in range(dw_lanes)]
         super().__init__(
             {
                 "sums": In(signed(format.psum_bits)).array(dw_lanes),
@@ -73,16 +70,28 @@ class WgRounder(EmitOnce):
     @property
     def round_latency(self) -> int:
         """Cycles from ``sums`` to ``old``."""
-        return self._round[0].latency
+        return RoundFixed.latency_of(**self._rounding)
 
     @property
     def latency(self) -> int:
         """Cycles from ``sums`` to ``o``."""
-        return self.round_latency + self._add[0].latency
+        return self.round_latency + FloatAdd.latency_of(format=BINARY32)
+
+    @property
+    def _rounding(self) -> dict[str, Any]:
+        """Parameters of the :class:`RoundFixed` of a lane."""
+        return {
+            "width": self._format.psum_bits,
+            "lsb": self._format.lsb,
+            "format": BINARY32,
+            "scale_bits": PLANE_BITS,
+        }
 
     def elaborate(self, platform):
         m = Module()
-        for lane, (rounder, add) in enumerate(zip(self._round, self._add, strict=True)):
+        rounders = [RoundFixed(**self._rounding) for _ in range(self._dw_lanes)]
+        adds = [FloatAdd(format=BINARY32) for _ in range(self._dw_lanes)]
+        for lane, (rounder, add) in enumerate(zip(rounders, adds, strict=True)):
             m.submodules[f"round_{lane}"] = rounder
             m.submodules[f"add_{lane}"] = add
             m.d.comb += [
@@ -94,8 +103,8 @@ class WgRounder(EmitOnce):
                 self.o[lane].eq(add.o),
             ]
         m.d.comb += [
-            self.overflow.eq(Cat(add.overflow for add in self._add)),
-            self.invalid.eq(Cat(add.invalid for add in self._add)),
+            self.overflow.eq(Cat(add.overflow for add in adds)),
+            self.invalid.eq(Cat(add.invalid for add in adds)),
         ]
         return m
 
@@ -134,12 +143,11 @@ class WgReadout(EmitOnce):
         Every row of the command has been written.
     """
 
+    _format = Parameter[Float]()
+    _lanes = Parameter[int]()
+    _dw_lanes = Parameter[int]()
+
     def __init__(self, *, format: Float, lanes: int, dw_lanes: int):
-        if dw_lanes < 1 or lanes % dw_lanes:
-            raise ValueError(f"dw_lanes must divide the {lanes} lanes, not {dw_lanes!r}")
-        self._format = format
-        self._lanes = lanes
-        self._dw_lanes = dw_lanes
         width = lanes * BINARY32.width
         super().__init__(
             {
@@ -179,8 +187,58 @@ class WgReadout(EmitOnce):
         connect(m, old.port, flipped(self.read))
         asking = self._ask(m, old)
 
-        # One step is dw_lanes columns of a row; ``blank`` is that of a row without a channel.
-        step = data.StructLayout(
+        now, rows_asked = self._read(m, old, queue, asking)
+
+        # What a step is, by cycles since: its sums come after two, their rounded values later.
+        stages = [now]
+        for cycle in range(1, 1 + SUM_CYCLES + rounder.latency):
+            stage = Signal(self._step, name=f"step_{cycle}")
+            m.d.sync += stage.eq(stages[-1])
+            stages.append(stage)
+        adding, done = stages[SUM_CYCLES + rounder.round_latency], stages[-1]
+        olds = Signal(self._dw_lanes * BINARY32.width)
+        with m.If(command.dw_acc):
+            m.d.comb += olds.eq(old.o_data.word_select(adding.group, len(olds)))
+        with m.Else():
+            m.d.comb += olds.eq(
+                Cat(Const(MINUS_ZERO, BINARY32.width) for _ in range(self._dw_lanes))
+            )
+        m.d.comb += rounder.plane.eq(command.plane)
+        for lane in range(self._dw_lanes):
+            m.d.comb += [
+                rounder.sums[lane].eq(self.sums[lane]),
+                rounder.old[lane].eq(olds.word_select(lane, BINARY32.width)),
+            ]
+        m.d.comb += old.o_ready.eq(adding.valid & adding.last)
+
+        # The row's address goes with its last step through the addition.
+        address = Signal(ADDRESS_BITS)
+        m.d.comb += address.eq(old.o_tag)
+        for cycle in range(rounder.latency - rounder.round_latency + 1):
+            later = Signal(ADDRESS_BITS, name=f"address_{cycle + 1}")
+            m.d.sync += later.eq(address)
+            address = later
+        row, raising = self._gather(m, rounder, done)
+        m.d.sync += queue.push.eq(done.valid & done.last)
+        m.d.comb += [
+            queue.addr.eq(address),
+            queue.data.eq(row),
+            queue.mask.eq(1),
+            self.overflow.eq((rounder.overflow & raising).any()),
+            self.invalid.eq((rounder.invalid & raising).any()),
+            self.idle.eq(~asking & (rows_asked == 0) & queue.idle),
+            self.write.en.eq(queue.port.en),
+            self.write.addr.eq(queue.port.addr),
+            self.write.data.eq(queue.port.data),
+            self.write.mask.eq(queue.port.mask.replicate(self._lanes)),
+            queue.port.ready.eq(self.write.ready),
+        ]
+        return m
+
+    @property
+    def _step(self) -> data.StructLayout:
+        """One step is dw_lanes columns of a row; ``blank`` is that of a row without a channel."""
+        return data.StructLayout(
             {
                 "valid": 1,
                 "group": group_bits(self._lanes, self._dw_lanes),
@@ -189,7 +247,15 @@ class WgReadout(EmitOnce):
                 "blank": 1,
             }
         )
-        now, rows_ready = Signal(step), Signal(range(depth + 1))
+
+    def _read(self, m: Module, old: ReadStream, queue: WriteQueue, asking: Signal):
+        """Reads the copies row by row, once there is room to write and the old word has come.
+
+        Returns the step of this cycle, and how many rows were asked for that have not begun.
+        """
+        command = self.command
+        depth, groups = old.parameters["depth"], self._lanes // self._dw_lanes
+        now, rows_ready = Signal(self._step), Signal(range(depth + 1))
         occupied, in_row, begins = Signal(), Signal(), Signal()
         last_m, last_c, last_group = Signal(), Signal(), Signal.like(self.group)
         m.d.comb += [
@@ -221,36 +287,11 @@ class WgReadout(EmitOnce):
                 m.d.sync += occupied.eq(0)
         with m.If(self.captured):
             m.d.sync += [occupied.eq(1), last_m.eq(self.last_m), last_c.eq(self.last_c)]
+        return now, rows_asked
 
-        # What a step is, by cycles since: its sums come after two, their rounded values later.
-        stages = [now]
-        for cycle in range(1, 1 + SUM_CYCLES + rounder.latency):
-            stage = Signal(step, name=f"step_{cycle}")
-            m.d.sync += stage.eq(stages[-1])
-            stages.append(stage)
-        adding, done = stages[SUM_CYCLES + rounder.round_latency], stages[-1]
-        olds = Signal(self._dw_lanes * BINARY32.width)
-        with m.If(command.dw_acc):
-            m.d.comb += olds.eq(old.o_data.word_select(adding.group, len(olds)))
-        with m.Else():
-            m.d.comb += olds.eq(
-                Cat(Const(MINUS_ZERO, BINARY32.width) for _ in range(self._dw_lanes))
-            )
-        m.d.comb += rounder.plane.eq(command.plane)
-        for lane in range(self._dw_lanes):
-            m.d.comb += [
-                rounder.sums[lane].eq(self.sums[lane]),
-                rounder.old[lane].eq(olds.word_select(lane, BINARY32.width)),
-            ]
-        m.d.comb += old.o_ready.eq(adding.valid & adding.last)
-
-        # The row's address goes with its last step through the addition.
-        address = Signal(ADDRESS_BITS)
-        m.d.comb += address.eq(old.o_tag)
-        for cycle in range(rounder.latency - rounder.round_latency + 1):
-            later = Signal(ADDRESS_BITS, name=f"address_{cycle + 1}")
-            m.d.sync += later.eq(address)
-            address = later
+    def _gather(self, m: Module, rounder: WgRounder, done: data.View) -> tuple[Value, Value]:
+        """The row that ends with ``done``, and the lanes of the rounder whose statuses count."""
+        command = self.command
         # A row gathers until its last step. Lanes without a channel are reset: that costs no gate.
         there = Signal(self._lanes)
         gathered = []
@@ -266,21 +307,7 @@ class WgReadout(EmitOnce):
         raising = there.word_select(done.group, self._dw_lanes) & done.valid.replicate(
             self._dw_lanes
         )
-        m.d.sync += queue.push.eq(done.valid & done.last)
-        m.d.comb += [
-            queue.addr.eq(address),
-            queue.data.eq(Cat(gathered)),
-            queue.mask.eq(1),
-            self.overflow.eq((rounder.overflow & raising).any()),
-            self.invalid.eq((rounder.invalid & raising).any()),
-            self.idle.eq(~asking & (rows_asked == 0) & queue.idle),
-            self.write.en.eq(queue.port.en),
-            self.write.addr.eq(queue.port.addr),
-            self.write.data.eq(queue.port.data),
-            self.write.mask.eq(queue.port.mask.replicate(self._lanes)),
-            queue.port.ready.eq(self.write.ready),
-        ]
-        return m
+        return Cat(gathered), raising
 
     def _ask(self, m: Module, old: ReadStream) -> Signal:
         """Asks for the old words, row by row; or only sends their addresses through the buffer.

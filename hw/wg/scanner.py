@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from amaranth import Cat, Module, Mux, Signal, signed
-from amaranth.lib import data
+from amaranth.lib import data, stream
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out, connect, flipped
 from amaranth.utils import bits_for, exact_log2
 
-from backspike.hw.component import EmitOnce
+from backspike.hw.component import EmitOnce, Parameter
 from backspike.hw.isa.wg.command import WgCommand
 from backspike.hw.limits import ADDRESS_BITS, TAP_BITS, TAP_MAX
 from backspike.hw.memory.loops import LoopNest
@@ -80,8 +80,9 @@ class WgSteps(EmitOnce):
 
     LEVELS = ("out", "in", "r", "s", "sample", "step", "y", "word")
 
+    _pixels = Parameter[int]()
+
     def __init__(self, *, pixels: int):
-        self._pixels = pixels
         exact_log2(pixels)
         super().__init__(
             {
@@ -237,23 +238,22 @@ class WgScanner(EmitOnce):
     start : In(1), command : In(WgCommand)
     port : Out(ReadPort)
         To the spikes.
-    o_valid, o_ready, o : Out(SpikeWord)
+    o : Out(stream of SpikeWord)
     skipped : Out
         Pixels left out in this cycle because they are silent.
     """
 
+    _lanes = Parameter[int]()
+    _pixels = Parameter[int]()
+
     def __init__(self, *, lanes: int, pixels: int):
-        self._lanes = lanes
-        self._pixels = pixels
         self._word = SpikeWord(lanes, pixels)
         super().__init__(
             {
                 "start": In(1),
                 "command": In(WgCommand),
                 "port": Out(ReadPort(width=lanes * pixels)),
-                "o_valid": Out(1),
-                "o_ready": In(1),
-                "o": Out(self._word),
+                "o": Out(stream.Signature(self._word)),
                 "skipped": Out(bits_for(pixels)),
             },
             lanes=lanes,
@@ -264,9 +264,7 @@ class WgScanner(EmitOnce):
         m = Module()
         m.submodules.steps = steps = WgSteps(pixels=self._pixels)
         place = WordPlace(self._pixels)
-        m.submodules.read = read = ReadStream(
-            width=self._lanes * self._pixels, tag_bits=place.size, depth=4
-        )
+        m.submodules.read = read = ReadStream(width=self._lanes * self._pixels, tag_bits=place.size)
         connect(m, read.port, flipped(self.port))
         m.d.comb += [
             steps.start.eq(self.start),
@@ -292,9 +290,9 @@ class WgScanner(EmitOnce):
             words.w_data.eq(found),
             words.w_en.eq(read.o_valid & kept),
             read.o_ready.eq(words.w_rdy | ~kept),
-            self.o.eq(words.r_data),
-            self.o_valid.eq(words.r_rdy),
-            words.r_en.eq(self.o_ready),
+            self.o.payload.eq(words.r_data),
+            self.o.valid.eq(words.r_rdy),
+            words.r_en.eq(self.o.ready),
         ]
         dropped = count_ones(m, asked.pending & silent, "dropped")
         with m.If(read.o_valid & read.o_ready):

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from backspike.hw.config import ChipConfig
 from backspike.hw.core.core import counter_names
-from backspike.hw.core.map import REGISTERS, counter_addresses
+from backspike.hw.core.map import BY_NAME, REGISTERS, counter_addresses
 from backspike.hw.core.subcore import SubCore
 from backspike.hw.isa.instruction import Fault
 from backspike.hw.isa.table import SRAMS, UNITS
@@ -21,8 +21,6 @@ __all__ = ["RECORDS", "CoreMemories", "CoreRegisters", "activity"]
 
 RECORDS = 1 << 17
 """Changes of what is at work that a bench has room for."""
-ANSWER = 1 << 8
-"""Bit of a register ``waits``: its tag counts."""
 
 
 class CoreMemories:
@@ -117,17 +115,22 @@ class CoreRegisters:
 
     async def outcome(self, subcore: str) -> Outcome:
         """What has become of the program of a sub-core."""
-        status = await self.read(f"{subcore}_status")
-        fault = Fault(status >> 4 & 0xF)
-        waits = await self.read(f"{subcore}_waits") if fault is Fault.TIMEOUT else 0
+        status = await self._fields(f"{subcore}_status")
+        fault = Fault(status["fault"])
+        # Only what timed out has waited for something.
+        waits = await self._fields(f"{subcore}_waits") if fault is Fault.TIMEOUT else None
         return Outcome(
             fault=fault,
             position=await self.read(f"{subcore}_position") // 4,
-            overflow=bool(status >> 8 & 1),
-            invalid=bool(status >> 9 & 1),
-            tag=waits & 0xFF if waits & ANSWER else None,
-            boxes=waits >> 16,
+            overflow=bool(status["overflow"]),
+            invalid=bool(status["invalid"]),
+            tag=waits["tag"] if waits and waits["answer"] else None,
+            boxes=waits["boxes"] if waits else 0,
         )
+
+    async def _fields(self, name: str) -> dict[str, int]:
+        word = await self.read(name)
+        return {field.name: field.of(word) for field in BY_NAME[name].fields}
 
 
 def activity(records: NDArray[np.uint64], count: int) -> dict[str, NDArray[np.int64]]:

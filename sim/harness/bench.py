@@ -5,7 +5,7 @@ from __future__ import annotations
 from amaranth import ClockDomain, ClockSignal, Module, ResetSignal, Signal
 from amaranth.lib.wiring import In, Out
 
-from backspike.hw.component import EmitOnce
+from backspike.hw.component import EmitOnce, Parameter
 from backspike.hw.memory.nonzero import NonzeroMap
 from backspike.hw.memory.port import ReadPort, WritePort
 from backspike.hw.memory.sram import Sram
@@ -62,8 +62,9 @@ class EngineBench(EmitOnce):
         Words of each memory.
     """
 
+    _engine = Parameter[EmitOnce]()
+
     def __init__(self, engine: EmitOnce, depths: dict[str, int]):
-        self._engine = engine
         self._depths = depths
         self._ports = {}
         members = {"clk": In(1), "rst": In(1), "stall": In(STALL_BITS)}

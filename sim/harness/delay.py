@@ -10,7 +10,7 @@ from amaranth.lib import stream
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
-from backspike.hw.component import EmitOnce
+from backspike.hw.component import EmitOnce, Parameter
 from backspike.sim.harness.bench import STALL_BITS, Staller
 
 __all__ = ["DELAY_BITS", "Delay"]
@@ -38,8 +38,9 @@ class Delay(EmitOnce):
         :class:`backspike.sim.harness.bench.Staller`.
     """
 
+    _shape = Parameter[Any]()
+
     def __init__(self, shape: Any):
-        self._shape = shape
         payload = stream.Signature(shape)
         super().__init__(
             {

@@ -10,7 +10,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In
 from amaranth.utils import ceil_log2, exact_log2
 
-from backspike.hw.component import EmitOnce
+from backspike.hw.component import EmitOnce, Parameter
 from backspike.hw.dma.axi import ADDRESS_BITS, OKAY, AxiBus
 from backspike.sim.harness.bench import STALL_BITS, Staller
 from backspike.sim.harness.noise import SEED_BITS, Noise
@@ -57,10 +57,11 @@ class Dram(EmitOnce):
         write burst that it is in; it is not written.
     """
 
+    _words = Parameter[int]()
+    _data_bits = Parameter[int]()
+    _id_bits = Parameter[int]()
+
     def __init__(self, *, words: int, data_bits: int, id_bits: int = 1):
-        self._words = words
-        self._data_bits = data_bits
-        self._id_bits = id_bits
         super().__init__(
             {
                 "bus": In(AxiBus(data_bits=data_bits, id_bits=id_bits)),

@@ -6,6 +6,8 @@ from typing import Any
 
 from cocotb.triggers import FallingEdge
 
+from backspike.hw.core.axi_lite import WORD_STROBE
+
 __all__ = ["Host"]
 
 
@@ -36,7 +38,7 @@ class Host:
         """
         dut = self._dut
         dut.host__awaddr.value, dut.host__wdata.value = address, value
-        dut.host__wstrb.value = 0xF
+        dut.host__wstrb.value = WORD_STROBE
         dut.host__awvalid.value = dut.host__wvalid.value = dut.host__bready.value = 1
         while True:
             await FallingEdge(dut.clk)

@@ -9,7 +9,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from backspike.hw.component import EmitOnce
+from backspike.hw.component import EmitOnce, Parameter
 
 __all__ = ["TIME_BITS", "Recorder"]
 
@@ -39,11 +39,12 @@ class Recorder(EmitOnce):
         Words written: ``depth`` if some may be lost.
     """
 
+    _width = Parameter[int]()
+    _depth = Parameter[int]()
+
     def __init__(self, *, width: int, depth: int):
         if not 1 <= width <= 64 - TIME_BITS:
             raise ValueError(f"Recorder width must be 1 to {64 - TIME_BITS}, not {width}")
-        self._width = width
-        self._depth = depth
         super().__init__(
             {
                 "watch": In(width),

@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.sim import Simulator
 
 from backspike.hw.arith.format import BINARY16
-from backspike.hw.component import EmitOnce
+from backspike.hw.component import EmitOnce, Parameter
 
 
 class DelayLine(EmitOnce):
@@ -19,6 +19,11 @@ class DelayLine(EmitOnce):
         m = Module()
         m.d.sync += self.o.eq(self.i)
         return m
+
+
+class Deep(DelayLine):
+    _depth = Parameter[int]()
+    _skip = Parameter[bool](default=False)
 
 
 class TwoDelays(DelayLine):
@@ -48,6 +53,20 @@ class TestName:
         component = DelayLine(depth=2)
         component.parameters["depth"] = 3
         assert component.parameters == {"depth": 2}
+
+
+class TestParameter:
+    def test_is_read_as_it_was_given(self):
+        assert Deep(depth=2)._depth == 2
+
+    def test_cannot_be_assigned(self):
+        with pytest.raises(AttributeError, match="^depth is a parameter"):
+            Deep(depth=2)._depth = 3
+
+    def test_without_a_value_is_its_default_if_it_has_one(self):
+        assert Deep(depth=2)._skip is False
+        with pytest.raises(KeyError, match="Deep is made without a parameter depth"):
+            assert Deep()._depth
 
 
 class TestElaborate:

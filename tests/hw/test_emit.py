@@ -16,9 +16,11 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out, Signature
 
 from backspike.hw.arith.format import BINARY16
-from backspike.hw.component import EmitOnce
+from backspike.hw.chip.chip import Chip
+from backspike.hw.component import EmitOnce, Parameter
 from backspike.hw.emit import EmitError, Emitter, Port, emit
 from backspike.hw.memory.port import ReadPort
+from backspike.hw.presets import load
 
 
 class Mode(enum.Enum, shape=2):
@@ -32,8 +34,9 @@ PAIR = data.StructLayout({"a": signed(8), "b": 4})
 class Adder(EmitOnce):
     """Combinational, with ports of all kinds of shape."""
 
+    _width = Parameter[int]()
+
     def __init__(self, *, width=8):
-        self._width = width
         super().__init__(
             {
                 "i": In(PAIR).array(2),
@@ -68,9 +71,10 @@ class Register(EmitOnce):
 class Storage(EmitOnce):
     """A memory behind a nested signature."""
 
+    _depth = Parameter[int]()
+    _init = Parameter[int]()
+
     def __init__(self, *, depth=16, init=0):
-        self._depth = depth
-        self._init = init
         super().__init__({"port": In(ReadPort(width=8)), "w": In(8)}, depth=depth, init=init)
 
     def elaborate(self, platform):
@@ -294,6 +298,33 @@ from tests.hw.test_emit import Whole
 from backspike.hw.emit import emit
 emit(Whole(), directory=sys.argv[1])
 """
+
+
+def attributes(component):
+    """Which object each attribute of a component is; Amaranth notes in some that it was used."""
+    return {
+        name: id(value)
+        for name, value in vars(component).items()
+        if not name.startswith("_MustUse")
+    }
+
+
+def test_elaborating_changes_no_component_of_a_preset(monkeypatch):
+    """Neither its attributes nor what it is emitted as. RTLIL says that as well as Verilog."""
+    monkeypatch.setattr("backspike.hw.emit.verilog_of", lambda text, cache: text)
+    made = {}
+
+    class Watch(Emitter):
+        def add(self, component):
+            before = attributes(component)
+            name = super().add(component)
+            assert attributes(component) == before, name
+            return made.setdefault(name, component).module_name
+
+    first = Watch()
+    first.add(Chip.from_config(load("tiny")))
+    texts = {name: module.text for name, module in first.finish().items()}
+    assert emit(*made.values()).texts == texts
 
 
 class TestFiles:

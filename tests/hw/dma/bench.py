@@ -9,7 +9,7 @@ from __future__ import annotations
 from amaranth import Cat, ClockDomain, ClockSignal, Module, Mux, ResetSignal, Signal
 from amaranth.lib.wiring import In, Out, connect
 
-from backspike.hw.component import EmitOnce
+from backspike.hw.component import EmitOnce, Parameter
 from backspike.hw.dma.arbiter import AxiReadArbiter, AxiWriteArbiter
 from backspike.hw.dma.axi import ADDRESS_BITS, AxiBus
 from backspike.hw.dma.read import DmaRead
@@ -62,10 +62,11 @@ class DmaBench(EmitOnce):
         A rule was broken since the reset.
     """
 
+    _widths = Parameter[tuple[int, ...]]()
+    _bus_bits = Parameter[int]()
+    _burst_beats = Parameter[int]()
+
     def __init__(self, *, widths, bus_bits, burst_beats, outstanding):
-        self._widths = widths
-        self._bus_bits = bus_bits
-        self._burst_beats = burst_beats
         memories = tuple((f"m{number}", width, 1) for number, width in enumerate(widths))
         kinds = {"read": DmaRead, "write": DmaWrite}
         self._engines = {

@@ -9,7 +9,7 @@ from amaranth.sim import Simulator
 from backspike.hw.arith.format import BINARY16, Float
 from backspike.hw.wg.array import WgArray, WgColumn
 from backspike.hw.wg.engine import WgEngine
-from backspike.hw.wg.readout import WgReadout, WgRounder
+from backspike.hw.wg.readout import WgRounder
 from backspike.sim.model import Status, add_dw, psum_nan, read_wg
 
 SEED = 7
@@ -168,9 +168,9 @@ def test_rounder_equals_model():
 
 
 @pytest.mark.parametrize("dw_lanes", [0, 3, 8])
-def test_readout_refuses_dw_lanes(dw_lanes):
+def test_engine_refuses_dw_lanes(dw_lanes):
     with pytest.raises(ValueError, match=rf"^dw_lanes must divide the 4 lanes, not {dw_lanes}$"):
-        WgReadout(format=BINARY16, lanes=4, dw_lanes=dw_lanes)
+        WgEngine(format=BINARY16, lanes=4, pixels=8, dw_lanes=dw_lanes)
 
 
 def test_engine_refuses_formats_whose_sums_do_not_fit():

@@ -141,10 +141,10 @@ def test_picker_takes_every_pending_pixel_once_and_in_order():
         for word in words:
             while random.random() < 0.3:
                 await ctx.tick()
-            ctx.set(picker.i, word)
-            ctx.set(picker.i_valid, 1)
-            await ctx.tick().until(picker.i_ready)
-            ctx.set(picker.i_valid, 0)
+            ctx.set(picker.i.payload, word)
+            ctx.set(picker.i.valid, 1)
+            await ctx.tick().until(picker.i.ready)
+            ctx.set(picker.i.valid, 0)
 
     async def take(ctx):
         ctx.set(picker.stride, stride)

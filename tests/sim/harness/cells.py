@@ -5,7 +5,7 @@ from __future__ import annotations
 from amaranth import Cat, ClockDomain, ClockSignal, Const, Module, ResetSignal, Signal
 from amaranth.lib.wiring import In, Out
 
-from backspike.hw.component import EmitOnce
+from backspike.hw.component import EmitOnce, Parameter
 from backspike.hw.memory.sram import Sram
 
 __all__ = ["DEPTH", "WIDTH", "Cell", "CellBench"]
@@ -24,8 +24,9 @@ class Cell(EmitOnce):
         Of the state, in each cycle.
     """
 
+    _factor = Parameter[int]()
+
     def __init__(self, *, factor: int):
-        self._factor = factor
         super().__init__(
             {
                 "noc_clk": In(1),
@@ -78,10 +79,11 @@ class CellBench(EmitOnce):
         See :func:`backspike.sim.harness.cosim.build`.
     """
 
+    cells = Parameter[int]()
+    _factor = Parameter[int]()
+
     def __init__(self, *, cells: int, factor: int, blocks: tuple[str, ...]):
         self.blocks = blocks
-        self.cells = cells
-        self._factor = factor
         members = {"clk": In(1), "noc_clk": In(1), "rst": In(1), "drive": In(70)}
         for number in range(cells):
             members |= {f"early_{number}": Out(40), f"late_{number}": Out(70)}

@@ -7,7 +7,7 @@ import pytest
 from amaranth import Module, Signal, signed
 from amaranth.lib.wiring import In, Out
 
-from backspike.hw.component import EmitOnce
+from backspike.hw.component import EmitOnce, Parameter
 from backspike.sim.harness import stream
 from backspike.sim.harness.stream import StreamUnit
 
@@ -15,9 +15,10 @@ from backspike.sim.harness.stream import StreamUnit
 class Difference(EmitOnce):
     """a - b and a + b, ``latency`` cycles later."""
 
+    _width = Parameter[int]()
+    latency = Parameter[int]()
+
     def __init__(self, *, width, latency):
-        self._width = width
-        self.latency = latency
         ports = {
             "a": In(signed(width)),
             "b": In(width),
