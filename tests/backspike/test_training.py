@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from backspike import cli
-from backspike.commands.train import measure_training_step, training
 from backspike.hw.presets import load
+from backspike.training import training
 from backspike.training.checkpoint import save_arrays
 from backspike.training.data.digits import Data
 from backspike.training.settings import TrainingSettings
@@ -148,4 +148,4 @@ def test_a_broken_checkpoint_is_no_checkpoint(tmp_path, capsys):
 
 
 def test_a_training_step_is_measured():
-    assert 0 < measure_training_step(count=1) < 10
+    assert 0 < training.measure_training_step(count=1) < 10
