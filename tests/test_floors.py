@@ -36,7 +36,7 @@ ROOMS = {
         "chip",
     ),
     "backspike.sim": ("model", "harness", "formal"),
-    "backspike": ("hw", "sim", "network", "compiler", "training", "commands", "cli"),
+    "backspike": ("hw", "sim", "network", "compiler", "device", "training", "commands", "cli"),
     "backspike.compiler": ("assembling lowering", "memory", "order", "planning"),
 }
 """The rooms of a package, lowest first: each imports from those in front of its own line alone."""

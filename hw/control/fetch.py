@@ -127,7 +127,12 @@ class ProgramFetch(EmitOnce):
         ]
         asks = Signal()
         m.d.comb += asks.eq(
-            going & ~flushing & ~bus.arvalid & (ahead <= self._beats // 2 - self._burst)
+            # Not in the cycle of a jump: what it asked for could take the place of its target.
+            going
+            & ~flushing
+            & ~self.jump
+            & ~bus.arvalid
+            & (ahead <= self._beats // 2 - self._burst)
         )
         with m.If(asks & ~lost):
             m.d.sync += [

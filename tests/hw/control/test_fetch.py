@@ -147,10 +147,6 @@ def test_every_word_is_that_of_its_position(bus_bits, beats, burst, hurry):
     assert errors
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="a burst that is asked for in the cycle of a jump overwrites the beat jumped to",
-)
 @pytest.mark.parametrize("bus_bits", [64, 256])
 def test_a_jump_finds_what_the_buffer_was_about_to_lose(bus_bits):
     """To each beat that may or may not be there any more, and some time spent at it."""
