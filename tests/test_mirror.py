@@ -20,7 +20,7 @@ NO_LOGIC = {
     "isa/neuron/command.py": "fields of commands",
     "isa/neuron/kinds.py": "a table of memories",
     "isa/noc/command.py": "fields of a command",
-    "noc/connection.py": "fields of a table",
+    "core/connection.py": "fields of a table",
     "noc/flit.py": "fields of a flit",
     "noc/packet.py": "fields of a packet",
 }

@@ -23,7 +23,7 @@ from backspike.compiler.assembling.file import save_programs
 from backspike.compiler.planning.core import plan_step
 from backspike.device import Device, RtlDevice
 from backspike.hw.config import ChipConfig
-from backspike.hw.noc.connection import LONE_CORE
+from backspike.hw.core.connection import LONE_CORE
 from backspike.hw.presets import load
 from backspike.sim.harness.core import CoreBench
 from backspike.training.data.digits import CLASSES, load_digits

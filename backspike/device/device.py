@@ -11,7 +11,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from backspike.hw.noc.connection import Place
+from backspike.hw.core.connection import Place
 from backspike.sim.model.machine.controller import Outcome
 from backspike.sim.model.machine.core import Connections
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from backspike.device.device import Counters, SimulatedDevice
 from backspike.hw.config import ChipConfig
-from backspike.hw.noc.connection import Place
+from backspike.hw.core.connection import Place
 from backspike.sim.model.machine.chip import ChipModel
 from backspike.sim.model.machine.controller import Outcome
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from backspike.device.device import Counters, SimulatedDevice, Timing
-from backspike.hw.noc.connection import Place
+from backspike.hw.core.connection import Place
 from backspike.sim.harness.mesh import MeshBench
 from backspike.sim.harness.session import Request, Run, Session
 from backspike.sim.model.machine.controller import Outcome

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from backspike.hw.noc.connection import Place
+from backspike.hw.core.connection import Place
 from backspike.training.checkpoint import write_whole
 from backspike.training.timeline import plot_timeline
 from backspike.training.trainer import Speed, TrainedStep, Trainer

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from backspike.device.device import Counters, Timing
-from backspike.hw.noc.connection import Place
+from backspike.hw.core.connection import Place
 
 __all__ = ["cycles_over_busy", "plot_timeline"]
 

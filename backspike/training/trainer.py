@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from backspike.compiler.planning.step import StepPlan, StepResult
 from backspike.device import Device, Timing
 from backspike.device.device import Counters
+from backspike.hw.core.connection import Place
 from backspike.hw.isa.instruction import Fault
-from backspike.hw.noc.connection import Place
 from backspike.network import Network
 from backspike.sim.model.network import Weights
 from backspike.sim.model.record import StepRecord

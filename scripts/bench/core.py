@@ -11,8 +11,8 @@ import numpy as np
 from backspike.compiler.assembling.program import Program
 from backspike.compiler.planning.core import plan_step
 from backspike.device import RtlDevice
+from backspike.hw.core.connection import LONE_CORE
 from backspike.hw.isa.table import IsaShape
-from backspike.hw.noc.connection import LONE_CORE
 from backspike.sim.harness.core import CoreBench
 from backspike.sim.harness.session import Request, Session
 from backspike.training.settings import TrainingSettings

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from backspike.compiler.planning.mesh import plan_mesh
 from backspike.compiler.planning.step import StepPlan
 from backspike.hw.config import ChipConfig
-from backspike.hw.noc.connection import Place
+from backspike.hw.core.connection import Place
 from backspike.network import Layer, Network
 from backspike.sim.model import UpdateRule, round_values
 from backspike.sim.model.network import Weights

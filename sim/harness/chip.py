@@ -16,7 +16,7 @@ from backspike.hw.chip.map import core_window
 from backspike.hw.component import Parameter
 from backspike.hw.config import ChipConfig
 from backspike.hw.core.axi_lite import AxiLite
-from backspike.hw.noc.connection import Place
+from backspike.hw.core.connection import Place
 from backspike.sim.harness.bench import STALL_BITS
 from backspike.sim.harness.delay import DELAY_BITS, Delay
 from backspike.sim.harness.mesh import RECORDED, CoreSite, MeshBench

@@ -11,8 +11,8 @@ from amaranth.lib.wiring import Out, connect, flipped
 from backspike.hw.component import Parameter
 from backspike.hw.config import ChipConfig
 from backspike.hw.core.axi_lite import HOST_ADDRESS_BITS
+from backspike.hw.core.connection import LONE_CORE, Place
 from backspike.hw.core.core import Core
-from backspike.hw.noc.connection import LONE_CORE, Place
 from backspike.sim.harness.mesh import RECORDED, CoreSite, MeshBench
 
 __all__ = ["CoreBench"]

@@ -11,7 +11,7 @@ from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, Timer
 from numpy.typing import NDArray
 
-from backspike.hw.noc.connection import Place
+from backspike.hw.core.connection import Place
 from backspike.sim.harness.access import RECORDS, CoreMemories, CoreRegisters, activity
 from backspike.sim.harness.chip import ChipBench
 from backspike.sim.harness.driver import backdoor

@@ -18,7 +18,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from backspike.hw.noc.connection import Place
+from backspike.hw.core.connection import Place
 from backspike.sim.harness.cosim import run
 from backspike.sim.harness.mesh import MeshBench
 from backspike.sim.model.machine.controller import Outcome

@@ -10,9 +10,9 @@ from cocotb.triggers import FallingEdge, First, RisingEdge, Timer
 
 from backspike.hw.chip.map import ALL, CHIP_REGISTERS
 from backspike.hw.core.axi_lite import HOST_ADDRESS_BITS
+from backspike.hw.core.connection import LONE_CORE, Place
 from backspike.hw.core.map import REGISTERS, START_EMPTY, START_ZERO
 from backspike.hw.isa.table import UNITS
-from backspike.hw.noc.connection import LONE_CORE, Place
 from backspike.sim.harness.chip import ChipBench
 from backspike.sim.harness.host import Host
 

@@ -12,7 +12,7 @@ from backspike.compiler.lowering.layout import Layout
 from backspike.compiler.memory.dram import Axis, transfers
 from backspike.compiler.memory.parts import Ring, span
 from backspike.compiler.planning.blocks import GradientBlock, GradientBlocks, kernel_rows
-from backspike.compiler.planning.setting import Builder
+from backspike.compiler.planning.context import Builder
 
 __all__ = ["Gradients"]
 

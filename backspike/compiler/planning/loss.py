@@ -9,7 +9,7 @@ from typing import Any
 from backspike.compiler.lowering.layout import Layout
 from backspike.compiler.lowering.neuron import NeuronArea
 from backspike.compiler.memory.parts import Ring, span
-from backspike.compiler.planning.setting import Builder
+from backspike.compiler.planning.context import Builder
 from backspike.hw.isa.neuron.command import Destination, Operation, Source
 from backspike.sim.model import round_values
 

@@ -10,7 +10,7 @@ from backspike.compiler.lowering.layout import Layout
 from backspike.compiler.lowering.neuron import NeuronArea
 from backspike.compiler.order.entry import MessageWaits
 from backspike.compiler.order.timeline import START, Moment
-from backspike.compiler.planning.setting import Builder
+from backspike.compiler.planning.context import Builder
 from backspike.compiler.planning.weights import Loaded
 from backspike.hw.isa.neuron.command import Operation, Source
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from backspike.compiler.lowering.layers import Lowered
 from backspike.compiler.planning.image import Bytes, CoreImage
-from backspike.hw.noc.connection import Connection, Place
+from backspike.hw.core.connection import Connection, Place
 from backspike.sim.model.network import Weights
 from backspike.sim.model.number import Bits, Values
 from backspike.sim.model.update import F32, UpdateRule

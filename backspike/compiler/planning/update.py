@@ -8,7 +8,7 @@ from typing import NamedTuple
 from backspike.compiler.assembling.program import At
 from backspike.compiler.memory.dram import Axis, transfers
 from backspike.compiler.memory.parts import Ring, Room
-from backspike.compiler.planning.setting import Builder
+from backspike.compiler.planning.context import Builder
 from backspike.hw.isa.noc.instructions import Flow
 from backspike.hw.isa.table import ROUTES
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from backspike.compiler.lowering.layers import Lowered
 from backspike.compiler.memory.dram import Axis, transfers
 from backspike.compiler.memory.parts import Ring, WeightRoom
-from backspike.compiler.planning.setting import Builder
+from backspike.compiler.planning.context import Builder
 
 __all__ = ["Loaded", "WeightPlan", "load_weights"]
 

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backspike.hw.config import ChipConfig
+from backspike.hw.core.connection import Place
 from backspike.hw.isa.table import UNITS
-from backspike.hw.noc.connection import Place
 from backspike.sim.model.machine.core import Connections, CoreModel, Outcome
 
 __all__ = ["ChipModel", "Order"]

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backspike.hw.config import ChipConfig
+from backspike.hw.core.connection import Connection, Place
 from backspike.hw.isa.instruction import Fault
 from backspike.hw.isa.noc.instructions import Flow
 from backspike.hw.isa.table import (
@@ -22,7 +23,6 @@ from backspike.hw.isa.table import (
 )
 from backspike.hw.isa.units import UNIT_TABLE
 from backspike.hw.limits import check_whole
-from backspike.hw.noc.connection import Connection, Place
 from backspike.sim.model.machine.controller import ControllerModel, Outcome, QueuedInstruction
 from backspike.sim.model.machine.convolve import run_bp, run_fp
 from backspike.sim.model.machine.element import run_grad, run_soma

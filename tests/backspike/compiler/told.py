@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from backspike.compiler.planning.setting import FORWARD_DONE
+from backspike.compiler.planning.context import FORWARD_DONE
 from backspike.hw.isa.encoding import fetch
 from backspike.hw.isa.table import SRAMS, UNITS, Control, IsaShape, instruction_set
 

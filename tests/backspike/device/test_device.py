@@ -12,9 +12,9 @@ from backspike.compiler.assembling.program import Program
 from backspike.compiler.planning.core import plan_step
 from backspike.compiler.planning.mesh import plan_mesh
 from backspike.device import ModelDevice, RtlDevice
+from backspike.hw.core.connection import LONE_CORE
 from backspike.hw.isa.instruction import Fault
 from backspike.hw.isa.table import Control, IsaShape
-from backspike.hw.noc.connection import LONE_CORE
 from backspike.hw.presets import load
 from backspike.sim.harness.core import CoreBench
 from backspike.sim.harness.mesh import LEAST_DRAM

@@ -10,8 +10,8 @@ import numpy as np
 
 from backspike.compiler.assembling.program import Program
 from backspike.hw.config import ChipConfig
+from backspike.hw.core.connection import Connection, Place
 from backspike.hw.isa.table import UNITS, IsaShape
-from backspike.hw.noc.connection import Connection, Place
 from backspike.hw.presets import load
 from backspike.sim.harness.chip import ChipBench
 from backspike.sim.harness.mesh import LEAST_DRAM

@@ -10,11 +10,11 @@ from backspike.compiler.assembling.program import Program
 from backspike.compiler.lowering.layout import Layout
 from backspike.compiler.lowering.neuron import ElementOperands, NeuronArea
 from backspike.hw.arith.format import BINARY16
+from backspike.hw.core.connection import Connection
 from backspike.hw.isa.instruction import Fault
 from backspike.hw.isa.neuron.command import Operation, Source
 from backspike.hw.isa.noc.instructions import Flow
 from backspike.hw.isa.table import BOX_MESSAGES, OWN_ROUTES, ROUTES, UNITS, Control
-from backspike.hw.noc.connection import Connection
 from tests.hw.chip.bench import Bench
 
 

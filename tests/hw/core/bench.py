@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backspike.compiler.assembling.program import Program
+from backspike.hw.core.connection import LONE_CORE
 from backspike.hw.isa.table import IsaShape
-from backspike.hw.noc.connection import LONE_CORE
 from backspike.sim.harness.core import CoreBench
 from backspike.sim.harness.mesh import LEAST_DRAM
 from backspike.sim.harness.mesh_driver import MeshDriver

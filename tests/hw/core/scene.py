@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from backspike.compiler.assembling.program import Program
 from backspike.hw.config import ChipConfig
+from backspike.hw.core.connection import LONE_CORE
 from backspike.hw.isa.encoding import WORD_BYTES
 from backspike.hw.isa.table import UNITS, IsaShape
-from backspike.hw.noc.connection import LONE_CORE
 from backspike.sim.model.machine import Memories
 from backspike.sim.model.machine.chip import ChipModel
 from backspike.sim.model.machine.controller import Outcome

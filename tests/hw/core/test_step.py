@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from backspike.commands.train import CLASSES, load_digits
-from backspike.hw.noc.connection import LONE_CORE
+from backspike.hw.core.connection import LONE_CORE
 from backspike.hw.presets import load
 from backspike.network import Layer
 from backspike.sim.harness.core import CoreBench

@@ -9,9 +9,9 @@ from backspike.compiler.lowering.convolution import ConvLayer
 from backspike.compiler.lowering.layers import Lowered
 from backspike.compiler.memory.dram_layout import spikes_of
 from backspike.compiler.memory.parts import PART_CYCLES, Cut, Room, WeightRoom, choose, span
+from backspike.compiler.planning.context import Builder, CoreContext
 from backspike.compiler.planning.loss import BackwardRings, loss
 from backspike.compiler.planning.operations import convolve_back, find_fire, find_grad
-from backspike.compiler.planning.setting import Builder, CoreContext
 from backspike.compiler.planning.weights import WeightPlan
 
 __all__ = ["Backward", "cut_backward", "first_rows"]

@@ -11,8 +11,8 @@ from backspike.compiler.memory.dram_layout import spikes_of
 from backspike.compiler.memory.parts import PART_CYCLES, Cut, Room, WeightRoom, choose, span
 from backspike.compiler.order.hazards import OrderedProgram
 from backspike.compiler.order.timeline import Moment
+from backspike.compiler.planning.context import FORWARD_DONE, Builder, CoreContext
 from backspike.compiler.planning.operations import convolve_forward, find_soma
-from backspike.compiler.planning.setting import FORWARD_DONE, Builder, CoreContext
 from backspike.compiler.planning.weights import WeightPlan
 from backspike.hw.isa.table import Control
 

@@ -14,17 +14,17 @@ from backspike.compiler.order.hazards import OrderedProgram
 from backspike.compiler.order.timeline import Moment
 from backspike.compiler.planning.blocks import cheapest_samples, cut_gradients
 from backspike.compiler.planning.blocks import first_rows as wg_first_rows
+from backspike.compiler.planning.context import FORWARD_DONE, Builder, CoreContext
 from backspike.compiler.planning.core import backward as bp
 from backspike.compiler.planning.core import forward as fp
 from backspike.compiler.planning.core.beside import Beside
 from backspike.compiler.planning.gradients import Gradients
 from backspike.compiler.planning.image import CoreImage
-from backspike.compiler.planning.setting import FORWARD_DONE, Builder, CoreContext
 from backspike.compiler.planning.step import StepPlan
 from backspike.compiler.planning.update import Update, chunk_rows
 from backspike.hw.config import ChipConfig
+from backspike.hw.core.connection import LONE_CORE
 from backspike.hw.isa.table import Control
-from backspike.hw.noc.connection import LONE_CORE
 from backspike.network import Network
 
 __all__ = ["cut_step", "plan_step", "samples_for"]

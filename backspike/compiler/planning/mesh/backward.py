@@ -10,9 +10,9 @@ from backspike.compiler.lowering.neuron import NeuronArea
 from backspike.compiler.memory.parts import span
 from backspike.compiler.order.timeline import Moment
 from backspike.compiler.planning.loss import loss
-from backspike.compiler.planning.mesh.core import CorePlan
-from backspike.compiler.planning.mesh.room import MapWords
+from backspike.compiler.planning.mesh.core_plan import CorePlan
 from backspike.compiler.planning.mesh.schedule import Work
+from backspike.compiler.planning.mesh.slots import MapWords
 from backspike.compiler.planning.mesh.wiring import Edge
 from backspike.compiler.planning.operations import convolve_back, find_fire, find_grad
 

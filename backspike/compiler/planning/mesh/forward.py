@@ -8,9 +8,9 @@ from functools import partial
 from backspike.compiler.lowering.layers import Lowered
 from backspike.compiler.memory.parts import span
 from backspike.compiler.order.timeline import START
-from backspike.compiler.planning.mesh.core import CorePlan
-from backspike.compiler.planning.mesh.room import MapWords
+from backspike.compiler.planning.mesh.core_plan import CorePlan
 from backspike.compiler.planning.mesh.schedule import Work
+from backspike.compiler.planning.mesh.slots import MapWords
 from backspike.compiler.planning.mesh.wiring import Edge
 from backspike.compiler.planning.operations import convolve_forward, find_soma
 

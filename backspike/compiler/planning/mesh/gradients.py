@@ -9,7 +9,7 @@ from backspike.compiler.order.timeline import Moment
 from backspike.compiler.planning.blocks import GradientBlocks
 from backspike.compiler.planning.gradients import Gradients
 from backspike.compiler.planning.mesh.backward import Received
-from backspike.compiler.planning.mesh.core import CorePlan
+from backspike.compiler.planning.mesh.core_plan import CorePlan
 from backspike.compiler.planning.mesh.schedule import Work
 
 __all__ = ["GradientStage"]

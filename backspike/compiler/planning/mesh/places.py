@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import cache
 
 from backspike.compiler.lowering.layers import Lowered
-from backspike.hw.noc.connection import Place
+from backspike.hw.core.connection import Place
 
 __all__ = ["balanced", "snake"]
 

@@ -10,21 +10,21 @@ from backspike.compiler.memory.parts import Room, cut_range
 from backspike.compiler.order.arrange import arrange
 from backspike.compiler.order.cycles import DENSITY
 from backspike.compiler.planning.blocks import GradientBlocks, cut_gradients, first_rows
+from backspike.compiler.planning.context import PlanContext
 from backspike.compiler.planning.image import CoreImage
 from backspike.compiler.planning.mesh.backward import BackwardStage, Received
-from backspike.compiler.planning.mesh.core import CorePlan
+from backspike.compiler.planning.mesh.core_plan import CorePlan
 from backspike.compiler.planning.mesh.forward import ForwardStage
 from backspike.compiler.planning.mesh.gradients import GradientStage
 from backspike.compiler.planning.mesh.places import balanced, snake
-from backspike.compiler.planning.mesh.room import MapWords
 from backspike.compiler.planning.mesh.schedule import schedule
+from backspike.compiler.planning.mesh.slots import MapWords
 from backspike.compiler.planning.mesh.update import collect, update
 from backspike.compiler.planning.mesh.wiring import Edge, Wiring
-from backspike.compiler.planning.setting import PlanContext
 from backspike.compiler.planning.step import StepPlan
 from backspike.compiler.planning.update import chunk_rows
 from backspike.hw.config import ChipConfig
-from backspike.hw.noc.connection import Place
+from backspike.hw.core.connection import Place
 from backspike.network import Network
 
 __all__ = ["plan_mesh"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from backspike.compiler.planning.setting import Builder
+from backspike.compiler.planning.context import Builder
 
 __all__ = ["Work", "schedule"]
 

@@ -10,7 +10,7 @@ from backspike.compiler.lowering.layers import Lowered
 from backspike.compiler.memory.dram import transfers
 from backspike.compiler.order.entry import MessageWaits
 from backspike.compiler.order.timeline import Moment
-from backspike.compiler.planning.mesh.core import CorePlan
+from backspike.compiler.planning.mesh.core_plan import CorePlan
 from backspike.compiler.planning.mesh.wiring import End, Wiring, signal
 from backspike.compiler.planning.update import Delivery, Update
 from backspike.hw.isa.table import Control

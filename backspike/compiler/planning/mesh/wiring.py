@@ -10,11 +10,11 @@ from typing import Unpack
 from backspike.compiler.order.entry import MessageWaits
 from backspike.compiler.order.timeline import START, Moment
 from backspike.compiler.order.touch import Touch
-from backspike.compiler.planning.setting import FORWARD_DONE, Builder
+from backspike.compiler.planning.context import FORWARD_DONE, Builder
 from backspike.hw.config import ChipConfig
+from backspike.hw.core.connection import Connection, Place
 from backspike.hw.isa.noc.instructions import Flow
 from backspike.hw.isa.table import BOXES, ROUTES, Control
-from backspike.hw.noc.connection import Connection, Place
 
 __all__ = ["Edge", "End", "Wiring", "signal"]
 

@@ -8,7 +8,7 @@ import pytest
 
 from backspike.compiler.order.arrange import arrange
 from backspike.compiler.order.hazards import OrderedProgram
-from backspike.compiler.planning.setting import Builder
+from backspike.compiler.planning.context import Builder
 from backspike.hw.presets import load
 
 TINY = load("tiny")

@@ -11,8 +11,8 @@ import pytest
 from backspike.commands.train import CLASSES, load_digits
 from backspike.compiler.planning.core import plan_step, samples_for
 from backspike.hw.arith.format import Float
+from backspike.hw.core.connection import LONE_CORE
 from backspike.hw.isa.table import UNITS
-from backspike.hw.noc.connection import LONE_CORE
 from backspike.hw.presets import load
 from backspike.network import Layer, Network
 from backspike.sim.model import UpdateRule

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from backspike.compiler.lowering.layers import Lowered
 from backspike.compiler.memory.parts import Ring, Room
-from backspike.hw.noc.connection import Place
+from backspike.hw.core.connection import Place
 
 __all__ = ["SLOTS", "MapWords", "slots"]
 

@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 from backspike.compiler.lowering.layers import Lowered
 from backspike.compiler.memory.parts import Ring, span
 from backspike.compiler.order.timeline import START, Moment
+from backspike.compiler.planning.context import FORWARD_DONE, Builder, PlanContext
 from backspike.compiler.planning.loss import BackwardRings
-from backspike.compiler.planning.mesh.room import MapWords, slots
+from backspike.compiler.planning.mesh.slots import MapWords, slots
 from backspike.compiler.planning.mesh.wiring import End
-from backspike.compiler.planning.setting import FORWARD_DONE, Builder, PlanContext
 from backspike.compiler.planning.weights import Loaded, load_weights
+from backspike.hw.core.connection import Place
 from backspike.hw.isa.table import Control
-from backspike.hw.noc.connection import Place
 
 __all__ = ["CorePlan"]
 
