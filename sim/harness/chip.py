@@ -13,7 +13,6 @@ from amaranth.utils import ceil_log2
 from backspike.hw.chip.chip import Chip
 from backspike.hw.chip.host import host_address_bits
 from backspike.hw.chip.map import core_window
-from backspike.hw.component import Parameter
 from backspike.hw.config import ChipConfig
 from backspike.hw.core.axi_lite import AxiLite
 from backspike.hw.core.connection import Place
@@ -38,8 +37,6 @@ class ChipBench(MeshBench):
     chips : (int, int)
         From west to east, and from north to south; they are numbered row by row.
     """
-
-    config = Parameter[ChipConfig]()
 
     def __init__(self, config: ChipConfig, *, dram_bytes: int, chips: tuple[int, int] = (1, 1)):
         if chips != (1, 1) and not config.noc.link_credits:

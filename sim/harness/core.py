@@ -8,7 +8,6 @@ from typing import Any
 from amaranth import ClockDomain, ClockSignal, Module, ResetSignal, Signal
 from amaranth.lib.wiring import Out, connect, flipped
 
-from backspike.hw.component import Parameter
 from backspike.hw.config import ChipConfig
 from backspike.hw.core.axi_lite import HOST_ADDRESS_BITS
 from backspike.hw.core.connection import LONE_CORE, Place
@@ -27,8 +26,6 @@ class CoreBench(MeshBench):
     dram_bytes : int
         Bytes of DRAM that its programs need.
     """
-
-    config = Parameter[ChipConfig]()
 
     def __init__(self, config: ChipConfig, *, dram_bytes: int):
         super().__init__(

@@ -11,7 +11,7 @@ from amaranth import Module, Value
 from amaranth.lib.wiring import In, Out, connect
 from amaranth.utils import ceil_log2
 
-from backspike.hw.component import EmitOnce
+from backspike.hw.component import EmitOnce, Parameter
 from backspike.hw.config import ChipConfig
 from backspike.hw.core.axi_lite import AxiLite
 from backspike.hw.core.connection import Place
@@ -76,6 +76,9 @@ class MeshBench(EmitOnce):
         Beats of the bus that each DRAM holds.
     """
 
+    config = Parameter[ChipConfig]()
+    dram_words = Parameter[int]()
+
     def __init__(
         self,
         ports: Mapping[str, Any],
@@ -86,13 +89,12 @@ class MeshBench(EmitOnce):
         cores_per_dram: int = 1,
         **parameters: Any,
     ):
-        self.config = config
         self.dram_bytes = dram_bytes
         self._cores_per_dram = cores_per_dram
         # Powers of two, as a Dram asks for.
         part = max(LEAST_DRAM, 1 << (dram_bytes - 1).bit_length())
         whole = 1 << (cores_per_dram * part - 1).bit_length()
-        self.dram_words = whole * 8 // config.dram.bus_bits
+        dram_words = whole * 8 // config.dram.bus_bits
         super().__init__(
             {
                 "clk": In(1),
@@ -107,7 +109,7 @@ class MeshBench(EmitOnce):
                 **ports,
             },
             config=config,
-            dram_words=self.dram_words,
+            dram_words=dram_words,
             **parameters,
         )
 
