@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from backspike.hw.core.connection import Place
+from backspike.hw.isa.units import unit_title
 from backspike.training.checkpoint import write_whole
 from backspike.training.timeline import plot_timeline
 from backspike.training.trainer import Speed, TrainedStep, Trainer
@@ -71,6 +72,6 @@ def _print_engines(step: TrainedStep, speed: Speed) -> None:
             # Not the counter of that name, which also counts before and after the programs.
             idle = speed.cycles - counts["busy"] - counts["stalled"]
             print(
-                f"{unit.replace('_', ' ').upper():>10} {counts['busy']:>10,} "
+                f"{unit_title(unit):>10} {counts['busy']:>10,} "
                 f"{counts['stalled']:>10,} {idle:>10,}  {counts['busy'] / speed.cycles:>10.1%}"
             )

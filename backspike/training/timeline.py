@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from backspike.device.device import Counters, Timing
 from backspike.hw.core.connection import Place
+from backspike.hw.isa.units import unit_title
 
 __all__ = ["cycles_over_busy", "plot_timeline"]
 
@@ -82,6 +83,6 @@ def _bars(
         axes.broken_barh(spans, (line - 0.4, 0.8), facecolors=colour)
         core = f"{place} " if len(timing.activity) > 1 else ""
         share = counters[place][unit]["busy"] / timing.cycles
-        labels.append(f"{core}{unit.replace('_', ' ').upper()}  {share:.0%}")
+        labels.append(f"{core}{unit_title(unit)}  {share:.0%}")
     axes.set(yticks=range(len(units)), yticklabels=labels, xlim=limits)
     axes.invert_yaxis()

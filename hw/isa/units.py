@@ -50,6 +50,7 @@ __all__ = [
     "Unit",
     "command_of",
     "copy_port",
+    "unit_title",
 ]
 
 SRAMS = {
@@ -262,6 +263,14 @@ UNIT_REGISTERS = {
     name: unit.registers for units in UNIT_TABLE.values() for name, unit in units.items()
 }
 """Their registers, by name: those of units with one name are alike in both sub-cores."""
+
+
+def unit_title(name: str) -> str:
+    """What people call a unit of a core: ``FP array`` for ``fp_fp``, ``FP soma`` for ``fp_soma``."""
+    subcore, unit = name.split("_", 1)
+    return (
+        f"{unit.upper()} array" if UNIT_TABLE[subcore][unit].array else f"{subcore.upper()} {unit}"
+    )
 
 
 def command_of(unit: str, registers: Mapping[str, int]) -> dict[str, Any]:

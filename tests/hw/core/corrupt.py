@@ -11,9 +11,9 @@ from backspike.compiler.assembling.program import Program
 from backspike.hw.config import ChipConfig
 from backspike.hw.isa.instruction import ProgramError
 from backspike.hw.isa.table import UNITS, WORD_MAX, IsaShape
-from backspike.sim.model.machine.races import PROGRAM, Unrolled, races
 from tests.hw.core.draw import COMPUTES, Draw, draw_instruction, outward, settled, work
 from tests.hw.core.scene import Scene
+from tests.sim.model.machine.races import PROGRAM, Unrolled, races
 
 Operands = dict[str, int]
 

@@ -16,9 +16,9 @@ from backspike.hw.isa.instruction import Instruction, ProgramError
 from backspike.hw.isa.neuron.command import Destination, Operation, Source
 from backspike.hw.isa.table import INNER_ROUTES, ROUTES, SRAMS, IsaShape, instruction_set
 from backspike.sim.model.machine import Memories
-from backspike.sim.model.machine.races import words_of
 from tests.hw.conv.cases import draw_case
 from tests.sim.model.machine.maps import Map
+from tests.sim.model.machine.races import words_of
 
 __all__ = [
     "ARRAYS",

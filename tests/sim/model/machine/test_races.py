@@ -10,11 +10,11 @@ from backspike.hw.isa.encoding import decode
 from backspike.hw.isa.noc.instructions import Flow
 from backspike.hw.isa.table import UNITS, Control, IsaShape
 from backspike.hw.presets import load
-from backspike.sim.model.machine.races import PROGRAM, Unrolled, races
 from tests.hw.core.corrupt import corrupted, paired_scene
 from tests.hw.core.race import racing_programs
 from tests.hw.core.scene import Scene
 from tests.sim.model.machine.orders import any_slow, slow
+from tests.sim.model.machine.races import PROGRAM, Unrolled, races
 
 SEED = 4201
 TINY = load("tiny")
