@@ -266,7 +266,7 @@ UNIT_REGISTERS = {
 
 
 def unit_title(name: str) -> str:
-    """What people call a unit of a core: ``FP array`` for ``fp_fp``, ``FP soma`` for ``fp_soma``."""
+    """What people call a unit of a core: ``FP array`` of ``fp_fp``, ``BP wu`` of ``bp_wu``."""
     subcore, unit = name.split("_", 1)
     return (
         f"{unit.upper()} array" if UNIT_TABLE[subcore][unit].array else f"{subcore.upper()} {unit}"
