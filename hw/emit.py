@@ -22,9 +22,9 @@ from amaranth.hdl._xfrm import DomainCollector
 from amaranth.lib import wiring
 
 from backspike.hw.component import EmitOnce
-from backspike.hw.verilog import EmitError, Port, ports_of, verilog_of, zeros_left_out
+from backspike.hw.verilog import EmitError, ModulePort, ports_of, verilog_of, zeros_left_out
 
-__all__ = ["Emission", "EmitError", "EmittedModule", "Emitter", "Port", "emit"]
+__all__ = ["Emission", "EmitError", "EmittedModule", "Emitter", "ModulePort", "emit"]
 
 YOSYS_JOBS = 2
 """Yosys processes side by side, while Python elaborates the next component."""
@@ -41,7 +41,7 @@ class EmittedModule:
     kind: str
     """Dotted name of the Python class."""
     parameters: dict[str, bool | int | str]
-    ports: tuple[Port, ...]
+    ports: tuple[ModulePort, ...]
     latency: int | None
     """Cycles from inputs to outputs, where the component has a fixed latency."""
     instances: dict[str, int]
@@ -125,7 +125,7 @@ class _Pending:
 
     component: EmitOnce
     instances: dict[str, int]
-    ports: tuple[Port, ...] = ()
+    ports: tuple[ModulePort, ...] = ()
     text: concurrent.futures.Future[str] | None = None
 
 

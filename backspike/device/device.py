@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from backspike.hw.core.connection import Place
 from backspike.sim.model.machine.controller import Outcome
 from backspike.sim.model.machine.core import Connections
+from backspike.sim.model.machine.memories import Bytes
 
-__all__ = ["Counters", "Device", "SimulatedDevice", "Timing"]
+__all__ = ["Device", "SimulatedDevice", "Timing", "UnitCounters"]
 
-Bytes = NDArray[np.uint8]
-Counters = Mapping[Place, Mapping[str, Mapping[str, int]]]
+UnitCounters = Mapping[Place, Mapping[str, Mapping[str, int]]]
 """Of each core, by unit (names like ``fp_soma``) and name."""
 
 
@@ -110,7 +110,7 @@ class Device(ABC):
         """What has become of each of them, by core and sub-core."""
 
     @abstractmethod
-    def counters(self) -> Counters:
+    def counters(self) -> UnitCounters:
         """What the units have counted meanwhile; nothing if the device does not count."""
 
 

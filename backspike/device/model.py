@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from backspike.device.device import Counters, SimulatedDevice
+from backspike.device.device import SimulatedDevice, UnitCounters
 from backspike.hw.config import ChipConfig
 from backspike.hw.core.connection import Place
 from backspike.sim.model.machine.chip import ChipModel
@@ -46,5 +46,5 @@ class ModelDevice(SimulatedDevice):
     def status(self) -> Mapping[Place, Mapping[str, Outcome]]:
         return self._outcomes
 
-    def counters(self) -> Counters:
+    def counters(self) -> UnitCounters:
         return {}

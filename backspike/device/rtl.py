@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from backspike.device.device import Counters, SimulatedDevice, Timing
+from backspike.device.device import SimulatedDevice, Timing, UnitCounters
 from backspike.hw.core.connection import Place
 from backspike.sim.harness.mesh import MeshBench
 from backspike.sim.harness.session import Request, Run, Session
@@ -53,7 +53,7 @@ class RtlDevice(SimulatedDevice):
     def status(self) -> Mapping[Place, Mapping[str, Outcome]]:
         return self._run.outcomes if self._run else {}
 
-    def counters(self) -> Counters:
+    def counters(self) -> UnitCounters:
         return self._run.counters if self._run else {}
 
     @property

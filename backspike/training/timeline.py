@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from backspike.device.device import Counters, Timing
+from backspike.device.device import Timing, UnitCounters
 from backspike.hw.core.connection import Place
 from backspike.hw.isa.units import unit_title
 
@@ -28,7 +28,7 @@ ZOOM = 0.05
 """Share of the step that the lower half of the timeline shows."""
 
 
-def cycles_over_busy(timing: Timing, counters: Counters) -> float:
+def cycles_over_busy(timing: Timing, counters: UnitCounters) -> float:
     """Cycles of a step over those it could not do without.
 
     Those are, summed over the phases, the cycles in which an operand enters the busiest engine of
@@ -47,7 +47,7 @@ def cycles_over_busy(timing: Timing, counters: Counters) -> float:
     return timing.cycles / (busiest + int((moving & ~computing).sum()))
 
 
-def plot_timeline(timing: Timing, counters: Counters, path: Path, *, title: str) -> None:
+def plot_timeline(timing: Timing, counters: UnitCounters, path: Path, *, title: str) -> None:
     """When each unit was at work: over the whole step, and in a part of it in full."""
     figure = Figure(figsize=(12, 8), layout="constrained")
     whole, part = figure.subplots(2)
@@ -72,7 +72,7 @@ def plot_timeline(timing: Timing, counters: Counters, path: Path, *, title: str)
 def _bars(
     axes: Axes,
     timing: Timing,
-    counters: Counters,
+    counters: UnitCounters,
     units: Sequence[tuple[Place, str]],
     limits: tuple[float, float],
 ) -> None:

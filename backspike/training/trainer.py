@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 
 from backspike.compiler.planning.step import StepPlan, StepResult
 from backspike.device import Device, Timing
-from backspike.device.device import Counters
+from backspike.device.device import UnitCounters
 from backspike.hw.core.connection import Place
 from backspike.hw.isa.instruction import Fault
 from backspike.network import Network
 from backspike.sim.model.network import Weights
 from backspike.sim.model.record import StepRecord
 from backspike.training.timeline import cycles_over_busy
-from backspike.training.training import Step
+from backspike.training.training import TrainingStep
 
 __all__ = ["Speed", "TrainedStep", "Trainer", "compare"]
 
@@ -47,7 +47,7 @@ class TrainedStep:
     compared: dict[str, int]
     """Values, by name."""
     differ: dict[str, int]
-    counters: Counters
+    counters: UnitCounters
     """Of each unit, as far as the device counts."""
     speed: Speed | None
     """As far as the device has one."""
@@ -100,14 +100,14 @@ class Trainer:
         self.steps: list[TrainedStep] = []
         self.timing: Timing | None = None
 
-    def run(self, steps: Iterable[Step], weights: list[Weights]) -> Iterator[TrainedStep]:
+    def run(self, steps: Iterable[TrainingStep], weights: list[Weights]) -> Iterator[TrainedStep]:
         """Does steps one behind the other, from ``weights`` on, which become those of the last."""
         self._plan = None
         for step in steps:
             self.take(step, weights)
             yield self.steps[-1]
 
-    def take(self, step: Step, weights: list[Weights]) -> StepRecord:
+    def take(self, step: TrainingStep, weights: list[Weights]) -> StepRecord:
         """Does a step, changing ``weights`` to what the device has made of them.
 
         The device goes on from what the step before has left in DRAM, if that had as many samples;
@@ -152,7 +152,7 @@ class Trainer:
         weights[:] = [layer.weights() for layer in result.layers]
         return record
 
-    def _put(self, step: Step, weights: list[Weights]) -> StepPlan:
+    def _put(self, step: TrainingStep, weights: list[Weights]) -> StepPlan:
         """Makes the images of DRAM those in front of the step."""
         plan = self._plan_of(len(step.targets))
         if plan is self._plan:

@@ -28,10 +28,10 @@ from backspike.training.checkpoint import load_arrays, save_arrays
 from backspike.training.data.digits import CLASSES, accuracy, digits_network, load_digits
 from backspike.training.settings import TrainingSettings
 
-__all__ = ["Step", "TakeStep", "Training", "measure_training_step", "train"]
+__all__ = ["TakeStep", "Training", "TrainingStep", "measure_training_step", "train"]
 
 
-class Step(NamedTuple):
+class TrainingStep(NamedTuple):
     """What a training step is given beside the weights."""
 
     number: int
@@ -49,7 +49,7 @@ class Step(NamedTuple):
         )
 
 
-TakeStep = Callable[[Step, list[Weights]], StepRecord]
+TakeStep = Callable[[TrainingStep, list[Weights]], StepRecord]
 """Does a step, changing the weights."""
 
 
@@ -85,7 +85,7 @@ class Training:
         """The last of them may have fewer samples."""
         return -(-len(load_digits()[0].x) // self.settings.batch)
 
-    def epoch_steps(self, epoch: int) -> Iterator[Step]:
+    def epoch_steps(self, epoch: int) -> Iterator[TrainingStep]:
         """The steps of an epoch: the order of samples follows from seed and epoch alone.
 
         Behind the last epoch the learning rate is that of the first step again.
@@ -97,7 +97,7 @@ class Training:
             number = epoch * self.steps_per_epoch + index
             chosen = order[index * settings.batch : (index + 1) * settings.batch]
             lr = settings.lr * (1 + math.cos(math.pi * (number % total) / total)) / 2
-            yield Step(
+            yield TrainingStep(
                 number,
                 data.x[None, chosen],
                 np.eye(CLASSES)[data.y[chosen]],

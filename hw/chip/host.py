@@ -9,7 +9,7 @@ from amaranth.lib import enum
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from backspike.hw.chip.map import ALL, BY_NAME, CHIP_IDENTITY, CHIP_REGISTERS
+from backspike.hw.chip.map import ALL, CHIP_BY_NAME, CHIP_IDENTITY, CHIP_REGISTERS
 from backspike.hw.component import EmitOnce
 from backspike.hw.core.axi_lite import (
     BYTE_BITS,
@@ -191,7 +191,7 @@ class ChipHost(EmitOnce):
         with m.Switch(number):
             for name, value in (
                 ("identity", CHIP_IDENTITY),
-                ("size", BY_NAME["size"].pack(columns=columns, rows=rows)),
+                ("size", CHIP_BY_NAME["size"].pack(columns=columns, rows=rows)),
                 ("interrupt", pending),
                 ("enable", enable),
             ):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from backspike.hw.core.axi_lite import HOST_ADDRESS_BITS
 from backspike.hw.core.map import Field, HostRegister
 
-__all__ = ["ALL", "BY_NAME", "CHIP_IDENTITY", "CHIP_REGISTERS", "core_window"]
+__all__ = ["ALL", "CHIP_BY_NAME", "CHIP_IDENTITY", "CHIP_REGISTERS", "core_window"]
 
 CHIP_IDENTITY = 0x43505342
 """What the first register reads as: "BSPC" in its bytes, the first one lowest."""
@@ -36,7 +36,7 @@ CHIP_REGISTERS = (
     HostRegister("running", 0x80, "r", "likewise: its programs have not ended yet"),
     HostRegister("stopped", 0xC0, "r", "likewise: a fault has stopped one of its programs"),
 )
-BY_NAME = {register.name: register for register in CHIP_REGISTERS}
+CHIP_BY_NAME = {register.name: register for register in CHIP_REGISTERS}
 
 
 def core_window(number: int) -> int:

@@ -15,8 +15,7 @@ from backspike.hw.control.alu import FAULT_BITS
 from backspike.hw.control.decoder import Decoder
 from backspike.hw.control.fetch import POSITION_BITS, ProgramFetch
 from backspike.hw.control.slot import Slot
-from backspike.hw.dma.axi import ADDRESS_BITS as DRAM_BITS
-from backspike.hw.dma.axi import AxiRead
+from backspike.hw.dma.axi import DRAM_BITS, AxiRead
 from backspike.hw.isa.instruction import Fault
 from backspike.hw.isa.table import BOX_MESSAGES, BOXES, UNITS, IsaShape
 from backspike.hw.isa.units import UNIT_REGISTERS

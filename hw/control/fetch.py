@@ -7,8 +7,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from backspike.hw.component import EmitOnce, Parameter
-from backspike.hw.dma.axi import ADDRESS_BITS as DRAM_BITS
-from backspike.hw.dma.axi import INCREMENT, OKAY, AxiRead
+from backspike.hw.dma.axi import DRAM_BITS, INCREMENT, OKAY, AxiRead
 from backspike.hw.memory.sram import Sram
 
 __all__ = ["POSITION_BITS", "PROGRAM_ALIGNMENT", "WORD_BITS", "ProgramFetch"]

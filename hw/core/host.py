@@ -22,7 +22,7 @@ from backspike.hw.core.host_memory import WordAccess
 from backspike.hw.core.map import BY_NAME, IDENTITY, counter_addresses
 from backspike.hw.core.status import SubCoreStatus
 from backspike.hw.counters import COUNTER_BITS, CounterValues
-from backspike.hw.dma.axi import ADDRESS_BITS as DRAM_BITS
+from backspike.hw.dma.axi import DRAM_BITS
 from backspike.hw.dma.select import WordTree
 from backspike.hw.isa.table import UNITS
 from backspike.hw.noc.flit import COORDINATE_BITS

@@ -11,8 +11,7 @@ from amaranth.utils import exact_log2
 
 from backspike.hw.component import EmitOnce, Parameter
 from backspike.hw.core.axi_lite import BYTE_BITS, WORD_BITS, WORD_STROBE
-from backspike.hw.dma.axi import ADDRESS_BITS as DRAM_BITS
-from backspike.hw.dma.axi import INCREMENT, OKAY, AxiRead, AxiWrite
+from backspike.hw.dma.axi import DRAM_BITS, INCREMENT, OKAY, AxiRead, AxiWrite
 
 __all__ = ["HostMemory", "WordAccess"]
 
@@ -22,7 +21,7 @@ class WordAccess(wiring.Signature):
 
     Members
     -------
-    write : Out(1), read : Out(1), address : Out(ADDRESS_BITS), word : Out(WORD_BITS)
+    write : Out(1), read : Out(1), address : Out(DRAM_BITS), word : Out(WORD_BITS)
         Held until it is done, but for the address; a write goes first. The address is a multiple of
         4.
     written : In(1), found : In(1)

@@ -11,8 +11,7 @@ from backspike.hw.config import ChipConfig
 from backspike.hw.control.controller import TIMEOUT_BITS, Controller, Progress
 from backspike.hw.core.status import SubCoreStatus
 from backspike.hw.dma.arbiter import AxiReadArbiter
-from backspike.hw.dma.axi import ADDRESS_BITS as DRAM_BITS
-from backspike.hw.dma.axi import AxiRead, AxiWrite
+from backspike.hw.dma.axi import DRAM_BITS, AxiRead, AxiWrite
 from backspike.hw.dma.read import DmaRead
 from backspike.hw.dma.write import DmaWrite
 from backspike.hw.engine import Engine

@@ -9,7 +9,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 __all__ = [
-    "ADDRESS_BITS",
+    "DRAM_BITS",
     "ERROR_BIT",
     "INCREMENT",
     "LENGTH_BITS",
@@ -20,7 +20,7 @@ __all__ = [
     "join",
 ]
 
-ADDRESS_BITS = 40
+DRAM_BITS = 40
 """Bits of an address in DRAM, which counts bytes."""
 LENGTH_BITS = 8
 """Bits of the length of a burst: its beats less 1."""
@@ -36,7 +36,7 @@ def _read(data_bits: int, id_bits: int) -> dict:
     ids = {"arid": Out(id_bits), "rid": In(id_bits)} if id_bits else {}
     return {
         **ids,
-        "araddr": Out(ADDRESS_BITS),
+        "araddr": Out(DRAM_BITS),
         "arlen": Out(LENGTH_BITS),
         "arsize": Out(3),
         "arburst": Out(2),
@@ -54,7 +54,7 @@ def _write(data_bits: int, id_bits: int) -> dict:
     ids = {"awid": Out(id_bits), "bid": In(id_bits)} if id_bits else {}
     return {
         **ids,
-        "awaddr": Out(ADDRESS_BITS),
+        "awaddr": Out(DRAM_BITS),
         "awlen": Out(LENGTH_BITS),
         "awsize": Out(3),
         "awburst": Out(2),

@@ -7,8 +7,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from backspike.hw.component import EmitOnce, Parameter
-from backspike.hw.dma.axi import ADDRESS_BITS as DRAM_BITS
-from backspike.hw.dma.axi import LENGTH_BITS
+from backspike.hw.dma.axi import DRAM_BITS, LENGTH_BITS
 from backspike.hw.isa.dma.command import DmaCommand
 from backspike.hw.limits import ADDRESS_BITS, COUNT_BITS
 

@@ -10,8 +10,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from backspike.hw.component import Parameter
-from backspike.hw.dma.axi import ADDRESS_BITS as DRAM_BITS
-from backspike.hw.dma.axi import INCREMENT, LENGTH_BITS
+from backspike.hw.dma.axi import DRAM_BITS, INCREMENT, LENGTH_BITS
 from backspike.hw.dma.bursts import Bursts
 from backspike.hw.engine import Engine
 from backspike.hw.isa.dma.command import DmaCommand

@@ -32,7 +32,7 @@ PLACES: tuple[Place, ...] = ((0, 1), (0, 0), (1, 0), (1, 1), (0, 1), (0, 1), (0,
 """Of the input and of the layers. The core of the last ones has time for dw of the first."""
 DENSITY = {"FP_CONV": 1.0, "BP_CONV": 1.0, "WG_CONV": 1.0}
 
-Counters = Mapping[Place, Mapping[str, Mapping[str, int]]]
+UnitCounters = Mapping[Place, Mapping[str, Mapping[str, int]]]
 Activity = Mapping[Place, Mapping[str, NDArray[np.int64]]]
 
 
@@ -116,7 +116,7 @@ class DenseBatch:
         return self.plan.drams(self.weights(), self.x, self.targets, self.rule, self.loss_scale)
 
 
-def least_cycles(counters: Counters, samples: int) -> float:
+def least_cycles(counters: UnitCounters, samples: int) -> float:
     """What a batch cannot do without: FP of the first sample, and the busiest BP or WG array."""
     busy = {
         name: [counts[unit]["busy"] for counts in counters.values() if unit in counts]
@@ -125,7 +125,7 @@ def least_cycles(counters: Counters, samples: int) -> float:
     return sum(busy["fp"]) / samples + max(*busy["bp"], *busy["wg"])
 
 
-def utilisation(counters: Counters, cycles: int) -> float:
+def utilisation(counters: UnitCounters, cycles: int) -> float:
     """Cycles in which arrays of all cores were busy, of those that they had (eq. 10)."""
     busy = sum(counts[unit]["busy"] for counts in counters.values() for unit in ARRAYS.values())
     return busy / (len(ARRAYS) * len(counters) * cycles)

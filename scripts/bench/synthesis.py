@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from backspike.hw.emit import Emission, EmittedModule, Port
+from backspike.hw.emit import Emission, EmittedModule, ModulePort
 from scripts.bench.figure import FOLDER
 
 __all__ = [
@@ -253,7 +253,7 @@ def registered(module: EmittedModule) -> str:
     )
 
 
-def _leaves(port: Port) -> bool:
+def _leaves(port: ModulePort) -> bool:
     return port.direction == "output"
 
 

@@ -18,7 +18,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from backspike.hw.emit import Emission, Port
+from backspike.hw.emit import Emission, ModulePort
 from backspike.sim.harness.tools import (
     BUILD_ROOT,
     MAKE_FLAGS,
@@ -67,7 +67,7 @@ def control_file(modules: Iterable[str], *lines: str) -> str:
 class _Slice:
     """A port and the word that it begins at."""
 
-    port: Port
+    port: ModulePort
     first: int
 
     @property
@@ -82,7 +82,7 @@ class _Slice:
         return f"{spare}'d0, {self.port.name}" if spare else self.port.name
 
 
-def _slices(ports: Iterable[Port]) -> tuple[list[_Slice], int]:
+def _slices(ports: Iterable[ModulePort]) -> tuple[list[_Slice], int]:
     """The ports one behind the other, and the words of them all."""
     slices, first = [], 0
     for port in ports:
@@ -266,7 +266,7 @@ class VerilatedBlock:
     def _ports_header(self) -> str:
         """What block.cpp has to know."""
 
-        def visitor(name: str, ports: Iterable[tuple[Port, int]]) -> str:
+        def visitor(name: str, ports: Iterable[tuple[ModulePort, int]]) -> str:
             # C++ has other names for ports, since "__" is its own.
             visits = [
                 f"visit(model.{port.name.replace('__', '___05F')}, {n});" for port, n in ports
@@ -296,5 +296,5 @@ class VerilatedBlock:
         )
 
 
-def _is_called(port: Port, kind: str) -> bool:
+def _is_called(port: ModulePort, kind: str) -> bool:
     return port.width == 1 and port.name.rpartition("_")[2] == kind

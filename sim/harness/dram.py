@@ -11,7 +11,7 @@ from amaranth.lib.wiring import In
 from amaranth.utils import ceil_log2, exact_log2
 
 from backspike.hw.component import EmitOnce, Parameter
-from backspike.hw.dma.axi import ADDRESS_BITS, OKAY, AxiBus
+from backspike.hw.dma.axi import DRAM_BITS, OKAY, AxiBus
 from backspike.sim.harness.bench import STALL_BITS, Staller
 from backspike.sim.harness.noise import SEED_BITS, Noise
 
@@ -69,7 +69,7 @@ class Dram(EmitOnce):
                 "spread": In(SPREAD_BITS),
                 "stall": In(STALL_BITS),
                 "seed": In(SEED_BITS),
-                "limit": In(ADDRESS_BITS),
+                "limit": In(DRAM_BITS),
             },
             words=words,
             data_bits=data_bits,
@@ -117,7 +117,7 @@ class Dram(EmitOnce):
             queue.w_en.eq(signals["valid"] & signals["ready"]),
             queue.w_data.eq(pushed),
         ]
-        first = Signal(ADDRESS_BITS - low, name=f"{channel}_first")
+        first = Signal(DRAM_BITS - low, name=f"{channel}_first")
         length = Signal(8, name=f"{channel}_length")
         number = Signal(self._id_bits, name=f"{channel}_number")
         when = Signal(LATENCY_BITS, name=f"{channel}_when")

@@ -15,7 +15,7 @@ from backspike.hw.component import EmitOnce, Parameter
 from backspike.hw.config import ChipConfig
 from backspike.hw.core.axi_lite import AxiLite
 from backspike.hw.core.connection import Place
-from backspike.hw.dma.axi import ADDRESS_BITS as DRAM_BITS
+from backspike.hw.dma.axi import DRAM_BITS
 from backspike.sim.harness.access import RECORDS
 from backspike.sim.harness.bench import STALL_BITS
 from backspike.sim.harness.dram import LATENCY_BITS, SPREAD_BITS, Dram

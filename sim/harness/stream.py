@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from backspike.hw.emit import Port, emit
+from backspike.hw.emit import ModulePort, emit
 from backspike.sim.harness.tools import (
     BUILD_ROOT,
     build_lock,
@@ -60,7 +60,7 @@ class StreamUnit:
     ----------
     program : Path
         The executable; ``stream_main.cpp`` tells what it does.
-    inputs, outputs : tuple of Port
+    inputs, outputs : tuple of ModulePort
         In the order of the component's signature.
 
     Raises
@@ -119,20 +119,20 @@ class StreamUnit:
         return [str(self.program), "text", str(index), str(flip)]
 
 
-def _sign_extended(words: NDArray[np.int64], port: Port) -> NDArray[np.int64]:
+def _sign_extended(words: NDArray[np.int64], port: ModulePort) -> NDArray[np.int64]:
     spare = WORD_BITS - port.width
     return (words << spare) >> spare if port.signed else words
 
 
 def _header(
-    inputs: tuple[Port, ...], outputs: tuple[Port, ...], latency: int, *, clocked: bool
+    inputs: tuple[ModulePort, ...], outputs: tuple[ModulePort, ...], latency: int, *, clocked: bool
 ) -> str:
     """What stream_main.cpp has to know about the unit."""
 
-    def sets(port: Port, index: int) -> str:
+    def sets(port: ModulePort, index: int) -> str:
         return f"unit.{port.name} = words[{index}] & {hex((1 << port.width) - 1)}ull;"
 
-    def widths(ports: tuple[Port, ...]) -> str:
+    def widths(ports: tuple[ModulePort, ...]) -> str:
         return ", ".join(str(port.width) for port in ports)
 
     cycle = "unit.clk = 0; unit.eval(); unit.clk = 1; unit.eval();" if clocked else "unit.eval();"

@@ -94,7 +94,7 @@ def test_the_core_goes_on_by_itself_and_what_differs_is_told(monkeypatch, tmp_pa
     assert model == rtl
 
     # A run from the checkpoint has nothing left, but for the steps that are checked.
-    take = training.Step.take
+    take = training.TrainingStep.take
 
     def wrong(step, network, weights):
         record = take(step, network, weights)
@@ -102,7 +102,7 @@ def test_the_core_goes_on_by_itself_and_what_differs_is_told(monkeypatch, tmp_pa
             record.layers[1].w_new[0, 0] += 1
         return record
 
-    monkeypatch.setattr(training.Step, "take", wrong)
+    monkeypatch.setattr(training.TrainingStep, "take", wrong)
     assert cli.main(["train", "--resume", *settings, str(tmp_path / "model")]) == 1
     assert ", 9 differ; see" in capsys.readouterr().out
 

@@ -18,7 +18,7 @@ from amaranth.lib.wiring import In, Out, Signature
 from backspike.hw.arith.format import BINARY16
 from backspike.hw.chip.chip import Chip
 from backspike.hw.component import EmitOnce, Parameter
-from backspike.hw.emit import EmitError, Emitter, Port, emit
+from backspike.hw.emit import EmitError, Emitter, ModulePort, emit
 from backspike.hw.memory.port import ReadPort
 from backspike.hw.presets import load
 
@@ -155,10 +155,10 @@ class TestModules:
     def test_ports(self):
         ports = {port.name: port for port in emit(Adder()).modules["adder_width8"].ports}
         assert ports == {
-            "i__0": Port(name="i__0", direction="input", width=12, signed=False),
-            "i__1": Port(name="i__1", direction="input", width=12, signed=False),
-            "mode": Port(name="mode", direction="input", width=2, signed=False),
-            "o": Port(name="o", direction="output", width=8, signed=True),
+            "i__0": ModulePort(name="i__0", direction="input", width=12, signed=False),
+            "i__1": ModulePort(name="i__1", direction="input", width=12, signed=False),
+            "mode": ModulePort(name="mode", direction="input", width=2, signed=False),
+            "o": ModulePort(name="o", direction="output", width=8, signed=True),
         }
 
     def test_only_clocked_modules_have_a_clock(self):

@@ -9,7 +9,7 @@ import json
 
 import pytest
 
-from backspike.hw.emit import EmittedModule, Port
+from backspike.hw.emit import EmittedModule, ModulePort
 from scripts.bench import __main__ as bench
 from scripts.bench.__main__ import main
 from scripts.bench.figure import Figure, NotMeasured
@@ -125,9 +125,9 @@ def test_paths_are_measured_between_registers():
         kind="Unit",
         parameters={},
         ports=(
-            Port(name="clk", direction="input", width=1, signed=False),
-            Port(name="i", direction="input", width=4, signed=True),
-            Port(name="o", direction="output", width=1, signed=False),
+            ModulePort(name="clk", direction="input", width=1, signed=False),
+            ModulePort(name="i", direction="input", width=4, signed=True),
+            ModulePort(name="o", direction="output", width=1, signed=False),
         ),
         latency=None,
         instances={},

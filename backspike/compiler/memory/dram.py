@@ -11,10 +11,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from backspike.hw.control.fetch import PROGRAM_ALIGNMENT
 from backspike.hw.limits import ADDRESS_BITS, COUNT_BITS
+from backspike.sim.model.machine.memories import Bytes
 
 __all__ = ["ALIGNMENT", "Allocator", "Axis", "Maps", "Region", "rounded_up", "transfers"]
 
@@ -24,8 +24,6 @@ DRAM_BYTES = 1 << 32
 """What an address of the DMA reaches."""
 WORDS_MAX = 1 << ADDRESS_BITS
 ROWS_MAX = (1 << COUNT_BITS) - 1
-
-Bytes = NDArray[np.uint8]
 
 
 def rounded_up(value: int, multiple: int) -> int:

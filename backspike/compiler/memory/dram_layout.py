@@ -14,13 +14,12 @@ from backspike.compiler.memory.parts import Room
 from backspike.hw.arith.format import BINARY32
 from backspike.network import Network
 from backspike.sim.model import decode, encode
+from backspike.sim.model.machine.memories import Bytes
 from backspike.sim.model.network import Weights
 from backspike.sim.model.number import Bits, Values
 from backspike.sim.model.update import F32
 
 __all__ = ["DramLayout", "spikes_of"]
-
-Bytes = NDArray[np.uint8]
 
 
 def spikes_of(index: int) -> str:

@@ -13,13 +13,13 @@ from backspike.compiler.planning.loss import LOSS_SCALE
 from backspike.compiler.planning.update import RULE
 from backspike.network import Network
 from backspike.sim.model import encode, round_values
+from backspike.sim.model.machine.memories import Bytes
 from backspike.sim.model.network import Weights
 from backspike.sim.model.number import Values
 from backspike.sim.model.update import UpdateRule
 
 __all__ = ["Bytes", "CoreImage"]
 
-Bytes = NDArray[np.uint8]
 ProgramWords = NDArray[np.uint32]
 
 

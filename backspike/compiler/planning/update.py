@@ -12,7 +12,7 @@ from backspike.compiler.planning.context import Builder
 from backspike.hw.isa.noc.instructions import Flow
 from backspike.hw.isa.table import ROUTES
 
-__all__ = ["RULE", "Delivery", "Update", "chunk_rows"]
+__all__ = ["RULE", "Delivery", "UpdatePlan", "chunk_rows"]
 
 RULE = ("k", "wd", "mu", "lr")
 """Operands of WU that change from step to step, and the names of their scalars."""
@@ -48,7 +48,7 @@ class Delivery(NamedTuple):
     """First word there."""
 
 
-class Update:
+class UpdatePlan:
     """The update of rows of weights; nothing changes if a status was collected in front of it."""
 
     def __init__(self, builder: Builder):

@@ -26,7 +26,7 @@ LEVELS = ("sample", "tile", "window_row", "window_column", "row", "column")
 """Loops of a pass, outermost first; without pooling a window is one pixel."""
 POOL_BITS = 3
 """Bits of the side of a pooling window: 1 to 4."""
-VALUE_BITS = 16
+ELEMENT_BITS = 16
 """Bits of a scalar operand; a narrower storage format uses the low ones."""
 WORDS_BITS = ADDRESS_BITS + 1
 """Bits of the number of words of an update: a memory full of them, at most."""
@@ -96,11 +96,11 @@ class ElementSettings(data.Struct):
     destination: Destination
     t_acc: 1  # STEP: whether there is a step before (soma) or after (grad) this one
     scale: PLANE_BITS  # B of the psums read (soma)
-    alpha: VALUE_BITS  # leak of STEP
-    scalar: VALUE_BITS  # operand SCALAR
-    th_f: VALUE_BITS  # a neuron fires from th_f on
-    th_l: VALUE_BITS  # window of the surrogate derivative, and of COMPARE
-    th_r: VALUE_BITS
+    alpha: ELEMENT_BITS  # leak of STEP
+    scalar: ELEMENT_BITS  # operand SCALAR
+    th_f: ELEMENT_BITS  # a neuron fires from th_f on
+    th_l: ELEMENT_BITS  # window of the surrogate derivative, and of COMPARE
+    th_r: ELEMENT_BITS
 
 
 class SomaCommand(data.Struct):

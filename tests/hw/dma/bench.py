@@ -11,7 +11,7 @@ from amaranth.lib.wiring import In, Out, connect
 
 from backspike.hw.component import EmitOnce, Parameter
 from backspike.hw.dma.arbiter import AxiReadArbiter, AxiWriteArbiter
-from backspike.hw.dma.axi import ADDRESS_BITS, AxiBus
+from backspike.hw.dma.axi import DRAM_BITS, AxiBus
 from backspike.hw.dma.read import DmaRead
 from backspike.hw.dma.write import DmaWrite
 from backspike.hw.isa.dma.command import DmaCommand
@@ -85,8 +85,8 @@ class DmaBench(EmitOnce):
             "dram_stall": In(STALL_BITS),
             "outside": In(1),
             "latency": In(LATENCY_BITS),
-            "limit": In(ADDRESS_BITS),
-            "origin": In(ADDRESS_BITS),
+            "limit": In(DRAM_BITS),
+            "origin": In(DRAM_BITS),
             "ended": Out(1),
             "broken": Out(1),
             "axi": Out(AxiBus(data_bits=bus_bits, id_bits=1)),

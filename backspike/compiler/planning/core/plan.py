@@ -21,7 +21,7 @@ from backspike.compiler.planning.core.beside import Beside
 from backspike.compiler.planning.gradients import Gradients
 from backspike.compiler.planning.image import CoreImage
 from backspike.compiler.planning.step import StepPlan
-from backspike.compiler.planning.update import Update, chunk_rows
+from backspike.compiler.planning.update import UpdatePlan, chunk_rows
 from backspike.hw.config import ChipConfig
 from backspike.hw.core.connection import LONE_CORE
 from backspike.hw.isa.table import Control
@@ -166,5 +166,5 @@ def _backward(setting: CoreContext, times: Sequence[Moment]) -> OrderedProgram:
     builder.add(
         "NOC_CTRL", {"flow_type": Control.COLLECT.value}, reason="a status stops the update"
     )
-    Update(builder).rows(0, setting.layout.rows)
+    UpdatePlan(builder).rows(0, setting.layout.rows)
     return builder

@@ -11,7 +11,7 @@ from backspike.compiler.memory.parts import span
 from backspike.compiler.order.timeline import Moment
 from backspike.compiler.planning.loss import loss
 from backspike.compiler.planning.mesh.core_plan import CorePlan
-from backspike.compiler.planning.mesh.schedule import Work
+from backspike.compiler.planning.mesh.schedule import StageWork
 from backspike.compiler.planning.mesh.slots import MapWords
 from backspike.compiler.planning.mesh.wiring import Edge
 from backspike.compiler.planning.operations import convolve_back, find_fire, find_grad
@@ -66,9 +66,9 @@ class Received:
         self._there: deque[tuple[int, int]] = deque()
         self._stored: list[tuple[int, Moment]] = []
 
-    def works(self) -> list[Work]:
+    def works(self) -> list[StageWork]:
         """What is to be done."""
-        return [Work(self._builder, self._ready, self._store)]
+        return [StageWork(self._builder, self._ready, self._store)]
 
     def _ready(self) -> int | None:
         arrival = self._edge.arrival
@@ -133,18 +133,18 @@ class BackwardStage:
         self._steps = _steps(core)
         self._prepared = self._convolved = self._done = self._lost = 0
 
-    def works(self) -> list[Work]:
+    def works(self) -> list[StageWork]:
         """What is to be done."""
-        find = [Work(self._builder, self._ready_for_loss, self._find_loss)]
+        find = [StageWork(self._builder, self._ready_for_loss, self._find_loss)]
         if self._received:
             find = [
-                Work(self._builder, self._ready_to_convolve, self._convolve),
+                StageWork(self._builder, self._ready_to_convolve, self._convolve),
                 *self._received.works(),
             ]
         return [
-            Work(self._builder, self._ready_to_prepare, self._prepare),
+            StageWork(self._builder, self._ready_to_prepare, self._prepare),
             *find,
-            Work(self._builder, self._ready_for_grad, self._grad),
+            StageWork(self._builder, self._ready_for_grad, self._grad),
         ]
 
     def _free(self, unit: str) -> int:

@@ -9,7 +9,7 @@ from backspike.compiler.lowering.layers import Lowered
 from backspike.compiler.memory.parts import span
 from backspike.compiler.order.timeline import START
 from backspike.compiler.planning.mesh.core_plan import CorePlan
-from backspike.compiler.planning.mesh.schedule import Work
+from backspike.compiler.planning.mesh.schedule import StageWork
 from backspike.compiler.planning.mesh.slots import MapWords
 from backspike.compiler.planning.mesh.wiring import Edge
 from backspike.compiler.planning.operations import convolve_forward, find_soma
@@ -57,11 +57,11 @@ class ForwardStage:
         # Psums of an input that is the same at all steps are those of all steps of a part.
         self._same = core.setting.network.steps // layer.input_steps
 
-    def works(self) -> list[Work]:
+    def works(self) -> list[StageWork]:
         """What is to be done."""
         return [
-            Work(self._builder, self._ready_to_fire, self._fire),
-            Work(self._builder, self._ready_to_convolve, self._convolve),
+            StageWork(self._builder, self._ready_to_fire, self._fire),
+            StageWork(self._builder, self._ready_to_convolve, self._convolve),
         ]
 
     def _may_send(self, number: int) -> bool:

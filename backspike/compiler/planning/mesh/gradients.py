@@ -10,7 +10,7 @@ from backspike.compiler.planning.blocks import GradientBlocks
 from backspike.compiler.planning.gradients import Gradients
 from backspike.compiler.planning.mesh.backward import Received
 from backspike.compiler.planning.mesh.core_plan import CorePlan
-from backspike.compiler.planning.mesh.schedule import Work
+from backspike.compiler.planning.mesh.schedule import StageWork
 
 __all__ = ["GradientStage"]
 
@@ -34,9 +34,9 @@ class GradientStage:
         self._current: Iterator[None] = iter(())
         self._begun = False
 
-    def works(self) -> list[Work]:
+    def works(self) -> list[StageWork]:
         """What is to be done."""
-        return [Work(self._core.bp.builder, self._ready, self._add)]
+        return [StageWork(self._core.bp.builder, self._ready, self._add)]
 
     def _ready(self) -> int | None:
         free = self._core.bp.builder.timeline.free["wg"]

@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 from backspike.compiler.planning.context import Builder
 
-__all__ = ["Work", "schedule"]
+__all__ = ["StageWork", "schedule"]
 
 
-class Work(NamedTuple):
+class StageWork(NamedTuple):
     """Something that is done piece by piece, on a core."""
 
     builder: Builder
@@ -21,7 +21,7 @@ class Work(NamedTuple):
     """Adds its instructions."""
 
 
-def schedule(works: Sequence[Work]) -> None:
+def schedule(works: Sequence[StageWork]) -> None:
     """Adds all pieces, always the one that can start first; of equals, that of the first work."""
     while True:
         ready = [

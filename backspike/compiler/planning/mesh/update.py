@@ -12,7 +12,7 @@ from backspike.compiler.order.entry import MessageWaits
 from backspike.compiler.order.timeline import Moment
 from backspike.compiler.planning.mesh.core_plan import CorePlan
 from backspike.compiler.planning.mesh.wiring import End, Wiring, signal
-from backspike.compiler.planning.update import Delivery, Update
+from backspike.compiler.planning.update import Delivery, UpdatePlan
 from backspike.hw.isa.table import Control
 
 __all__ = ["collect", "update"]
@@ -55,7 +55,7 @@ def update(cores: Sequence[CorePlan], homes: Mapping[int, CorePlan], wiring: Wir
         Who does FP.
     """
     for core in cores:
-        rows = Update(core.bp.builder)
+        rows = UpdatePlan(core.bp.builder)
         for layer in core.gradients:
             first, home = core.setting.layout.first_row[layer.index], homes[layer.index]
             if home is core:
