@@ -49,7 +49,7 @@ verilog: $(VENV)/.ready ## write build/<config>/verilog: CONFIG=paper|vcu128|tin
 sim: $(VENV)/.ready ## run the cocotb test benches: WAVES=1
 	$(RUN) scripts.sim $(if $(WAVES),--waves) $(ARGS)
 
-train: $(VENV)/.ready ## train on real data and check steps in RTL: CONFIG=paper, BACKEND=rtl|model
+train: $(VENV)/.ready ## train on real data and check steps in RTL: CONFIG=paper, BACKEND=check|rtl|model
 	$(BACKSPIKE) train $(if $(CHOSEN),--config $(CHOSEN)) $(if $(BACKEND),--backend $(BACKEND)) $(ARGS)
 
 disassemble: $(VENV)/.ready ## print the programs that make train leaves, with the reason of each instruction

@@ -26,21 +26,12 @@ from backspike.hw.config import ChipConfig
 from backspike.hw.core.connection import LONE_CORE
 from backspike.hw.presets import load
 from backspike.sim.harness.core import CoreBench
-from backspike.training.data.digits import CLASSES, load_digits
 from backspike.training.report import CORE_STEPS, TIMELINE, report_steps
 from backspike.training.settings import TrainingSettings
 from backspike.training.trainer import Trainer
-from backspike.training.training import Training, measure_training_step, train
+from backspike.training.training import Training, train
 
-__all__ = [
-    "CLASSES",
-    "Training",
-    "TrainingSettings",
-    "add_arguments",
-    "load_digits",
-    "measure_training_step",
-    "run",
-]
+__all__ = ["add_arguments", "run"]
 
 BACKENDS = {
     "model": "the bit-exact model does all steps",

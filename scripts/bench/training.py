@@ -8,7 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from backspike.commands.train import TrainingSettings, measure_training_step
+from backspike.training.settings import TrainingSettings
+from backspike.training.training import measure_training_step
 from scripts.bench.engines import ARRAYS
 from scripts.bench.figure import Figure, NotMeasured
 

@@ -8,13 +8,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from backspike.commands.train import CLASSES, Training, TrainingSettings, load_digits
 from backspike.compiler.planning.core import cut_step, plan_step, samples_for
 from backspike.hw.isa.instruction import Fault
 from backspike.network import Layer, Network
 from backspike.sim.model import UpdateRule, round_values
 from backspike.sim.model.machine.chip import ChipModel
 from backspike.sim.model.network import Weights, train_step
+from backspike.training.data.digits import CLASSES, load_digits
+from backspike.training.settings import TrainingSettings
+from backspike.training.training import Training
 from tests.backspike.compiler.told import expect_told
 
 

@@ -7,13 +7,13 @@ import dataclasses
 import numpy as np
 import pytest
 
-from backspike.commands.train import CLASSES, load_digits
 from backspike.hw.core.connection import LONE_CORE
 from backspike.hw.presets import load
 from backspike.network import Layer
 from backspike.sim.harness.core import CoreBench
 from backspike.sim.harness.mesh import LEAST_DRAM
 from backspike.sim.harness.session import Request, Session
+from backspike.training.data.digits import CLASSES, load_digits
 from tests.backspike.compiler.networks import Case, digits_case, expect, random_case
 from tests.hw.core.chips import CHIPS, OTHERS
 

@@ -10,7 +10,6 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from backspike.commands.train import CLASSES, load_digits
 from backspike.compiler.lowering.layers import lowered_layers
 from backspike.compiler.planning.mesh import balanced, plan_mesh, snake
 from backspike.hw.isa.table import UNITS
@@ -19,6 +18,7 @@ from backspike.network import Layer, Network
 from backspike.sim.model import UpdateRule
 from backspike.sim.model.machine.chip import ChipModel
 from backspike.sim.model.network import train_step
+from backspike.training.data.digits import CLASSES, load_digits
 from tests.backspike.compiler.networks import (
     Case,
     check_mesh,

@@ -8,7 +8,6 @@ import dataclasses
 import numpy as np
 import pytest
 
-from backspike.commands.train import CLASSES, load_digits
 from backspike.compiler.planning.core import plan_step, samples_for
 from backspike.hw.arith.format import Float
 from backspike.hw.core.connection import LONE_CORE
@@ -18,6 +17,7 @@ from backspike.network import Layer, Network
 from backspike.sim.model import UpdateRule
 from backspike.sim.model.machine.chip import ChipModel
 from backspike.sim.model.network import train_step
+from backspike.training.data.digits import CLASSES, load_digits
 from tests.backspike.compiler.networks import Case, digits_case, expect, random_case
 from tests.sim.model.machine.orders import slow
 
