@@ -80,7 +80,8 @@ class Device(ABC):
     ) -> None:
         """What is to be started: addresses of programs in DRAM, by core and sub-core.
 
-        Their words are to be in DRAM at the start (:meth:`write`); ``connections`` are given to the tables of the cores.
+        Their words are to be in DRAM at the start (:meth:`write`); ``connections`` are given to
+        the tables of the cores.
         """
 
     @abstractmethod
