@@ -15,7 +15,7 @@ class ConfigError(ValueError):
 
 @dataclass(frozen=True)
 class WholeNumber:
-    """WholeNumber numbers from ``low`` to ``high``."""
+    """Whole numbers from ``low`` to ``high``."""
 
     low: int
     high: int

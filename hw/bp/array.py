@@ -8,7 +8,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from backspike.hw.bp.row import BpRow, Operand, operand_of
+from backspike.hw.bp.row import BpRow, factor_layout, operand_of
 from backspike.hw.conv.array import ConvArray
 from backspike.hw.isa.conv.shape import EngineShape
 
@@ -55,7 +55,7 @@ class BpArray(ConvArray):
     def elaborate(self, platform):
         m = Module()
         lanes, format = self._lanes, self._format
-        operand = Operand(format)
+        operand = factor_layout(format)
 
         weights = Signal(data.ArrayLayout(operand, lanes * self._weight_words))
         load, load_slot, load_part = self._load(m)

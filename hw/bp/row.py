@@ -12,7 +12,7 @@ from backspike.hw.arith.unpack import delayed, unpack
 from backspike.hw.component import EmitOnce, Parameter
 from backspike.hw.conv.accumulator import Accumulator, adder_tree
 
-__all__ = ["BpRow", "Operand", "operand_of"]
+__all__ = ["BpRow", "factor_layout", "operand_of"]
 
 
 def shifted_bits(format: Float) -> int:
@@ -24,7 +24,7 @@ def shifted_bits(format: Float) -> int:
     return min(2, format.exponent - 1)
 
 
-def Operand(format: Float) -> data.StructLayout:
+def factor_layout(format: Float) -> data.StructLayout:
     """A value ready to be multiplied: significand * 2**(exponent * 2**shifted_bits - 1 + lsb)."""
     shifted = shifted_bits(format)
     return data.StructLayout(
@@ -38,9 +38,9 @@ def Operand(format: Float) -> data.StructLayout:
 
 
 def operand_of(m: Module, format: Float, code: Value, name: str) -> data.View:
-    """The :func:`Operand` that a stored value is, in the same cycle."""
+    """The :func:`factor_layout` that a stored value is, in the same cycle."""
     stored = Signal(format.width, name=name)
-    operand = Signal(Operand(format), name=f"{name}_operand")
+    operand = Signal(factor_layout(format), name=f"{name}_operand")
     m.d.comb += stored.eq(code)
     parts = unpack(m, format, stored)
     shifted = shifted_bits(format)
@@ -71,7 +71,7 @@ class BpRow(EmitOnce):
 
     Members
     -------
-    take : In(lanes), weights, du : In(lanes x Operand)
+    take : In(lanes), weights, du : In(lanes x factor)
     accumulate, first, read : In(1), old : In(signed(product_psum_bits))
     special, overflow : Out(1)
         A NaN or infinity, or a product of 2**format.top or more, is about to be added; with
@@ -84,7 +84,7 @@ class BpRow(EmitOnce):
     _lanes = Parameter[int]()
 
     def __init__(self, *, format: Float, lanes: int):
-        operands = data.ArrayLayout(Operand(format), lanes)
+        operands = data.ArrayLayout(factor_layout(format), lanes)
         psum = signed(format.product_psum_bits)
         super().__init__(
             {
@@ -144,7 +144,7 @@ class BpRow(EmitOnce):
     def _element(self, m, lane, special, overflow):
         """One PE: from the operands to a term, complemented if negative, and the carry it lacks."""
         format = self._format
-        operand = Operand(format)
+        operand = factor_layout(format)
         w, du = Signal(operand, name=f"w_{lane}"), Signal(operand, name=f"du_{lane}")
         take = Signal(2, name=f"take_{lane}")
         with m.If(self.take[lane]):

@@ -14,7 +14,7 @@ from typing import Protocol
 from backspike.hw.isa.instruction import Fault, Instruction, ProgramError
 from backspike.hw.isa.table import REGISTERS
 
-__all__ = ["SELECTORS", "WORD_BYTES", "Decoded", "decode", "encode", "fetch"]
+__all__ = ["SELECTORS", "WORD_BYTES", "Decoded", "decode_words", "encode_words", "fetch"]
 
 WORD_BYTES = 4
 WORD_MASK = (1 << 32) - 1
@@ -49,7 +49,7 @@ def _signed(value: int, signed: bool) -> int:
     return value - (1 << 32) if signed and value >> 31 else value
 
 
-def encode(
+def encode_words(
     instruction: Instruction,
     operands: Mapping[str, int],
     registers: Mapping[str, int] | None = None,
@@ -131,7 +131,7 @@ def fetch(
     )
 
 
-def decode(words: Sequence[int], instructions: Iterable[Instruction]) -> Iterator[Decoded]:
+def decode_words(words: Sequence[int], instructions: Iterable[Instruction]) -> Iterator[Decoded]:
     """All instructions of a program, one behind the other."""
     position = 0
     instructions = list(instructions)

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from backspike.hw.emit import Emission, EmittedModule, ModulePort
+from backspike.sim.harness.tools import ToolError
 from scripts.bench.figure import FOLDER
 
 __all__ = [
@@ -71,10 +72,6 @@ FREE = {
 }
 """Primitives beside the LUTs of a slice: flip-flops, carry chains, clock buffers, block RAM. Not
 MUXF7 and MUXF8: a constant at an input of theirs takes a LUT, too, which no count would show."""
-
-
-class ToolError(Exception):
-    """A tool that failed; the text is one sentence and its output."""
 
 
 @dataclass(frozen=True)
@@ -197,7 +194,7 @@ _EMISSIONS: dict[int, Emission] = {}
 
 
 def areas(emission: Emission, name: str) -> dict[str, CellCounts]:
-    """CellCounts of each distinct module from ``name`` down, without what it instantiates.
+    """Cells of each distinct module from ``name`` down, without what it instantiates.
 
     Each module is synthesised once, by itself (``synth_xilinx -family xcup``), the modules in it as
     black boxes: nothing is optimised across the boundary, so the sum is rather too high than low.
@@ -210,7 +207,7 @@ def areas(emission: Emission, name: str) -> dict[str, CellCounts]:
 
 
 def total_area(emission: Emission, name: str, *, without: Sequence[str] = ()) -> CellCounts:
-    """CellCounts of a module with everything below it: modules x instances.
+    """Cells of a module with everything below it: modules x instances.
 
     ``without`` are beginnings of module names that are left out, with what is below them.
     """

@@ -12,7 +12,7 @@ from pathlib import Path
 from amaranth.back import rtlil
 from amaranth.hdl import Elaboratable
 
-from backspike.sim.harness.tools import BUILD_ROOT
+from backspike.sim.harness.tools import BUILD_ROOT, ToolError
 
 __all__ = ["ToolError", "Verdict", "prove"]
 
@@ -21,10 +21,6 @@ ONE_CLOCK = "async2sync; techmap; simplemap; opt -full; dffunmap"
 """Gates of single bits take z3 a tenth of the time that words do."""
 ANY_CLOCKS = "clk2fflogic"
 """Every clock is an input, which may change or not in each step; words are the quicker then."""
-
-
-class ToolError(Exception):
-    """A tool that failed; the text is what it said."""
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ __all__ = [
     "MAKE_FLAGS",
     "TIMESCALE",
     "VERILATOR_FLAGS",
+    "ToolError",
     "build_lock",
     "digest_of",
     "trace_arguments",
@@ -55,6 +56,10 @@ MAKE_FLAGS = ("OPT_FAST=-O2", "OPT_GLOBAL=-O2", "OPT_SLOW=-O0")
 """What runs once, to set all up, is half of the code, and not worth the time of optimising it."""
 OLDEST_VERILATOR = (5, 36)
 """The oldest Verilator that cocotb 2.1 works with."""
+
+
+class ToolError(Exception):
+    """A tool that failed; the text is what it said."""
 
 
 @cache

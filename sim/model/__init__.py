@@ -48,13 +48,13 @@ from backspike.sim.model.number import (
     round_values,
     to_psum,
 )
-from backspike.sim.model.update import Update, UpdateRule, update
+from backspike.sim.model.update import Updated, UpdateRule, update
 
 __all__ = [
     "Soma",
     "Status",
-    "Update",
     "UpdateRule",
+    "Updated",
     "add",
     "add_dw",
     "compare",

@@ -45,7 +45,7 @@ class Weights:
 
 
 class LayerShape(Protocol):
-    """What is computed of a layer: see :class:`backspike.network.Layer`."""
+    """What the model needs to know of a layer (symbols: docs/arithmetic.md)."""
 
     @property
     def m_size(self) -> int: ...
@@ -68,7 +68,7 @@ class LayerShape(Protocol):
 
 
 class NetworkShape(Protocol):
-    """What is computed of a network: see :class:`backspike.network.Network`."""
+    """What the model needs to know of a network."""
 
     @property
     def layers(self) -> Sequence[LayerShape]: ...

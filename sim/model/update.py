@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from backspike.hw.arith.format import BINARY16, Float
 from backspike.sim.model.number import Status, Values, settle
 
-__all__ = ["Update", "UpdateRule", "f32_add", "f32_multiply", "f32_subtract", "update"]
+__all__ = ["UpdateRule", "Updated", "f32_add", "f32_multiply", "f32_subtract", "update"]
 
 F32 = NDArray[np.float32]
 
@@ -60,7 +60,7 @@ class UpdateRule:
     """Scale of dw: undoes what the loss gradient carries."""
 
 
-class Update(NamedTuple):
+class Updated(NamedTuple):
     """What a weight update makes."""
 
     w: F32
@@ -73,7 +73,7 @@ class Update(NamedTuple):
 
 def update(
     w: F32, v: F32, dw: F32, rule: UpdateRule, *, status: Status, format: Float = BINARY16
-) -> Update:
+) -> Updated:
     """One step of stochastic gradient descent with momentum, each operation rounded to binary32::
 
         g = k * dw;  g = g + wd * w;  v = mu * v + g;  w = w - lr * v
@@ -86,4 +86,4 @@ def update(
     g = f32_add(g, f32_multiply(wd, w, status), status)
     v = f32_add(f32_multiply(mu, v, status), g, status)
     w = f32_subtract(w, f32_multiply(lr, v, status), status)
-    return Update(w, v, settle(w.astype(np.float64), format, status))
+    return Updated(w, v, settle(w.astype(np.float64), format, status))

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from backspike.hw.isa.control import STEP_OPERANDS
-from backspike.hw.isa.encoding import SELECTORS, encode
+from backspike.hw.isa.encoding import SELECTORS, encode_words
 from backspike.hw.isa.instruction import Fault, Instruction, ProgramError
 from backspike.hw.isa.table import (
     LOOP_LEVELS,
@@ -116,7 +116,7 @@ class Program:
         position = len(self.words)
         self.reasons[position] = reason
         self._added[position] = instruction
-        self.words += encode(instruction, values, registers)
+        self.words += encode_words(instruction, values, registers)
         return position
 
     def barrier(
@@ -182,7 +182,7 @@ class Program:
         operands["length"] = len(self.words) - begin
         values = instruction.fill(operands)
         instruction.check_operands(values)
-        self.words[position:begin] = encode(instruction, values)
+        self.words[position:begin] = encode_words(instruction, values)
 
     def end(self, reason: str = "the program ends when all is done") -> None:
         """Ends the program.

@@ -7,7 +7,7 @@ import functools
 from backspike.hw.control.microcode import Microcode
 from backspike.hw.isa.table import IsaShape, instruction_set
 
-__all__ = ["DENSITY", "decoding"]
+__all__ = ["DENSITY", "decode_cycles"]
 
 BETWEEN = 10
 """Cycles of the decoder for an instruction beside those of its words and checks."""
@@ -16,7 +16,7 @@ DENSITY = {"FP_CONV": 0.45, "BP_CONV": 0.7, "WG_CONV": 0.25}
 
 
 @functools.cache
-def decoding(shape: IsaShape, subcore: str) -> dict[str, int]:
+def decode_cycles(shape: IsaShape, subcore: str) -> dict[str, int]:
     """Cycles that a decoder takes for an instruction, by mnemonic."""
     instructions = instruction_set(shape, subcore)
     checks = Microcode(instructions).programs

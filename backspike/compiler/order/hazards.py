@@ -15,7 +15,7 @@ from typing import Unpack
 from backspike.compiler.assembling.program import At, Program
 from backspike.compiler.memory.dram import DRAM_BYTES
 from backspike.compiler.order.barriers import placed
-from backspike.compiler.order.cycles import DENSITY, decoding
+from backspike.compiler.order.cycles import DENSITY, decode_cycles
 from backspike.compiler.order.entry import MessageWaits, PendingInstruction
 from backspike.compiler.order.timeline import START, Moment, Timeline
 from backspike.compiler.order.touch import Touch
@@ -145,7 +145,7 @@ class OrderedProgram:
                 operands=operands,
                 reason=reason,
                 touches=touches,
-                decoding=decoding(self._shape, self.subcore)[mnemonic],
+                decoding=decode_cycles(self._shape, self.subcore)[mnemonic],
                 cycles=cycles,
                 start=moment.done - cycles,
                 stream=self.stream,

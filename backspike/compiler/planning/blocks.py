@@ -17,7 +17,7 @@ __all__ = [
     "GradientBlocks",
     "cheapest_samples",
     "cut_gradients",
-    "first_rows",
+    "gradient_first_rows",
     "kernel_rows",
 ]
 
@@ -82,7 +82,7 @@ def kernel_rows(conv: ConvLayer, rows: range) -> tuple[ConvLayer, int]:
     return conv.wg_strip(rows.start, rows.stop)
 
 
-def first_rows(layer: Lowered, blocks: GradientBlocks) -> dict[str, set[int]]:
+def gradient_first_rows(layer: Lowered, blocks: GradientBlocks) -> dict[str, set[int]]:
     """Rows that copies for WG begin with, by the region of the maps."""
     return {spikes_of(layer.index - 1): {kernel_rows(layer.conv, each)[1] for each in blocks.rows}}
 

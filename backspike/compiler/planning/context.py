@@ -62,13 +62,13 @@ class CoreContext(PlanContext):
 class Builder(OrderedProgram):
     """A program with what its instructions have in common."""
 
-    def __init__(self, setting: PlanContext, subcore: str, density: Mapping[str, float] = DENSITY):
-        super().__init__(setting.config, subcore, density)
-        self.setting = setting
-        array = setting.config.array
-        self.engine = EngineShape.from_config(setting.config)
+    def __init__(self, context: PlanContext, subcore: str, density: Mapping[str, float] = DENSITY):
+        super().__init__(context.config, subcore, density)
+        self.context = context
+        array = context.config.array
+        self.engine = EngineShape.from_config(context.config)
         self.elements = ElementOperands(
-            lanes=array.lanes, pixels=array.spike_pixels, format=setting.config.format
+            lanes=array.lanes, pixels=array.spike_pixels, format=context.config.format
         )
         self._message: MessageWaits = {}
         self._told: list[range] = []
@@ -77,11 +77,11 @@ class Builder(OrderedProgram):
 
     def halves(self, sram: str) -> Ring:
         """The two halves of an SRAM."""
-        return Ring(0, self.setting.room.words(f"{self.subcore}.{sram}", 2))
+        return Ring(0, self.context.room.words(f"{self.subcore}.{sram}", 2))
 
     def quarters(self, sram: str, first: int) -> Ring:
         """Two quarters of an SRAM, from number ``first`` on."""
-        words = self.setting.room.words(f"{self.subcore}.{sram}", 4)
+        words = self.context.room.words(f"{self.subcore}.{sram}", 4)
         return Ring(first * words, words)
 
     def await_message(self, box: int, comes: Moment, samples: range) -> None:

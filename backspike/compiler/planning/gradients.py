@@ -51,7 +51,7 @@ class Gradients:
     """
 
     def __init__(self, builder: Builder, cuts: Mapping[int, GradientBlocks]):
-        self._builder, self._setting = builder, builder.setting
+        self._builder, self._context = builder, builder.context
         self._cuts = cuts
         self._du, self._s = (_Cache(builder.quarters(name, 2)) for name in ("du_next", "s"))
         self._rings: dict[int, Ring] = {}
@@ -86,17 +86,17 @@ class Gradients:
 
     def groups(self, layer: Lowered) -> Iterator[range]:
         """Samples that are summed up at a time, ascending."""
-        size = self._setting.network.wg_groups[layer.index]
-        for first in range(0, self._setting.batch, size):
-            yield range(first, min(first + size, self._setting.batch))
+        size = self._context.network.wg_groups[layer.index]
+        for first in range(0, self._context.batch, size):
+            yield range(first, min(first + size, self._context.batch))
 
     def _batches(self, layer: Lowered) -> Iterator[list[GradientBlock]]:
         blocks = self._cuts[layer.index]
-        return blocks.batches(layer, self._setting.room.words("bp.dw", blocks.share))
+        return blocks.batches(layer, self._context.room.words("bp.dw", blocks.share))
 
     def _ring(self, layer: Lowered) -> Ring:
         share = self._cuts[layer.index].share
-        words = self._setting.room.words("bp.dw", share)
+        words = self._context.room.words("bp.dw", share)
         return self._rings.setdefault(share, Ring(0, words, share))
 
     def _sum(
@@ -121,8 +121,8 @@ class Gradients:
     def _du_of(self, layer: Lowered, tiles: range, samples: range, what: str) -> int:
         base, new = self._du.find((layer.index, tiles, samples))
         if new:
-            copies = self._setting.layout.du[layer.index].copies(
-                base, steps=range(self._setting.network.steps), samples=samples, tiles=tiles
+            copies = self._context.layout.du[layer.index].copies(
+                base, steps=range(self._context.network.steps), samples=samples, tiles=tiles
             )
             self._builder.move("DMA_RD", "du_next", copies, reason=f"du {what}", relies=range(0))
         return base
@@ -134,7 +134,7 @@ class Gradients:
         rows = range(begin, begin + conv.h)
         base, new = self._s.find((layer.index, block.in_tiles, rows, samples, plane))
         if new:
-            layout, planes = self._setting.layout, layer.planes + 1
+            layout, planes = self._context.layout, layer.planes + 1
             copies = layout.s_out[layer.index - 1].copies(
                 base,
                 steps=range(plane, planes * layer.input_steps, planes),
@@ -160,7 +160,7 @@ class Gradients:
         what: str,
     ) -> None:
         out_tiles, in_tiles = block.out_tiles, block.in_tiles
-        steps, room = self._setting.network.steps, self._setting.room
+        steps, room = self._context.network.steps, self._context.room
         conv, _ = kernel_rows(layer.conv, block.rows)
         row = room.spike_words(conv.w)
         tile = conv.h * row
@@ -174,7 +174,7 @@ class Gradients:
                 steps=steps,
             ),
             lanes=layer.lanes,
-            pixels=self._setting.config.array.spike_pixels,
+            pixels=self._context.config.array.spike_pixels,
             spikes=Layout(
                 base=spikes,
                 row=row,
@@ -197,7 +197,7 @@ class Gradients:
 
     def _move(self, mnemonic: str, layer: Lowered, block: GradientBlock, base: int) -> None:
         """Copies dw of a block from DRAM, or to it."""
-        layout, conv = self._setting.layout, layer.conv
+        layout, conv = self._context.layout, layer.conv
         row = conv.kernel[1] * layer.lanes
         words, width = len(block.rows) * row, layout.wide_row
         first = (block.out_tiles.start * conv.c_tiles + block.in_tiles.start) * layer.tile_rows

@@ -45,9 +45,9 @@ def loss(builder: Builder, rings: BackwardRings, tiles: range, samples: range) -
 
     Returns the first word in bp.conv_bp, where it is conv_bp of the last layer at every step.
     """
-    setting = builder.setting
-    layout, steps, format = setting.layout, setting.network.steps, setting.network.format
-    layer = setting.layers[-1]
+    context = builder.context
+    layout, steps, format = context.layout, context.network.steps, context.network.format
+    layer = context.layers[-1]
     channels = layer.area(range(1), tiles, 1).m_size
     area = NeuronArea(h_size=1, w_size=1, m_size=channels, samples=len(samples))
     what = f"{span('sample', samples)}, {span('output tile', tiles)}"
@@ -71,7 +71,7 @@ def loss(builder: Builder, rings: BackwardRings, tiles: range, samples: range) -
             write=rates,
         )
         builder.add("BP_VECTOR", operands, reason=f"spikes so far of {what}, step {t}")
-    share = setting.code(float(round_values(1 / steps, format)))
+    share = context.code(float(round_values(1 / steps, format)))
     operands = vector(
         area,
         Operation.MULTIPLY,

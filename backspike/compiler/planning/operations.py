@@ -56,12 +56,12 @@ def find_soma(
     reason: str,
 ) -> Moment:
     """Potentials and spikes; ``before`` is where those of the step before lie, if there is one."""
-    setting, kind = builder.setting, layer.layer
+    context, kind = builder.context, layer.layer
     operands = builder.elements.soma(
         area,
         t_acc=before is not None,
-        alpha=setting.code(kind.alpha),
-        th_f=setting.code(kind.th_f),
+        alpha=context.code(kind.alpha),
+        th_f=context.code(kind.th_f),
         conv=Layout(base=conv),
         u=Layout(base=u),
         spike=Layout(base=spike),
@@ -77,7 +77,7 @@ def find_fire(
     builder: Builder, layer: Lowered, area: NeuronArea, *, u: int, fire: int, reason: str
 ) -> Moment:
     """The map of neurons whose surrogate derivative is 1."""
-    code = builder.setting.code
+    code = builder.context.code
     operands = builder.elements.grad_vector(
         area,
         Operation.COMPARE,
@@ -131,7 +131,7 @@ def find_grad(
     reason: str,
 ) -> Moment:
     """du; ``du_after`` is where that of the step behind lies, ``s_out`` the pooled spikes."""
-    code, kind = builder.setting.code, layer.layer
+    code, kind = builder.context.code, layer.layer
     operands = builder.elements.grad(
         area,
         t_acc=du_after is not None,

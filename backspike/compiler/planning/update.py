@@ -52,15 +52,15 @@ class UpdatePlan:
     """The update of rows of weights; nothing changes if a status was collected in front of it."""
 
     def __init__(self, builder: Builder):
-        self._builder, self._setting = builder, builder.setting
-        self._size = chunk_rows(builder.setting.room)
+        self._builder, self._context = builder, builder.context
+        self._size = chunk_rows(builder.context.room)
         self._dw = Ring(0, 3 * self._size)
         self._stored = Ring(0, self._size)
 
     def rows(self, first: int, count: int, delivery: Delivery | None = None) -> None:
         """Adds the update of ``count`` rows from number ``first`` on to the program."""
-        room, layout = self._setting.room, self._setting.layout
-        weight_words = self._setting.config.array.weight_words
+        room, layout = self._context.room, self._context.layout
+        weight_words = self._context.config.array.weight_words
         size, body = self._size, LOOP_CHUNKS * self._size
         end, looped = first + count, count // body * body
 
@@ -96,8 +96,8 @@ class UpdatePlan:
         ``wide`` is added to the addresses of what has binary32, ``narrow`` to those of the stored,
         ``there`` to those on the other core.
         """
-        builder, layout, room = self._builder, self._setting.layout, self._setting.room
-        weight_words = self._setting.config.array.weight_words
+        builder, layout, room = self._builder, self._context.layout, self._context.room
+        weight_words = self._context.config.array.weight_words
         dw, stored = self._dw.take(), self._stored.take()
         what = f"weight rows {begin}-{begin + rows - 1}" + (" of each round" if wide else "")
 

@@ -25,11 +25,11 @@ def load_weights(
     builder: Builder, layer: Lowered, base: int, out_tiles: range, in_tiles: range
 ) -> Loaded:
     """Adds what loads the weights of these tiles to words from ``base`` on."""
-    setting = builder.setting
-    array, row_bytes = setting.config.array, setting.room.row_bytes
+    context = builder.context
+    array, row_bytes = context.config.array, context.room.row_bytes
     tile_words = layer.tile_rows // array.weight_words
     first = out_tiles.start * layer.conv.c_tiles + in_tiles.start
-    row = setting.layout.first_row[layer.index] + first * layer.tile_rows
+    row = context.layout.first_row[layer.index] + first * layer.tile_rows
     words = len(in_tiles) * tile_words
     stride = layer.conv.c_tiles * layer.tile_rows * row_bytes
     builder.move(
@@ -37,7 +37,7 @@ def load_weights(
         "w",
         transfers(
             base=base,
-            dram=setting.layout.stored + row * row_bytes,
+            dram=context.layout.stored + row * row_bytes,
             axes=[Axis(len(out_tiles), words, stride)],
             words=words,
             word_bytes=row_bytes * array.weight_words,
@@ -60,14 +60,14 @@ class WeightPlan:
 
     def __init__(self, builder: Builder, room: WeightRoom):
         self._builder, self._room = builder, room
-        words = builder.setting.room.words(room.sram, room.share)
+        words = builder.context.room.words(room.sram, room.share)
         self._ring = Ring(0, words, room.share)
         self._next = 0
         self._there: dict[object, Loaded] = {}
 
     def find(self, layer: Lowered, out_tiles: range, in_tiles: range) -> Loaded:
         """Where the weights of these tiles are, for what is added to the program next."""
-        tile_words = layer.tile_rows // self._builder.setting.config.array.weight_words
+        tile_words = layer.tile_rows // self._builder.context.config.array.weight_words
         if not self._room.resident:
             key = layer.index, out_tiles, in_tiles
             if key not in self._there:

@@ -7,8 +7,7 @@ A pass adds up, for each output tile and output pixel (y, x),
 
 FP is one pass with the spikes as input. BP is one pass per residue of the output coordinates modulo
 the layer's stride: each is a convolution of stride 1 over du with the kernel positions of that
-residue, last one first, so that no inserted zero is ever visited
-(:mod:`backspike.compiler.lowering.convolution`).
+residue, last one first, so that no inserted zero is ever visited.
 """
 
 # Annotations are shapes here: they must stay values (no ``from __future__ import annotations``).

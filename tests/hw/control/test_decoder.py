@@ -10,7 +10,7 @@ import pytest
 
 from backspike.hw.control.decoder import Decoder
 from backspike.hw.control.microcode import NO_REGISTER, Microcode
-from backspike.hw.isa.encoding import encode
+from backspike.hw.isa.encoding import encode_words
 from backspike.hw.isa.instruction import Fault, ProgramError
 from backspike.hw.isa.table import (
     LOOP_LEVELS,
@@ -82,7 +82,7 @@ class Programs:
                 found += self.words([self.loop(item), *item.body])
             else:
                 instruction = self.instructions[item.mnemonic]
-                found += encode(instruction, instruction.fill(item.operands), item.registers)
+                found += encode_words(instruction, instruction.fill(item.operands), item.registers)
         return found
 
     def events(self, body, registers=None, position=0, depth=0) -> Iterator[tuple]:

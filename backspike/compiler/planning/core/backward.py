@@ -130,13 +130,13 @@ class Backward:
     in between, so that those of WG can be put there; :meth:`ready` says which.
     """
 
-    def __init__(self, builder: Builder, setting: CoreContext):
-        self._builder, self._setting = builder, setting
+    def __init__(self, builder: Builder, context: CoreContext):
+        self._builder, self._context = builder, context
         self._rings = BackwardRings.of(builder)
         self._du_next = builder.quarters("du_next", 0)  # WG has the rest
-        self._weights = WeightPlan(builder, setting.backward_weights)
+        self._weights = WeightPlan(builder, context.backward_weights)
         self._parts_left = [
-            dict.fromkeys(cut.samples, len(cut.tiles) * len(cut.strips)) for cut in setting.backward
+            dict.fromkeys(cut.samples, len(cut.tiles) * len(cut.strips)) for cut in context.backward
         ]
 
     def ready(self, layer: Lowered, samples: int) -> bool:
@@ -147,22 +147,22 @@ class Backward:
 
     def layer(self, layer: Lowered, among: range) -> Iterator[None]:
         """du of a layer and samples, from du of the layer behind it, or from the loss."""
-        if layer is self._setting.layers[-1]:
+        if layer is self._context.layers[-1]:
             return self._last_layer(layer, among)
         return self._inner_layer(layer, among)
 
     def _steps(self, layer: Lowered, among: range) -> Iterator[_Step]:
         """All parts, and of each the steps, last to first."""
-        setting = self._setting
-        parts = setting.backward[layer.index].parts(setting.backward_weights, among)
+        context = self._context
+        parts = context.backward[layer.index].parts(context.backward_weights, among)
         for tiles, strip, samples in parts:
-            for t in reversed(range(setting.network.steps)):
+            for t in reversed(range(context.network.steps)):
                 what = f"{span('sample', samples)}, {span('row', strip)}, step {t}"
                 yield _Step(tiles, strip, samples, t, f"of layer {layer.index}, {what}")
 
     def _last_layer(self, layer: Lowered, among: range) -> Iterator[None]:
         for step in self._steps(layer, among):
-            if step.t == self._setting.network.steps - 1:
+            if step.t == self._context.network.steps - 1:
                 psums = loss(self._builder, self._rings, step.tiles, step.samples)
             step.psums = psums
             self._load(layer, step)
@@ -174,7 +174,7 @@ class Backward:
 
         Fire of a step is made in front of Grad of the step before: it would wait for the array.
         """
-        after = self._setting.layers[layer.index + 1]
+        after = self._context.layers[layer.index + 1]
         before: _Step | None = None
         for step in self._steps(layer, among):
             self._load(layer, step)
@@ -200,7 +200,7 @@ class Backward:
 
     def _load(self, layer: Lowered, step: _Step) -> None:
         """u, and the pooled spikes that say where a gradient goes."""
-        layout = self._setting.layout
+        layout = self._context.layout
         where = {
             "steps": range(step.t, step.t + 1),
             "samples": step.samples,
@@ -220,7 +220,7 @@ class Backward:
         assert found is not None
         conv, begin = found
         step.du_next = self._du_next.take()
-        copies = self._setting.layout.du[after.index].copies(
+        copies = self._context.layout.du[after.index].copies(
             step.du_next,
             steps=range(step.t, step.t + 1),
             samples=step.samples,
@@ -248,8 +248,8 @@ class Backward:
 
     def _grad(self, layer: Lowered, step: _Step) -> None:
         """du."""
-        setting = self._setting
-        du_after = self._rings.du.last if step.t < setting.network.steps - 1 else None
+        context = self._context
+        du_after = self._rings.du.last if step.t < context.network.steps - 1 else None
         du = self._rings.du.take()
         find_grad(
             self._builder,
@@ -262,7 +262,7 @@ class Backward:
             s_out=step.bits if layer.layer.pool > 1 else None,
             reason=f"Grad {step.what}",
         )
-        copies = setting.layout.du[layer.index].copies(
+        copies = context.layout.du[layer.index].copies(
             du,
             steps=range(step.t, step.t + 1),
             samples=step.samples,

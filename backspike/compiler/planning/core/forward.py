@@ -88,20 +88,20 @@ def cut_forward(
     )
 
 
-def forward(setting: CoreContext) -> tuple[OrderedProgram, list[Moment]]:
+def forward(context: CoreContext) -> tuple[OrderedProgram, list[Moment]]:
     """The program of the FP sub-core: u and spikes of all layers go to DRAM.
 
     And when it says so of each round.
     """
-    builder = Builder(setting, "fp")
+    builder = Builder(context, "fp")
     builder.phase("forward")
     builder.add(
         "NOC_CTRL", {"flow_type": Control.CLEAR.value}, reason="forget statuses of the batch before"
     )
-    pass_ = _Forward(builder, setting)
+    pass_ = _Forward(builder, context)
     times = []
-    for samples in setting.rounds:
-        for layer in setting.layers:
+    for samples in context.rounds:
+        for layer in context.layers:
             pass_.layer(layer, samples)
         done = builder.add(
             "NOC_CTRL",
@@ -115,19 +115,19 @@ def forward(setting: CoreContext) -> tuple[OrderedProgram, list[Moment]]:
 class _Forward:
     """The forward pass, and which part of each SRAM is next."""
 
-    def __init__(self, builder: Builder, setting: CoreContext):
-        self._builder, self._setting = builder, setting
+    def __init__(self, builder: Builder, context: CoreContext):
+        self._builder, self._context = builder, context
         self._s_in, self._conv, self._u, self._spike, self._s_out = (
             builder.halves(name) for name in ("s_in", "conv_fp", "u", "spike", "s_out")
         )
-        self._weights = WeightPlan(builder, setting.forward_weights)
+        self._weights = WeightPlan(builder, context.forward_weights)
 
     def layer(self, layer: Lowered, among: range) -> None:
         """A layer, of samples among these."""
-        setting = self._setting
-        parts = setting.forward[layer.index].parts(setting.forward_weights, among)
+        context = self._context
+        parts = context.forward[layer.index].parts(context.forward_weights, among)
         for tiles, strip, samples in parts:
-            for t in range(setting.network.steps):
+            for t in range(context.network.steps):
                 what = (
                     f"of layer {layer.index}, {span('sample', samples)}, "
                     f"{span('row', strip)}, step {t}"
@@ -140,7 +140,7 @@ class _Forward:
         self, layer: Lowered, tiles: range, strip: range, samples: range, t: int, what: str
     ) -> None:
         """conv_fp of a time step, or of an input that is the same at all of them."""
-        builder, layout = self._builder, self._setting.layout
+        builder, layout = self._builder, self._context.layout
         found = _strip(layer, strip)
         assert found is not None
         conv, begin = found
@@ -176,7 +176,7 @@ class _Forward:
         self, layer: Lowered, tiles: range, strip: range, samples: range, t: int, what: str
     ) -> None:
         """Potentials and spikes of a time step."""
-        builder, layout = self._builder, self._setting.layout
+        builder, layout = self._builder, self._context.layout
         before = (self._u.last, self._spike.last) if t else None
         u, spike, s_out = self._u.take(), self._spike.take(), self._s_out.take()
         find_soma(

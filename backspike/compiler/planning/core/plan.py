@@ -12,8 +12,7 @@ from backspike.compiler.memory.dram_layout import DramLayout
 from backspike.compiler.memory.parts import Room, WeightRoom, even
 from backspike.compiler.order.hazards import OrderedProgram
 from backspike.compiler.order.timeline import Moment
-from backspike.compiler.planning.blocks import cheapest_samples, cut_gradients
-from backspike.compiler.planning.blocks import first_rows as wg_first_rows
+from backspike.compiler.planning.blocks import cheapest_samples, cut_gradients, gradient_first_rows
 from backspike.compiler.planning.context import FORWARD_DONE, Builder, CoreContext
 from backspike.compiler.planning.core import backward as bp
 from backspike.compiler.planning.core import forward as fp
@@ -69,15 +68,15 @@ def plan_step(
     ValueError
         If the network does not fit the core, in one sentence that says what does not.
     """
-    setting = cut_step(network, config, batch, input_steps=input_steps)
-    forward, times = fp.forward(setting)
-    programs = {"fp": forward, "bp": _backward(setting, times)}
+    context = cut_step(network, config, batch, input_steps=input_steps)
+    forward, times = fp.forward(context)
+    programs = {"fp": forward, "bp": _backward(context, times)}
     for program in programs.values():
         program.rearrange()
     finished = {name: program.finish() for name, program in programs.items()}
-    image = CoreImage(network, setting.layout, finished)
-    places = [LONE_CORE] * (1 + len(setting.layers))
-    return StepPlan(setting.layers, places, {LONE_CORE: image}, {})
+    image = CoreImage(network, context.layout, finished)
+    places = [LONE_CORE] * (1 + len(context.layers))
+    return StepPlan(context.layers, places, {LONE_CORE: image}, {})
 
 
 def cut_step(
@@ -116,7 +115,7 @@ def cut_step(
         for found in (
             fp.first_rows(layer, there),
             bp.first_rows(layer, behind, back),
-            wg_first_rows(layer, made),
+            gradient_first_rows(layer, made),
         ):
             for key, rows in found.items():
                 cuts[key] |= rows
@@ -136,29 +135,29 @@ def cut_step(
     )
 
 
-def _backward(setting: CoreContext, times: Sequence[Moment]) -> OrderedProgram:
+def _backward(context: CoreContext, times: Sequence[Moment]) -> OrderedProgram:
     """The program of the BP sub-core; ``times`` are those at which rounds of FP are over, about.
 
     WG of samples comes as soon as there is du of them at all steps, beside BP and Grad of others or
     of the layer in front.
     """
-    builder = Builder(setting, "bp")
+    builder = Builder(context, "bp")
     builder.phase("backward")
     builder.add(
         "NOC_CTRL", {"flow_type": Control.CLEAR.value}, reason="forget statuses of the batch before"
     )
-    backward = bp.Backward(builder, setting)
-    gradients = Gradients(builder, dict(enumerate(setting.blocks)))
+    backward = bp.Backward(builder, context)
+    gradients = Gradients(builder, dict(enumerate(context.blocks)))
     beside = Beside(builder, "wg", ("bp", "grad"))
     # What takes longest is first: it is what the wait for the last samples is filled with.
-    for layer in sorted(setting.layers, key=attrgetter("dense_products"), reverse=True):
+    for layer in sorted(context.layers, key=attrgetter("dense_products"), reverse=True):
         beside.add(gradients.layer(layer, partial(backward.ready, layer)))
-    for samples, comes in zip(setting.rounds, times, strict=True):
+    for samples, comes in zip(context.rounds, times, strict=True):
         beside.catch_up(comes.done)
         builder.await_message(
             FORWARD_DONE, comes, samples
         )  # for the loss, from which all else follows
-        for layer in reversed(setting.layers):
+        for layer in reversed(context.layers):
             for _ in backward.layer(layer, samples):
                 beside.catch_up()
     beside.finish()
@@ -166,5 +165,5 @@ def _backward(setting: CoreContext, times: Sequence[Moment]) -> OrderedProgram:
     builder.add(
         "NOC_CTRL", {"flow_type": Control.COLLECT.value}, reason="a status stops the update"
     )
-    UpdatePlan(builder).rows(0, setting.layout.rows)
+    UpdatePlan(builder).rows(0, context.layout.rows)
     return builder

@@ -42,7 +42,7 @@ def _steps(core: CorePlan) -> list[_Step]:
     return [
         _Step(part, samples, t)
         for part, samples in enumerate(core.parts)
-        for t in reversed(range(core.setting.network.steps))
+        for t in reversed(range(core.context.network.steps))
     ]
 
 
@@ -78,7 +78,7 @@ class Received:
         base, waits = self._edge.receive()
         layer, step = self._layer, next(self._steps)
         what = f"du of layer {layer.index}, {step}"
-        copies = self._core.setting.layout.du[layer.index].copies(
+        copies = self._core.context.layout.du[layer.index].copies(
             base,
             steps=range(step.t, step.t + 1),
             samples=step.samples,
@@ -165,7 +165,7 @@ class BackwardStage:
 
     def _prepare(self) -> None:
         core, layer, step = self._core, self._layer, self._steps[self._prepared]
-        layout, what = core.setting.layout, f"of layer {layer.index}, {step}"
+        layout, what = core.context.layout, f"of layer {layer.index}, {step}"
         where = {
             "steps": range(step.t, step.t + 1),
             "samples": step.samples,
@@ -197,7 +197,7 @@ class BackwardStage:
 
     def _ready_for_loss(self) -> int | None:
         core = self._core
-        done = self._done // core.setting.network.steps
+        done = self._done // core.context.network.steps
         if self._lost == min(len(core.parts), done + len(core.loss.conv.bases)):
             return None
         told = core.told(self._lost)
@@ -212,7 +212,7 @@ class BackwardStage:
             if step.part == self._lost:
                 step.psums, step.there = psums, self._free("grad")
         self._lost += 1
-        self._convolved = self._lost * core.setting.network.steps
+        self._convolved = self._lost * core.context.network.steps
 
     def _ready_to_convolve(self) -> int | None:
         assert self._received is not None
@@ -229,7 +229,7 @@ class BackwardStage:
     def _convolve(self) -> None:
         assert self._received is not None
         core, layer, step = self._core, self._layer, self._steps[self._convolved]
-        after = core.setting.layers[layer.index + 1]
+        after = core.context.layers[layer.index + 1]
         step.psums = core.back_psums.popleft()
         moment = convolve_back(
             self._builder,
@@ -254,7 +254,7 @@ class BackwardStage:
     def _grad(self) -> None:
         core, layer, step = self._core, self._layer, self._steps[self._done]
         ring = core.du[layer.index]
-        last = step.t == core.setting.network.steps - 1
+        last = step.t == core.context.network.steps - 1
         du_after = None if last else ring.last
         what = f"of layer {layer.index}, {step}"
         find_grad(
@@ -270,7 +270,7 @@ class BackwardStage:
         )
         if self._received:
             core.back_psums.append(step.psums)
-        words = MapWords(room=core.setting.room, samples=len(step.samples)).neurons(layer)
+        words = MapWords(room=core.context.room, samples=len(step.samples)).neurons(layer)
         self._target.send(ring.last, words, f"du {what}")
         if self._received:
             self._received.release(f"du behind {what}")

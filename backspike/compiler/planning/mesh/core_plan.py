@@ -30,7 +30,7 @@ class CorePlan:
     Parameters
     ----------
     place : Place
-    setting : PlanContext
+    context : PlanContext
     parts : sequence of range
         Samples that go through the layers together.
     density : mapping of mnemonic to float
@@ -53,16 +53,16 @@ class CorePlan:
     def __init__(
         self,
         place: Place,
-        setting: PlanContext,
+        context: PlanContext,
         parts: Sequence[range],
         density: Mapping[str, float],
     ):
-        self.place, self.setting, self.parts = place, setting, parts
-        layers, layout = setting.layers, setting.layout
+        self.place, self.context, self.parts = place, context, parts
+        layers, layout = context.layers, context.layout
         self.forward = [layer for layer in layers if layer.index in layout.forward]
         self.gradients = [layer for layer in layers if layer.index in layout.gradients]
         self.fp, self.bp = (
-            End(place=place, builder=Builder(setting, name, density)) for name in ("fp", "bp")
+            End(place=place, builder=Builder(context, name, density)) for name in ("fp", "bp")
         )
         for end, phase in ((self.fp, "forward"), (self.bp, "backward")):
             end.builder.phase(phase)
@@ -72,7 +72,7 @@ class CorePlan:
         behind = [layers[layer.index + 1] for layer in self._inner]
         self.weights = self._load(self.fp.builder, self.forward)
         self.back_weights = self._load(self.bp.builder, behind)
-        words = MapWords(room=setting.room, samples=max(len(part) for part in parts))
+        words = MapWords(room=context.room, samples=max(len(part) for part in parts))
         self._forward_rings(words)
         self._backward_rings(words)
         self._finished = [0] * len(parts)
@@ -80,8 +80,8 @@ class CorePlan:
 
     def _load(self, builder: Builder, layers: Sequence[Lowered]) -> dict[int, Loaded]:
         """All weights of these layers, one behind the other."""
-        sram, weight_words = f"{builder.subcore}.w", self.setting.config.array.weight_words
-        rows = self.setting.room.words(sram) * weight_words
+        sram, weight_words = f"{builder.subcore}.w", self.context.config.array.weight_words
+        rows = self.context.room.words(sram) * weight_words
         needed = sum(layer.weight_rows for layer in layers)
         if needed > rows:
             raise ValueError(
@@ -98,14 +98,14 @@ class CorePlan:
     def _slots(
         self, sram: str, needs: Mapping[int, int], *, least: int = 1, share: int = 1
     ) -> dict[int, Ring]:
-        return slots(self.setting.room, self.place, sram, needs, least=least, share=share)
+        return slots(self.context.room, self.place, sram, needs, least=least, share=share)
 
     def _forward_rings(self, words: MapWords) -> None:
         layers = self.forward
         neurons = {each.index: words.neurons(each) for each in layers}
         self.s_in = self._slots("fp.s_in", {each.index: words.inputs(each) for each in layers})
         # An input that is the same at all steps is convolved once, and its psums are kept.
-        own = [each.index for each in layers if each.input_steps < self.setting.network.steps]
+        own = [each.index for each in layers if each.input_steps < self.context.network.steps]
         conv = {
             key: deque(ring.bases)
             for key, ring in self._slots("fp.conv_fp", _with_shared(neurons, own)).items()
@@ -117,7 +117,7 @@ class CorePlan:
         self.s_out = self._slots("fp.s_out", {each.index: words.pooled(each) for each in layers})
 
     def _backward_rings(self, words: MapWords) -> None:
-        last = self.setting.layers[-1]
+        last = self.context.layers[-1]
         losses: dict[int, int] = {LOSS: words.results(last)} if last in self.forward else {}
         neurons = {each.index: words.neurons(each) for each in self.forward}
         self.du_next = self._slots(

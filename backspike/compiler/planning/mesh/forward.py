@@ -51,11 +51,11 @@ class ForwardStage:
         self._steps = [
             _Step(part, samples, t)
             for part, samples in enumerate(core.parts)
-            for t in range(core.setting.network.steps)
+            for t in range(core.context.network.steps)
         ]
         self._convolved = self._fired = 0
         # Psums of an input that is the same at all steps are those of all steps of a part.
-        self._same = core.setting.network.steps // layer.input_steps
+        self._same = core.context.network.steps // layer.input_steps
 
     def works(self) -> list[StageWork]:
         """What is to be done."""
@@ -105,7 +105,7 @@ class ForwardStage:
         """Loads a bit plane of the input; where to."""
         core, layer, planes = self._core, self._layer, self._layer.planes + 1
         spikes, first = core.s_in[layer.index].take(), step.t * planes + plane
-        copies = core.setting.layout.s_out[-1].copies(
+        copies = core.context.layout.s_out[-1].copies(
             spikes,
             steps=range(first, first + 1),
             samples=step.samples,
@@ -124,7 +124,7 @@ class ForwardStage:
 
     def _fire(self) -> None:
         core, layer, builder = self._core, self._layer, self._builder
-        layout, index, step = core.setting.layout, self._layer.index, self._steps[self._fired]
+        layout, index, step = core.context.layout, self._layer.index, self._steps[self._fired]
         what = f"of layer {index}, {step}"
         u, spike, s_out = core.u[index], core.spike[index], core.s_out[index]
         before = (u.last, spike.last) if step.t else None
@@ -140,7 +140,7 @@ class ForwardStage:
             reason=f"Soma {what}",
         )
         if self._target:
-            words = MapWords(room=core.setting.room, samples=len(step.samples)).pooled(layer)
+            words = MapWords(room=core.context.room, samples=len(step.samples)).pooled(layer)
             self._target.send(s_out.last, words, f"spikes {what}")
         if self._source:
             self._source.release(f"read: input {what}")
@@ -155,5 +155,5 @@ class ForwardStage:
         self._fired += 1
         if self._fired % self._same == 0:
             core.psums[index].append(step.psums)
-        if self._fired % core.setting.network.steps == 0:
+        if self._fired % core.context.network.steps == 0:
             core.finish(step.part)

@@ -9,7 +9,7 @@ from backspike.compiler.memory.dram_layout import DramLayout
 from backspike.compiler.memory.parts import Room, cut_range
 from backspike.compiler.order.arrange import arrange
 from backspike.compiler.order.cycles import DENSITY
-from backspike.compiler.planning.blocks import GradientBlocks, cut_gradients, first_rows
+from backspike.compiler.planning.blocks import GradientBlocks, cut_gradients, gradient_first_rows
 from backspike.compiler.planning.context import PlanContext
 from backspike.compiler.planning.image import CoreImage
 from backspike.compiler.planning.mesh.backward import BackwardStage, Received
@@ -19,7 +19,7 @@ from backspike.compiler.planning.mesh.gradients import GradientStage
 from backspike.compiler.planning.mesh.places import balanced, snake
 from backspike.compiler.planning.mesh.schedule import schedule
 from backspike.compiler.planning.mesh.slots import MapWords
-from backspike.compiler.planning.mesh.update import collect, update
+from backspike.compiler.planning.mesh.update import add_update, collect
 from backspike.compiler.planning.mesh.wiring import Edge, Wiring
 from backspike.compiler.planning.step import StepPlan
 from backspike.compiler.planning.update import chunk_rows
@@ -36,7 +36,7 @@ def _image(core: CorePlan) -> CoreImage:
     for name, end in ends.items():
         end.builder.rearrange(after_fence=True)
         programs[name] = end.builder.finish()
-    return CoreImage(core.setting.network, core.setting.layout, programs)
+    return CoreImage(core.context.network, core.context.layout, programs)
 
 
 def plan_mesh(
@@ -95,7 +95,7 @@ def plan_mesh(
         gradients = [index for index in range(len(layers)) if places[index] == place]
         cuts: dict[str, set[int]] = {}
         for index in gradients:
-            cuts |= first_rows(layers[index], blocks[index])
+            cuts |= gradient_first_rows(layers[index], blocks[index])
         layout = DramLayout(
             network,
             layers,
@@ -105,15 +105,15 @@ def plan_mesh(
             gradients=gradients,
             cuts=cuts,
         )
-        setting = PlanContext(
+        context = PlanContext(
             network=network, config=config, batch=batch, layers=layers, room=room, layout=layout
         )
-        cores[place] = CorePlan(place, setting, parts, density)
+        cores[place] = CorePlan(place, context, parts, density)
     homes = [cores[place] for place in places]
     _pipeline(homes, layers, parts, blocks, wiring)
     arrange([builder for core in cores.values() for builder in core.fence()])
     collect(list(cores.values()), wiring)
-    update(list(cores.values()), dict(enumerate(homes[1:])), wiring)
+    add_update(list(cores.values()), dict(enumerate(homes[1:])), wiring)
     images = {place: _image(core) for place, core in cores.items()}
     return StepPlan(layers, list(places), images, wiring.connections)
 
@@ -140,9 +140,9 @@ def _pipeline(
     wiring: Wiring,
 ) -> None:
     """Adds everything up to the gradients; ``homes`` are those of the input and of all layers."""
-    setting = homes[0].setting
-    words = MapWords(room=setting.room, samples=len(parts[0]))
-    total = len(parts) * setting.network.steps
+    context = homes[0].context
+    words = MapWords(room=context.room, samples=len(parts[0]))
+    total = len(parts) * context.network.steps
     spikes: list[Edge | None] = [None]
     received = {}
     edges = []

@@ -17,7 +17,7 @@ SLOTS = 4
 
 @dataclass(frozen=True, kw_only=True)
 class MapWords:
-    """MapWords of the maps of some samples at one time step."""
+    """Words that the maps of some samples take at one time step."""
 
     room: Room
     samples: int

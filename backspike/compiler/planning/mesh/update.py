@@ -15,7 +15,7 @@ from backspike.compiler.planning.mesh.wiring import End, Wiring, signal
 from backspike.compiler.planning.update import Delivery, UpdatePlan
 from backspike.hw.isa.table import Control
 
-__all__ = ["collect", "update"]
+__all__ = ["add_update", "collect"]
 
 
 def collect(cores: Sequence[CorePlan], wiring: Wiring) -> None:
@@ -44,7 +44,7 @@ def _decide(end: End, **waits: Unpack[MessageWaits]) -> None:
     end.builder.add("NOC_CTRL", operands, reason="a status stops the update", **waits)
 
 
-def update(cores: Sequence[CorePlan], homes: Mapping[int, CorePlan], wiring: Wiring) -> None:
+def add_update(cores: Sequence[CorePlan], homes: Mapping[int, CorePlan], wiring: Wiring) -> None:
     """Updates the weights, each on the core that has its gradients.
 
     They go to its DRAM, and to fp.w and DRAM of the core that does FP of the layer.
@@ -57,7 +57,7 @@ def update(cores: Sequence[CorePlan], homes: Mapping[int, CorePlan], wiring: Wir
     for core in cores:
         rows = UpdatePlan(core.bp.builder)
         for layer in core.gradients:
-            first, home = core.setting.layout.first_row[layer.index], homes[layer.index]
+            first, home = core.context.layout.first_row[layer.index], homes[layer.index]
             if home is core:
                 rows.rows(first, layer.weight_rows)
                 continue
@@ -70,11 +70,11 @@ def update(cores: Sequence[CorePlan], homes: Mapping[int, CorePlan], wiring: Wir
 
 def _store(core: CorePlan, layer: Lowered, box: int, comes: Moment) -> None:
     """Keeps the weights that have come to fp.w for the next batch."""
-    setting, builder = core.setting, core.fp.builder
-    weight_words, row_bytes = setting.config.array.weight_words, setting.room.row_bytes
+    context, builder = core.context, core.fp.builder
+    weight_words, row_bytes = context.config.array.weight_words, context.room.row_bytes
     copies = transfers(
         base=core.weights[layer.index].base,
-        dram=setting.layout.stored + setting.layout.first_row[layer.index] * row_bytes,
+        dram=context.layout.stored + context.layout.first_row[layer.index] * row_bytes,
         axes=[],
         words=layer.weight_rows // weight_words,
         word_bytes=row_bytes * weight_words,

@@ -10,7 +10,7 @@ import pytest
 from backspike.compiler.order.barriers import OUTSTANDING
 from backspike.compiler.order.hazards import OrderedProgram
 from backspike.compiler.order.touch import Touch
-from backspike.hw.isa.encoding import decode
+from backspike.hw.isa.encoding import decode_words
 from backspike.hw.isa.instruction import ProgramError
 from backspike.hw.isa.noc.instructions import Flow
 from backspike.hw.isa.table import SRAMS, UNITS, Control
@@ -78,7 +78,7 @@ class Listed:
     def listing(self):
         """All instructions as text; of barriers, who waits for whom."""
         made = self.program.finish()
-        return [_text(each) for each in decode(made.words, made.instructions.values())]
+        return [_text(each) for each in decode_words(made.words, made.instructions.values())]
 
 
 def _text(decoded):
@@ -156,7 +156,9 @@ def test_rows_that_an_update_stores_lie_in_words(base):
     operands = {"sram": SRAMS["bp"].index("w"), "base": base, "words": 1}
     program.add("DMA_WR", operands, reason="a word of stored weights")
     made = program.finish()
-    found = [each.instruction.mnemonic for each in decode(made.words, made.instructions.values())]
+    found = [
+        each.instruction.mnemonic for each in decode_words(made.words, made.instructions.values())
+    ]
     waits = ["BARRIER"] if base in (2, 3) else []
     assert found == ["WU", *waits, "DMA_WR", "BARRIER"]
 
@@ -187,7 +189,7 @@ def test_what_goes_to_another_core_meets_nothing_of_the_own():
     program.add("NOC_CTRL", operands, reason="others may come", exchanged=[slot])
     program.add("NOC_DATA", {**copy, "flow_type": Flow.CORE.value}, reason="to the own")
     made = program.finish()
-    found = [_text(each) for each in decode(made.words, made.instructions.values())]
+    found = [_text(each) for each in decode_words(made.words, made.instructions.values())]
     assert found == [
         "DMA_RD", "NOC_DATA", "NOC_CTRL", "noc after read", "NOC_CTRL", "NOC_DATA", "END",
     ]  # fmt: skip
@@ -305,7 +307,7 @@ def test_barriers_are_enough_and_none_is_too_many(seed):
     """Against another idea of what may happen: one instruction that takes for ever."""
     listed = random_listed(np.random.default_rng(seed))
     made = listed.program.finish()
-    decoded = list(decode(made.words, made.instructions.values()))
+    decoded = list(decode_words(made.words, made.instructions.values()))
     assert not overtakes(listed.touched, decoded)
     barriers = [n for n, each in enumerate(decoded[:-1]) if "after" in _text(each)]
     assert barriers
@@ -342,7 +344,7 @@ def test_what_may_not_change_places_does_not(seed):
                 assert one[0] != other[0] and not conflict(one, other)
     assert not overtakes(
         [listed.touched[number] for number in numbers],
-        list(decode(made.words, made.instructions.values())),
+        list(decode_words(made.words, made.instructions.values())),
     )
     (begins,) = made.phases
     assert next(why for at, why in made.reasons.items() if at >= begins and "number" in why) == (

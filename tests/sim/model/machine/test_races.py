@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from backspike.compiler.assembling.program import Program
-from backspike.hw.isa.encoding import decode
+from backspike.hw.isa.encoding import decode_words
 from backspike.hw.isa.noc.instructions import Flow
 from backspike.hw.isa.table import UNITS, Control, IsaShape
 from backspike.hw.presets import load
@@ -176,7 +176,7 @@ def test_a_barrier_less_is_a_race_or_the_order_decides_nothing(case):
     for each in programs:
         barriers = [
             decoded.position
-            for decoded in decode(each.words, each.instructions.values())
+            for decoded in decode_words(each.words, each.instructions.values())
             if decoded.instruction.mnemonic == "BARRIER" and decoded.operands["after"]
         ]
         for position in rng.choice(barriers, 3):
