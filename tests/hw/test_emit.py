@@ -309,6 +309,7 @@ def attributes(component):
     }
 
 
+@pytest.mark.slow
 def test_elaborating_changes_no_component_of_a_preset(monkeypatch):
     """Neither its attributes nor what it is emitted as. RTLIL says that as well as Verilog."""
     monkeypatch.setattr("backspike.hw.emit.verilog_of", lambda text, cache: text)
