@@ -99,23 +99,26 @@ def test_words_are_read_and_written_one_at_a_time(bus_bits):
             writing = rng.random() < 0.5
             both = writing and rng.random() < 0.3
             word = rng.getrandbits(32)
-            ctx.set(unit.address, base + at)
-            ctx.set(unit.word, word)
-            ctx.set(unit.write, writing)
-            ctx.set(unit.read, both or not writing)
+            ctx.set(unit.host.address, base + at)
+            ctx.set(unit.host.word, word)
+            ctx.set(unit.host.write, writing)
+            ctx.set(unit.host.read, both or not writing)
             await ctx.tick()
             # The address may change as soon as it has been taken.
-            ctx.set(unit.address, rng.getrandbits(38) << 2)
-            done = unit.written if writing else unit.found
+            ctx.set(unit.host.address, rng.getrandbits(38) << 2)
+            done = unit.host.written if writing else unit.host.found
             while True:
                 _, _, over, other, value, error = await ctx.tick().sample(
-                    done, unit.found if writing else unit.written, unit.value, unit.error
+                    done,
+                    unit.host.found if writing else unit.host.written,
+                    unit.host.value,
+                    unit.host.error,
                 )
                 assert not other
                 if over:
                     break
-            ctx.set(unit.write, 0)
-            ctx.set(unit.read, 0)
+            ctx.set(unit.host.write, 0)
+            ctx.set(unit.host.read, 0)
             assert error == (at // size * size in bad)
             errors += error
             if writing:
