@@ -180,22 +180,7 @@ class Alu(EmitOnce):
 
     def _execute(self, m: Module, operation, valid, x, y, z):
         """Stores or checks; returns whether it stores."""
-        product = x * y
-        minus = operation.minus
-        near, addend = Signal(signed(NEAR_BITS)), Signal(signed(NEAR_BITS))
-        total = Signal(signed(NEAR_BITS + 1))
-        far, down, negative = Signal(), Signal(), Signal()
-        high_part = product[NEAR_BITS - 1 :]
-        m.d.comb += [
-            near.eq(product),
-            far.eq(high_part.any() & ~high_part.all()),
-            down.eq(product[-1]),
-            # One adder does both: below the lowest bits, minus + minus carries the 1 of ~near + 1.
-            addend.eq(near ^ minus.replicate(NEAR_BITS)),
-            total.eq((Cat(minus, z).as_signed() + Cat(minus, addend).as_signed()) >> 1),
-            # Of a difference: nothing else is checked.
-            negative.eq(Mux(far, ~down, total < 0)),
-        ]
+        near, far, down, negative, total = self._total(m, operation.minus, x, y, z)
         # The access that is being gone through: how far it reaches down and up from its base.
         low = Signal(signed(REACH_BITS), reset_less=True)
         high = Signal(signed(REACH_BITS), reset_less=True)
@@ -254,6 +239,29 @@ class Alu(EmitOnce):
         with m.Elif(valid & faulty & (self.fault == Fault.NONE)):
             m.d.sync += self.fault.eq(operation.fault)
         return stores
+
+    def _total(self, m: Module, minus, x, y, z):
+        """``z +- x * y``, on one multiplier and one adder.
+
+        Returns the product, whether it has more bits than that, its sign, whether a difference is
+        negative, and the sum.
+        """
+        product = x * y
+        near, addend = Signal(signed(NEAR_BITS)), Signal(signed(NEAR_BITS))
+        total = Signal(signed(NEAR_BITS + 1))
+        far, down, negative = Signal(), Signal(), Signal()
+        high_part = product[NEAR_BITS - 1 :]
+        m.d.comb += [
+            near.eq(product),
+            far.eq(high_part.any() & ~high_part.all()),
+            down.eq(product[-1]),
+            # One adder does both: below the lowest bits, minus + minus carries the 1 of ~near + 1.
+            addend.eq(near ^ minus.replicate(NEAR_BITS)),
+            total.eq((Cat(minus, z).as_signed() + Cat(minus, addend).as_signed()) >> 1),
+            # Of a difference: nothing else is checked.
+            negative.eq(Mux(far, ~down, total < 0)),
+        ]
+        return near, far, down, negative, total
 
     def _constant(self, m: Module, number, name: str):
         constant = Signal(signed(VALUE_BITS + 1), name=f"constant_{name}")

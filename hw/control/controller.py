@@ -162,6 +162,33 @@ class Controller(EmitOnce):
             self.waiting.eq(reduce(or_, (slot.waiting for slot in slots)) & ~messages),
         ]
 
+        self._boxes(m, slots, messages)
+        fault, where, still = self._faults(m, decoder, slots, running, held, done, freezes)
+        m.d.comb += decoder.halt.eq(running & (fault != Fault.NONE))
+
+        stopping = Signal()
+        with m.If(self.begins):
+            m.d.sync += [
+                self.progress.eq(Progress.RUNNING),
+                self.fault.eq(Fault.NONE),
+                self.position.eq(0),
+                frozen.eq(0),
+                stopping.eq(0),
+            ]
+        with m.Elif(running):
+            with m.If((fault != Fault.NONE) & (~stopping | (freezes & ~frozen))):
+                m.d.sync += [self.fault.eq(fault), self.position.eq(where), stopping.eq(1)]
+            with m.If(freezes):
+                m.d.sync += frozen.eq(1)
+            # What was in front is completed, unless it cannot be.
+            with m.If(stopping & (~held.any() | (frozen & ~busy.any()) | still)):
+                m.d.sync += self.progress.eq(Progress.STOPPED)
+            with m.Elif(decoder.finished & (fault == Fault.NONE)):
+                m.d.sync += self.progress.eq(Progress.DONE)
+        return m
+
+    def _boxes(self, m: Module, slots, messages) -> None:
+        """Counts the messages in each box, and tells which have some."""
         for box in range(BOXES):
             level = Signal(range(BOX_MESSAGES + 1), name=f"box_{box}")
             takes = Cat(slot.takes[box] for slot in slots).any()
@@ -171,7 +198,12 @@ class Controller(EmitOnce):
             with m.Else():
                 m.d.sync += level.eq(level + self.signal[box] - takes)
 
-        # What goes wrong is told; of several, that which stands in front: the decoder runs ahead.
+    def _faults(self, m: Module, decoder: Decoder, slots, running, held, done, freezes):
+        """What goes wrong: of several, that which stands in front, for the decoder runs ahead.
+
+        Returns the fault, its position, and whether nothing has moved for too long; drives
+        ``freezes`` where nothing may start any more.
+        """
         still, idle_for = Signal(), Signal(TIMEOUT_BITS)
         fault, where = Signal(FAULT_BITS), Signal(POSITION_BITS)
         moves = Cat(slot.start for slot in slots).any() | done.any() | decoder.take
@@ -200,28 +232,7 @@ class Controller(EmitOnce):
             ]
         with m.Else():
             m.d.comb += [fault.eq(decoder.fault), where.eq(decoder.at)]
-        m.d.comb += decoder.halt.eq(running & (fault != Fault.NONE))
-
-        stopping = Signal()
-        with m.If(self.begins):
-            m.d.sync += [
-                self.progress.eq(Progress.RUNNING),
-                self.fault.eq(Fault.NONE),
-                self.position.eq(0),
-                frozen.eq(0),
-                stopping.eq(0),
-            ]
-        with m.Elif(running):
-            with m.If((fault != Fault.NONE) & (~stopping | (freezes & ~frozen))):
-                m.d.sync += [self.fault.eq(fault), self.position.eq(where), stopping.eq(1)]
-            with m.If(freezes):
-                m.d.sync += frozen.eq(1)
-            # What was in front is completed, unless it cannot be.
-            with m.If(stopping & (~held.any() | (frozen & ~busy.any()) | still)):
-                m.d.sync += self.progress.eq(Progress.STOPPED)
-            with m.Elif(decoder.finished & (fault == Fault.NONE)):
-                m.d.sync += self.progress.eq(Progress.DONE)
-        return m
+        return fault, where, still
 
     def _positions(self, m: Module, decoder: Decoder, slots, among):
         """Position of the oldest instruction of the first unit in a set, of all in the slots."""

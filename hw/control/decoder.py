@@ -150,22 +150,8 @@ class Decoder(EmitOnce):
         m.d.comb += spec.addr.eq(now.specs + count)
         with m.If(operand):
             m.d.sync += [value.eq(self.word + loops.value), number.eq(count + 1)]
-        result = Mux(stored, value, alu.result)
-        given = Signal(FILE_BITS)
-        m.d.comb += [
-            alu.write.eq(stored),
-            alu.number.eq(number),
-            alu.value.eq(value),
-            given.eq(Mux(stored, spec.data.register, alu.register)),
-            self.index.eq(given),
-            self.write.eq((stored | alu.kept) & (given != NO_REGISTER)),
-            self.data.eq(result),
-        ]
-        low, span = self._range(m, code, spec.data.kind)
-        with m.If(alu.clear):
-            m.d.sync += out_of_range.eq(0)
-        with m.Elif(stored & (span < (value - low)[:WORD_BITS])):
-            m.d.sync += out_of_range.eq(1)
+        self._store(m, alu, spec.data.register, stored, number, value)
+        self._check_range(m, code, spec.data.kind, stored, value, alu.clear, out_of_range)
         control = self._control(m, loops, stored, number, value)
 
         fault = Signal(FAULT_BITS)
@@ -175,17 +161,7 @@ class Decoder(EmitOnce):
                     m.d.sync += state.eq(State.BETWEEN)
             with m.Case(State.BETWEEN):
                 m.d.sync += [where.eq(self.position), count.eq(0)]
-                with m.If(loops.busy):
-                    pass
-                with m.Elif(loops.beyond):
-                    m.d.comb += fault.eq(Fault.LOOP)
-                with m.Elif(loops.at_end):
-                    m.d.comb += loops.again.eq(1)
-                with m.Elif(self.valid):
-                    m.d.comb += self.take.eq(1)
-                    m.d.sync += [now.eq(header), state.eq(State.HEADER)]
-                    with m.If(self.error):
-                        m.d.sync += now.fault.eq(Fault.FETCH)
+                self._begin(m, state, header, now, loops, fault)
             with m.Case(State.HEADER):
                 m.d.comb += fault.eq(now.fault)
                 with m.If(~now.unit.any() | (now.unit & self.free).any()):
@@ -220,34 +196,65 @@ class Decoder(EmitOnce):
                 with m.If(alu.done):
                     m.d.sync += state.eq(State.DISPATCH)
             with m.Case(State.DISPATCH):
-                m.d.sync += state.eq(State.BETWEEN)
-                with m.If(alu.fault != Fault.NONE):
-                    m.d.comb += fault.eq(alu.fault)
-                with m.Elif(now.barrier & control.sub_type[0]):
-                    m.d.comb += fault.eq(Mux(loops.inside, Fault.LOOP, 0))
-                    m.d.sync += state.eq(State.END)
-                with m.Elif(now.barrier & (control.units & ~self.clear_of_waits).any()):
-                    # What a barrier says is kept with the place for the instruction behind it.
-                    m.d.sync += state.eq(State.DISPATCH)
-                with m.Elif(now.barrier):
-                    m.d.comb += [
-                        self.barrier.eq(control.units),
-                        self.after.eq(control.after),
-                        self.boxes.eq(control.boxes),
-                    ]
-                with m.Elif(now.loop):
-                    m.d.comb += [
-                        fault.eq(Mux(loops.full, Fault.LOOP, 0)),
-                        loops.enter.eq(~loops.full),
-                    ]
-                with m.Else():
-                    m.d.comb += self.commit.eq(1)
+                self._dispatch(m, state, now, control, loops, alu, fault)
             with m.Case(State.END):
                 m.d.comb += ends.eq(self.idle)
         m.d.comb += [self.finished.eq(ends), self.fault.eq(fault)]
         with m.If(ends | self.halt | (fault != Fault.NONE)):
             m.d.sync += state.eq(State.IDLE)
         return m
+
+    def _store(self, m: Module, alu: Alu, register, stored, number, value) -> None:
+        """Operands go to the arithmetic, and both operands and results to the unit's slot."""
+        given = Signal(FILE_BITS)
+        m.d.comb += [
+            alu.write.eq(stored),
+            alu.number.eq(number),
+            alu.value.eq(value),
+            given.eq(Mux(stored, register, alu.register)),
+            self.index.eq(given),
+            self.write.eq((stored | alu.kept) & (given != NO_REGISTER)),
+            self.data.eq(Mux(stored, value, alu.result)),
+        ]
+
+    def _begin(self, m: Module, state, header, now, loops, fault) -> None:
+        """Steps a loop that ends here, or takes the first word of an instruction."""
+        with m.If(loops.busy):
+            pass
+        with m.Elif(loops.beyond):
+            m.d.comb += fault.eq(Fault.LOOP)
+        with m.Elif(loops.at_end):
+            m.d.comb += loops.again.eq(1)
+        with m.Elif(self.valid):
+            m.d.comb += self.take.eq(1)
+            m.d.sync += [now.eq(header), state.eq(State.HEADER)]
+            with m.If(self.error):
+                m.d.sync += now.fault.eq(Fault.FETCH)
+
+    def _dispatch(self, m: Module, state, now, control, loops, alu, fault) -> None:
+        """Hands a checked instruction to its unit, or carries it out."""
+        m.d.sync += state.eq(State.BETWEEN)
+        with m.If(alu.fault != Fault.NONE):
+            m.d.comb += fault.eq(alu.fault)
+        with m.Elif(now.barrier & control.sub_type[0]):
+            m.d.comb += fault.eq(Mux(loops.inside, Fault.LOOP, 0))
+            m.d.sync += state.eq(State.END)
+        with m.Elif(now.barrier & (control.units & ~self.clear_of_waits).any()):
+            # What a barrier says is kept with the place for the instruction behind it.
+            m.d.sync += state.eq(State.DISPATCH)
+        with m.Elif(now.barrier):
+            m.d.comb += [
+                self.barrier.eq(control.units),
+                self.after.eq(control.after),
+                self.boxes.eq(control.boxes),
+            ]
+        with m.Elif(now.loop):
+            m.d.comb += [
+                fault.eq(Mux(loops.full, Fault.LOOP, 0)),
+                loops.enter.eq(~loops.full),
+            ]
+        with m.Else():
+            m.d.comb += self.commit.eq(1)
 
     def _header(self, m: Module, code: Microcode):
         """What is known of an instruction by its first word."""
@@ -307,15 +314,20 @@ class Decoder(EmitOnce):
         m.d.comb += port.en.eq(1)
         return port
 
-    def _range(self, m: Module, code: Microcode, kind):
-        """Least value and the rest of the range of this kind."""
+    def _check_range(
+        self, m: Module, code: Microcode, kind, stored, value, clear, out_of_range
+    ) -> None:
+        """Keeps ``out_of_range`` until ``clear`` if an operand is out of the range of its kind."""
         low, span = Signal(signed(VALUE_BITS)), Signal(WORD_BITS)
         with m.Switch(kind):
             for number, (least, rest) in enumerate(self._kinds(code)):
                 with m.Case(number):
                     # -2**31 and the rest of all words is no restriction: from 0 on it is none too.
                     m.d.comb += [low.eq(0 if rest == WORD_MAX else least), span.eq(rest)]
-        return low, span
+        with m.If(clear):
+            m.d.sync += out_of_range.eq(0)
+        with m.Elif(stored & (span < (value - low)[:WORD_BITS])):
+            m.d.sync += out_of_range.eq(1)
 
     def _control(self, m: Module, loops: ProgramLoops, stored, number, value):
         """Operands of BARRIER and LOOP, which the decoder itself carries out."""

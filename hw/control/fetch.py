@@ -80,7 +80,6 @@ class ProgramFetch(EmitOnce):
 
     def elaborate(self, platform):
         m = Module()
-        bus = self.bus
         low = exact_log2(self._words)
         beat_bits = POSITION_BITS - low + 1
         # One more bit tells whether the bus gave the beat with an error.
@@ -116,12 +115,27 @@ class ProgramFetch(EmitOnce):
             going & ~self.start & ~self.stop & ~flushing & ~lost & (wanted < there)
         )
 
-        # Bursts, as long as what is ahead is not more than half of the buffer.
+        begin = self._ask(m, buffer, origin, going, flushing, lost, asked, there)
+
+        # What is on its way when the window is lost still comes, and is then forgotten.
+        with m.If(lost):
+            m.d.sync += flushing.eq(1)
+        with m.Elif(flushing & ~self.bus.arvalid & (there == asked)):
+            m.d.sync += [flushing.eq(0), first.eq(begin), asked.eq(begin), there.eq(begin)]
+        return m
+
+    def _ask(self, m: Module, buffer, origin, going, flushing, lost, asked, there) -> Signal:
+        """Asks for bursts, as long as what is ahead is not more than half of the buffer.
+
+        What the bus gives goes to the buffer. Returns the beat that a new window begins with.
+        """
+        bus = self.bus
+        beat_bits = len(asked)
         ahead = Signal(beat_bits)
         # From the burst that the position is in: a window begins with a whole one.
         begin = Signal(beat_bits)
         m.d.comb += [
-            begin.eq(self.position[low:] & ~(self._burst - 1)),
+            begin.eq(self.position[exact_log2(self._words) :] & ~(self._burst - 1)),
             ahead.eq(asked - begin),
         ]
         asks = Signal()
@@ -153,10 +167,4 @@ class ProgramFetch(EmitOnce):
         ]
         with m.If(bus.rvalid):
             m.d.sync += there.eq(there + 1)
-
-        # What is on its way when the window is lost still comes, and is then forgotten.
-        with m.If(lost):
-            m.d.sync += flushing.eq(1)
-        with m.Elif(flushing & ~bus.arvalid & (there == asked)):
-            m.d.sync += [flushing.eq(0), first.eq(begin), asked.eq(begin), there.eq(begin)]
-        return m
+        return begin

@@ -98,8 +98,44 @@ class HostPort(EmitOnce):
         enable, pending, ended = Signal(len(UNITS)), Signal(len(UNITS)), Signal(len(UNITS))
         programs = {subcore: Signal(WORD_BITS, name=f"program_{subcore}") for subcore in UNITS}
         origin, pointer = Signal(DRAM_BITS), Signal(WORD_BITS)
-        statuses = {subcore: getattr(self, subcore) for subcore in UNITS}
 
+        self._read(m, self._readable(programs, enable, pending, origin, pointer))
+        cleared = self._write(
+            m,
+            {
+                "enable": enable,
+                "memory_address": pointer,
+                "timeout": self.timeout,
+                "origin_low": origin[:WORD_BITS],
+                "origin_high": origin[WORD_BITS:],
+                **{f"{name}_program": signal for name, signal in programs.items()},
+            },
+        )
+
+        with m.If(self.memory.written | self.memory.found):
+            m.d.sync += pointer.eq(pointer + (1 << BYTE_BITS))
+
+        # A program has ended when it was running before.
+        for number, subcore in enumerate(UNITS):
+            progress = getattr(self, subcore).progress
+            over = (progress == Progress.DONE) | (progress == Progress.STOPPED)
+            before = Signal(name=f"over_{number}")
+            m.d.sync += before.eq(over)
+            m.d.comb += ended[number].eq(over & ~before)
+        m.d.sync += pending.eq((pending & ~cleared) | ended)
+        m.d.comb += [
+            self.irq.eq((pending & enable).any()),
+            self.origin.eq(origin),
+            self.memory.address.eq(origin + pointer),
+            *(
+                getattr(self, f"{name}_program").eq(origin + program)
+                for name, program in programs.items()
+            ),
+        ]
+        return m
+
+    def _readable(self, programs, enable, pending, origin, pointer) -> dict[str, Any]:
+        """What registers read as, by their names."""
         readable = {
             "identity": IDENTITY,
             "interrupt": pending,
@@ -117,9 +153,10 @@ class HostPort(EmitOnce):
                 rows=self.extent.rows,
             ),
         }
-        for subcore, status in statuses.items():
+        for subcore, program in programs.items():
+            status = getattr(self, subcore)
             readable |= {
-                f"{subcore}_program": programs[subcore],
+                f"{subcore}_program": program,
                 f"{subcore}_status": _packed(
                     f"{subcore}_status",
                     progress=status.progress.as_value(),
@@ -135,39 +172,7 @@ class HostPort(EmitOnce):
                     boxes=status.waits.boxes,
                 ),
             }
-        self._read(m, readable)
-        cleared = self._write(
-            m,
-            {
-                "enable": enable,
-                "memory_address": pointer,
-                "timeout": self.timeout,
-                "origin_low": origin[:WORD_BITS],
-                "origin_high": origin[WORD_BITS:],
-                **{f"{name}_program": signal for name, signal in programs.items()},
-            },
-        )
-
-        with m.If(self.memory.written | self.memory.found):
-            m.d.sync += pointer.eq(pointer + (1 << BYTE_BITS))
-
-        # A program has ended when it was running before.
-        for number, status in enumerate(statuses.values()):
-            over = (status.progress == Progress.DONE) | (status.progress == Progress.STOPPED)
-            before = Signal(name=f"over_{number}")
-            m.d.sync += before.eq(over)
-            m.d.comb += ended[number].eq(over & ~before)
-        m.d.sync += pending.eq((pending & ~cleared) | ended)
-        m.d.comb += [
-            self.irq.eq((pending & enable).any()),
-            self.origin.eq(origin),
-            self.memory.address.eq(origin + pointer),
-            *(
-                getattr(self, f"{name}_program").eq(origin + program)
-                for name, program in programs.items()
-            ),
-        ]
-        return m
+        return readable
 
     def _read(self, m: Module, readable: Mapping[str, Any]) -> None:
         """Answers reads: of the registers in ``readable``, and of counters."""
@@ -241,8 +246,6 @@ class HostPort(EmitOnce):
         ]
         cleared = Signal(len(UNITS))
         start = BY_NAME["start"]
-        # The fields in front of the last one are those of a ConnectionWrite.
-        tag, *end, own = BY_NAME["connect"].fields
         accepted = writes & whole & (place[:BYTE_BITS] == 0)
         with m.Switch(place[BYTE_BITS:]):
             for name, target in writable.items():
@@ -261,11 +264,7 @@ class HostPort(EmitOnce):
                         self.clear_counters.eq(start.field("zero").of(word)),
                     ]
             with m.Case(_word_number("connect")):
-                m.d.comb += written.eq(tag.of(word) < self._connections)
-                with m.If(accepted & written):
-                    bp = own.of(word)
-                    entry = Cat(field.of(word) for field in (tag, *end))
-                    m.d.sync += [self.entry.as_value().eq(entry), self.connect.eq(Cat(~bp, bp))]
+                self._connect(m, word, accepted, written)
             with m.Case(_word_number("interrupt")):
                 m.d.comb += [written.eq(1), cleared.eq(Mux(accepted, word, 0))]
         with m.If(writes):
@@ -278,6 +277,16 @@ class HostPort(EmitOnce):
         with m.Elif(bus.bready):
             m.d.sync += bus.bvalid.eq(0)
         return cleared
+
+    def _connect(self, m: Module, word, accepted, written) -> None:
+        """Gives a tag its connection, if it can have one."""
+        # The fields in front of the last one are those of a ConnectionWrite.
+        tag, *end, own = BY_NAME["connect"].fields
+        m.d.comb += written.eq(tag.of(word) < self._connections)
+        with m.If(accepted & written):
+            bp = own.of(word)
+            entry = Cat(field.of(word) for field in (tag, *end))
+            m.d.sync += [self.entry.as_value().eq(entry), self.connect.eq(Cat(~bp, bp))]
 
 
 def _word_number(name: str) -> int:

@@ -17,16 +17,8 @@ from backspike.hw.dma.write import DmaWrite
 from backspike.hw.engine import Engine
 from backspike.hw.fp.engine import FpEngine
 from backspike.hw.isa.noc.instructions import Flow
-from backspike.hw.isa.table import (
-    BOXES,
-    INNER_ROUTES,
-    OWN_ROUTES,
-    ROUTES,
-    SRAMS,
-    Control,
-    IsaShape,
-)
-from backspike.hw.isa.units import NONZERO, UNIT_TABLE, UNITS, copy_port
+from backspike.hw.isa.table import BOXES, INNER_ROUTES, ROUTES, SRAMS, Control, IsaShape
+from backspike.hw.isa.units import NONZERO, UNIT_TABLE, UNITS
 from backspike.hw.memory.nonzero import NonzeroMap
 from backspike.hw.memory.port import WritePort
 from backspike.hw.memory.shared import SharedSram
@@ -34,10 +26,10 @@ from backspike.hw.neuron.grad import GradEngine
 from backspike.hw.neuron.soma import SomaEngine
 from backspike.hw.neuron.update import UpdateEngine
 from backspike.hw.noc.control import NocControl
-from backspike.hw.noc.copy import CopyEngine, Route
+from backspike.hw.noc.copy import CopyEngine
 from backspike.hw.noc.flit import COORDINATE_BITS
 from backspike.hw.noc.interface import NetworkInterface
-from backspike.hw.noc.packet import NetworkPort, word_flits
+from backspike.hw.noc.packet import NetworkPort
 from backspike.hw.noc.table import ConnectionWrite, MeshSize
 from backspike.hw.wg.engine import WgEngine
 
@@ -51,42 +43,16 @@ ENGINES = {
     "grad": GradEngine,
     "wu": UpdateEngine,
 }
-"""The engine of each unit but those that move data, which both sub-cores have."""
-
-
-def _movers(config: ChipConfig, subcore: str) -> dict[str, Engine]:
-    """The engines that move data, by unit: what they are made of follows from the SRAMs."""
-    sizes = {name: config.srams[f"{subcore}.{name}"] for name in SRAMS[subcore]}
-    memories = tuple((name, size.width, size.granules) for name, size in sizes.items())
-    routes = []
-    for number, (source, destination) in enumerate(ROUTES[subcore]):
-        size, noc = config.srams[destination], config.noc
-        inner = number < INNER_ROUTES[subcore]
-        routes.append(
-            Route(
-                source,
-                copy_port(destination) if inner else "",
-                size.width,
-                size.granules,
-                packet_words=noc.packet_flits // word_flits(size.width, noc.flit_bits),
-                own=OWN_ROUTES[subcore][number] if inner and OWN_ROUTES[subcore] else None,
-            )
-        )
-    dram = {
-        "bus_bits": config.dram.bus_bits,
-        "burst_beats": config.dram.burst_beats,
-        "outstanding": config.dram.outstanding,
-    }
-    return {
-        "read": DmaRead(memories=memories, **dram),
-        "write": DmaWrite(memories=memories, **dram),
-        "noc": CopyEngine(routes=tuple(routes)),
-    }
+"""The engine of each unit but :data:`MOVERS`."""
+MOVERS = {"read": DmaRead, "write": DmaWrite, "noc": CopyEngine}
+"""The engines that move data, which both sub-cores have, each for the SRAMs of its own."""
 
 
 def _engines(config: ChipConfig, subcore: str) -> dict[str, Engine]:
     """The engine of each unit of a sub-core."""
-    made = _movers(config, subcore)
+    made: dict[str, Engine] = {
+        name: mover.from_config(config, subcore) for name, mover in MOVERS.items()
+    }
     for name, unit in UNIT_TABLE[subcore].items():
         if name not in made:
             if name not in ENGINES:
@@ -302,7 +268,13 @@ class SubCore(EmitOnce):
         connect(m, network.network, flipped(self.network))
         m.d.sync += refused.eq(controller.noc_start & leaves & ~network.connected)
 
-        # What is waited for, for the host to read when that has lasted too long.
+        self._waits(m, controller, running, leaves)
+        self._statuses(m, controller, network, control)
+        return network
+
+    def _waits(self, m: Module, controller: Controller, running, leaves) -> None:
+        """What is waited for, for the host to read when that has lasted too long."""
+        command = controller.noc_command
         at_work, waits = Signal(), self.status.waits
         m.d.sync += at_work.eq(controller.noc_start | (at_work & ~controller.noc_done))
         with m.If(running):
@@ -311,8 +283,6 @@ class SubCore(EmitOnce):
                 waits.answer.eq(at_work & leaves),
                 waits.boxes.eq(controller.waiting),
             ]
-        self._statuses(m, controller, network, control)
-        return network
 
     def _statuses(self, m: Module, controller: Controller, network, control: NocControl):
         """Overflow and invalid, of this sub-core and of those that have told of theirs."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import data
@@ -10,10 +10,12 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from backspike.hw.component import Parameter
+from backspike.hw.config import ChipConfig
 from backspike.hw.dma.axi import DRAM_BITS, INCREMENT, LENGTH_BITS
 from backspike.hw.dma.bursts import Bursts
 from backspike.hw.engine import Engine
 from backspike.hw.isa.dma.command import DmaCommand
+from backspike.hw.isa.table import SRAMS
 from backspike.hw.limits import ADDRESS_BITS, check_whole
 
 __all__ = ["DmaEngine"]
@@ -96,6 +98,17 @@ class DmaEngine(Engine):
                 "burst_beats": burst_beats,
                 "outstanding": outstanding,
             },
+        )
+
+    @classmethod
+    def from_config(cls, config: ChipConfig, subcore: str) -> Self:
+        """The engine for all SRAMs of a sub-core."""
+        sizes = {name: config.srams[f"{subcore}.{name}"] for name in SRAMS[subcore]}
+        return cls(
+            memories=tuple((name, size.width, size.granules) for name, size in sizes.items()),
+            bus_bits=config.dram.bus_bits,
+            burst_beats=config.dram.burst_beats,
+            outstanding=config.dram.outstanding,
         )
 
     def _memory_ports(self, memories: tuple[tuple[str, int, int], ...]) -> dict[str, Any]:

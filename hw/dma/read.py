@@ -79,13 +79,19 @@ class DmaRead(DmaEngine):
         ]
         address = self._steps(m, begins, goes, part, whole, over, row_ends & over)
 
+        self._write(m, beat, held, part, goes, whole, failed, address)
+        self.count(m, entering=accepts)
+        return m
+
+    def _write(self, m: Module, beat, held, part, goes, whole, failed, address) -> None:
+        """Writes words of a beat, or of as many as a wide word has."""
         latest = beat  # and the beats of a wide word that came before it
         if max(self._widths) > self._bus_bits:
             gathered = Signal(max(self._widths) - self._bus_bits)
             latest = Cat(gathered, beat)
             with m.If(goes & ~whole):
                 m.d.sync += gathered.eq(latest[self._bus_bits :])
-        for (one, port), width in zip(selected, self._widths, strict=True):
+        for (one, port), width in zip(self._selected(), self._widths, strict=True):
             if width < self._bus_bits:
                 number = part[: exact_log2(self._bus_bits // width)]
                 word = beat.word_select(number, width)
@@ -97,5 +103,3 @@ class DmaRead(DmaEngine):
                 port.data.eq(word),
                 port.mask.eq(~0),
             ]
-        self.count(m, entering=accepts)
-        return m

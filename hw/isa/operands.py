@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from backspike.hw.arith.format import BINARY16, Float
-from backspike.hw.config import ChipConfig
+from backspike.hw.config import ArrayConfig, ChipConfig, DramConfig
 from backspike.hw.isa.conv.shape import EngineShape
 from backspike.hw.isa.instruction import Operand
 from backspike.hw.limits import ADDRESS_BITS, COUNT_BITS, TAP_MAX
@@ -35,15 +35,15 @@ ADDRESS_MAX = (1 << ADDRESS_BITS) - 1
 
 @dataclass(frozen=True, kw_only=True)
 class IsaShape:
-    """What the bounds of operands depend on."""
+    """What the bounds of operands depend on; by default, what a core has by default."""
 
     format: Float = BINARY16
-    lanes: int = 16
-    pixels: int = 16
-    group_tiles: int = 18
-    group_rows: int = 8
-    tile_words: int = 16
-    bus_bytes: int = 32
+    lanes: int = ArrayConfig.lanes
+    pixels: int = ArrayConfig.spike_pixels
+    group_tiles: int = ArrayConfig.group_tiles
+    group_rows: int = ArrayConfig.group_rows
+    tile_words: int = ArrayConfig.lanes // ArrayConfig.weight_words
+    bus_bytes: int = DramConfig.bus_bits // 8
     words: Mapping[str, int] = field(default_factory=dict, hash=False)
     """Words of each SRAM by its setting; 2**16 for one that is not named."""
 

@@ -1,8 +1,8 @@
 """The units: the one table that hardware, simulator and compiler are made from.
 
 A unit works beside the others of its sub-core, one instruction after the other. All that is known
-of one without its hardware is its row here. Its engine is named in
-:mod:`backspike.hw.core.subcore`, its model in :mod:`backspike.sim.model.machine.core`.
+of one without its hardware is its row here; what else a unit needs, ``docs/adding-a-unit.md``
+tells.
 """
 
 from __future__ import annotations

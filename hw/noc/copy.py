@@ -10,13 +10,16 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from backspike.hw.component import Parameter
+from backspike.hw.config import ChipConfig
 from backspike.hw.engine import Engine
 from backspike.hw.isa.noc.command import CopyCommand
 from backspike.hw.isa.noc.instructions import Flow
+from backspike.hw.isa.table import INNER_ROUTES, OWN_ROUTES, ROUTES
+from backspike.hw.isa.units import copy_port
 from backspike.hw.limits import ADDRESS_BITS, COUNT_BITS
 from backspike.hw.memory.port import ReadPort, WritePort
 from backspike.hw.memory.stream import ReadStream
-from backspike.hw.noc.packet import outgoing_word
+from backspike.hw.noc.packet import outgoing_word, word_flits
 
 __all__ = ["CopyEngine", "Route"]
 
@@ -95,6 +98,25 @@ class CopyEngine(Engine):
                 "pending": In(1),
             },
         )
+
+    @classmethod
+    def from_config(cls, config: ChipConfig, subcore: str) -> CopyEngine:
+        """The engine for the routes of a sub-core."""
+        routes = []
+        for number, (source, destination) in enumerate(ROUTES[subcore]):
+            size, noc = config.srams[destination], config.noc
+            inner = number < INNER_ROUTES[subcore]
+            routes.append(
+                Route(
+                    source,
+                    copy_port(destination) if inner else "",
+                    size.width,
+                    size.granules,
+                    packet_words=noc.packet_flits // word_flits(size.width, noc.flit_bits),
+                    own=OWN_ROUTES[subcore][number] if inner and OWN_ROUTES[subcore] else None,
+                )
+            )
+        return cls(routes=tuple(routes))
 
     def elaborate(self, platform):
         m = Module()

@@ -13,7 +13,7 @@ from backspike.hw.component import EmitOnce, Parameter
 from backspike.hw.limits import check_whole
 from backspike.hw.noc.flit import COORDINATE_BITS, flit_layout
 from backspike.hw.noc.link import Link, LinkIn, LinkOut
-from backspike.hw.noc.route import LOCAL, STEPS, Port
+from backspike.hw.noc.route import LOCAL, STEPS, RouterPort
 from backspike.hw.noc.router import Router
 
 __all__ = ["RouterMesh", "edge_links"]
@@ -26,7 +26,7 @@ def edge_links(*, rows: int, columns: int, payload_bits: int, credits: int) -> d
     link = Link(payload_bits=payload_bits, credits=credits)
     members = {}
     for side in STEPS:
-        count = rows if side in (Port.EAST, Port.WEST) else columns
+        count = rows if side in (RouterPort.EAST, RouterPort.WEST) else columns
         members[f"{side.name.lower()}_out"] = Out(link).array(count)
         members[f"{side.name.lower()}_in"] = In(link).array(count)
     return members
@@ -112,7 +112,7 @@ class RouterMesh(EmitOnce):
                     m.d.comb += router.o[side].ready.eq(1)
         return m
 
-    def _join(self, m: Module, router: Router, side: Port, number: int) -> None:
+    def _join(self, m: Module, router: Router, side: RouterPort, number: int) -> None:
         """Both directions of a link at the edge."""
         name = side.name.lower()
         sender, receiver = LinkOut(**self._link), LinkIn(**self._link)

@@ -13,7 +13,7 @@ from amaranth.utils import exact_log2
 from backspike.hw.component import EmitOnce, Parameter
 from backspike.hw.limits import check_whole
 from backspike.hw.noc.flit import COORDINATE_BITS, DESTINATION_BITS, SubCoreAddress, flit_layout
-from backspike.hw.noc.route import Port, choices
+from backspike.hw.noc.route import RouterPort, choices
 
 __all__ = ["InputQueue", "check_depth"]
 
@@ -70,7 +70,7 @@ class InputQueue(EmitOnce):
     def __init__(self, *, payload_bits: int, depth: int, outputs: int):
         layout = flit_layout(payload_bits)
         check_depth(depth)
-        self._outputs = [port for port in Port if outputs >> port & 1]
+        self._outputs = [port for port in RouterPort if outputs >> port & 1]
         super().__init__(
             {
                 "x": In(COORDINATE_BITS),

@@ -106,22 +106,7 @@ class Receiver(EmitOnce):
             written.eq(1),
             replies.eq((control | headed) & i.valid & i.ready & i.payload.last),
         ]
-        for number, name, width, _ in self._srams:
-            port = getattr(self, f"{name}_write")
-            flits = word_flits(width, self._flit_bits)
-            with m.If(head.sram == number):
-                m.d.comb += [
-                    last_part.eq(flits - 1),
-                    port.en.eq(whole),
-                    written.eq(port.ready),
-                ]
-            first = len(latest) - flits * self._flit_bits
-            m.d.comb += [
-                port.addr.eq(address),
-                port.data.eq(latest[first : first + width]),
-                port.mask.eq(~0),
-            ]
-
+        self._write(m, head.sram, latest, address, whole, last_part, written)
         with m.If(~headed):
             m.d.comb += i.ready.eq(Mux(here.kind == Kind.DATA, 1, free & ~collides))
             with m.If(i.valid & (here.kind == Kind.DATA) & ~i.payload.last):
@@ -143,3 +128,21 @@ class Receiver(EmitOnce):
         with m.Elif(o.ready):
             m.d.sync += o.valid.eq(0)
         return m
+
+    def _write(self, m: Module, sram, latest, address, whole, last_part, written) -> None:
+        """Writes ``whole`` words to the SRAM; drives their last part, and whether it takes one."""
+        for number, name, width, _ in self._srams:
+            port = getattr(self, f"{name}_write")
+            flits = word_flits(width, self._flit_bits)
+            with m.If(sram == number):
+                m.d.comb += [
+                    last_part.eq(flits - 1),
+                    port.en.eq(whole),
+                    written.eq(port.ready),
+                ]
+            first = len(latest) - flits * self._flit_bits
+            m.d.comb += [
+                port.addr.eq(address),
+                port.data.eq(latest[first : first + width]),
+                port.mask.eq(~0),
+            ]

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from itertools import product
 from typing import Any, NamedTuple
 
-__all__ = ["LOCAL", "STEPS", "TURNS", "Endpoint", "Hop", "Port", "choices", "path", "route"]
+__all__ = ["LOCAL", "STEPS", "TURNS", "Endpoint", "Hop", "RouterPort", "choices", "path", "route"]
 
 
-class Port(enum.IntEnum):
+class RouterPort(enum.IntEnum):
     """The ports of a router, in the order of its members ``i`` and ``o``."""
 
     NORTH = 0
@@ -21,13 +21,18 @@ class Port(enum.IntEnum):
     BP = 5
 
     @property
-    def opposite(self) -> Port:
+    def opposite(self) -> RouterPort:
         """The port of the neighbour that this one is joined to."""
-        return Port((self + 2) % 4)
+        return RouterPort((self + 2) % 4)
 
 
-LOCAL = (Port.FP, Port.BP)
-STEPS = {Port.NORTH: (0, -1), Port.EAST: (1, 0), Port.SOUTH: (0, 1), Port.WEST: (-1, 0)}
+LOCAL = (RouterPort.FP, RouterPort.BP)
+STEPS = {
+    RouterPort.NORTH: (0, -1),
+    RouterPort.EAST: (1, 0),
+    RouterPort.SOUTH: (0, 1),
+    RouterPort.WEST: (-1, 0),
+}
 """What the neighbour's coordinates are more than one's own: x grows to the east, y to the south."""
 
 
@@ -44,27 +49,27 @@ class Hop(NamedTuple):
 
     x: int
     y: int
-    entered: Port
-    left: Port
+    entered: RouterPort
+    left: RouterPort
 
 
-def choices(here: Any, there: Any) -> tuple[tuple[Any, Port], ...]:
+def choices(here: Any, there: Any) -> tuple[tuple[Any, RouterPort], ...]:
     """The output for a packet that is ``here`` and goes ``there``: the first whose condition holds.
 
     X before Y. ``here`` has coordinates, ``there`` is an :class:`Endpoint`; both may consist of
     numbers or of signals, and so may the conditions.
     """
     return (
-        (there.x > here.x, Port.EAST),
-        (there.x < here.x, Port.WEST),
-        (there.y > here.y, Port.SOUTH),
-        (there.y < here.y, Port.NORTH),
-        (there.port == 0, Port.FP),
-        (there.port == 1, Port.BP),
+        (there.x > here.x, RouterPort.EAST),
+        (there.x < here.x, RouterPort.WEST),
+        (there.y > here.y, RouterPort.SOUTH),
+        (there.y < here.y, RouterPort.NORTH),
+        (there.port == 0, RouterPort.FP),
+        (there.port == 1, RouterPort.BP),
     )
 
 
-def route(here: Any, there: Endpoint) -> Port:
+def route(here: Any, there: Endpoint) -> RouterPort:
     """The output that a packet takes."""
     return next(port for holds, port in choices(here, there) if holds)
 
@@ -81,11 +86,14 @@ def path(source: Endpoint, destination: Endpoint) -> Iterator[Hop]:
         x, y, entered = x + dx, y + dy, left.opposite
 
 
-def _turns() -> dict[Port, tuple[Port, ...]]:
+def _turns() -> dict[RouterPort, tuple[RouterPort, ...]]:
     # In 3 x 3 routers there is one of each kind of neighbourhood: no larger mesh has other turns.
     places = [Endpoint(*place) for place in product(range(3), range(3), range(2))]
     hops = {hop[2:] for ends in product(places, places) for hop in path(*ends)}
-    return {entered: tuple(left for left in Port if (entered, left) in hops) for entered in Port}
+    return {
+        entered: tuple(left for left in RouterPort if (entered, left) in hops)
+        for entered in RouterPort
+    }
 
 
 TURNS = _turns()

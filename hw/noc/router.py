@@ -14,7 +14,7 @@ from backspike.hw.component import EmitOnce, Parameter
 from backspike.hw.noc.arbiter import PacketArbiter
 from backspike.hw.noc.flit import COORDINATE_BITS, flit_layout
 from backspike.hw.noc.queue import InputQueue, check_depth
-from backspike.hw.noc.route import TURNS, Port
+from backspike.hw.noc.route import TURNS, RouterPort
 
 __all__ = ["Router"]
 
@@ -43,7 +43,7 @@ class Router(EmitOnce):
     x : In(4), y : In(4)
         Where the router is in the whole mesh; constant.
     i : In(stream of flits) x 6, o : Out(stream of flits) x 6
-        In the order of :class:`backspike.hw.noc.route.Port`.
+        In the order of :class:`backspike.hw.noc.route.RouterPort`.
 
     Raises
     ------
@@ -61,8 +61,8 @@ class Router(EmitOnce):
             {
                 "x": In(COORDINATE_BITS),
                 "y": In(COORDINATE_BITS),
-                "i": In(flits).array(len(Port)),
-                "o": Out(flits).array(len(Port)),
+                "i": In(flits).array(len(RouterPort)),
+                "o": Out(flits).array(len(RouterPort)),
             },
             payload_bits=payload_bits,
             depth=depth,
@@ -71,7 +71,7 @@ class Router(EmitOnce):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         queues = {}
-        for port in Port:
+        for port in RouterPort:
             queues[port] = queue = InputQueue(
                 payload_bits=self._payload_bits,
                 depth=self._depth,
@@ -86,19 +86,23 @@ class Router(EmitOnce):
                 queue.i.valid.eq(here.valid),
                 here.ready.eq(queue.i.ready),
             ]
-        pops: dict[Port, list] = {port: [] for port in Port}
-        for port in Port:
+        pops: dict[RouterPort, list] = {port: [] for port in RouterPort}
+        for port in RouterPort:
             self._output(m, port, queues, pops)
         for port, queue in queues.items():
             m.d.comb += queue.pop.eq(Cat(pops[port]).any())
         return m
 
     def _output(
-        self, m: Module, port: Port, queues: dict[Port, InputQueue], pops: dict[Port, list]
+        self,
+        m: Module,
+        port: RouterPort,
+        queues: dict[RouterPort, InputQueue],
+        pops: dict[RouterPort, list],
     ) -> None:
         """What leaves by ``port``; adds to ``pops``, for each input, when a flit of it may go."""
         name = port.name.lower()
-        inputs = {entered: queues[entered] for entered in Port if port in TURNS[entered]}
+        inputs = {entered: queues[entered] for entered in RouterPort if port in TURNS[entered]}
         m.submodules[f"arbiter_{name}"] = arbiter = PacketArbiter(inputs=len(inputs))
         grants = arbiter.grants
         payload = Signal(self._payload_bits, name=f"{name}_payload", reset_less=True)

@@ -13,7 +13,7 @@ from backspike.hw.noc.arbiter import PacketArbiter
 from backspike.hw.noc.crossing import Crossing
 from backspike.hw.noc.flit import DESTINATION_BITS, SubCoreAddress
 from backspike.hw.noc.queue import InputQueue
-from backspike.hw.noc.route import TURNS, Endpoint, Port, choices
+from backspike.hw.noc.route import TURNS, Endpoint, RouterPort, choices
 from backspike.hw.noc.router import Router
 
 __all__ = ["ArbiterClaims", "CrossingClaims", "QueueClaims", "RouterClaims"]
@@ -119,7 +119,7 @@ class _Order:
 class QueueClaims(Elaboratable):
     """No overflow, no loss, order, and ``wants`` is where the packet in front has to go."""
 
-    def __init__(self, queue: InputQueue, *, outputs: tuple[Port, ...]):
+    def __init__(self, queue: InputQueue, *, outputs: tuple[RouterPort, ...]):
         self._queue = queue
         self._outputs = outputs
         self._depth = queue.parameters["depth"]
@@ -218,7 +218,7 @@ class RouterClaims(Elaboratable):
         router: Router,
         *,
         here: Endpoint,
-        inputs: tuple[Port, ...] = tuple(Port),
+        inputs: tuple[RouterPort, ...] = tuple(RouterPort),
         bound: int | None = None,
     ):
         self._inputs = inputs
@@ -240,8 +240,8 @@ class RouterClaims(Elaboratable):
             ).any()
         )
         order = _Order(m, bits, "flits")
-        taken = [self._input(m, port) for port in Port]
-        given = [self._output(m, port) for port in Port]
+        taken = [self._input(m, port) for port in RouterPort]
+        given = [self._output(m, port) for port in RouterPort]
         takes, goes = Array(taken)[entered]
         gives, came = Array(given)[left]
         flits = [Array(port.payload.as_value() for port in ports) for ports in (router.i, router.o)]
@@ -256,7 +256,7 @@ class RouterClaims(Elaboratable):
                 m.d.comb += Assert(age < self._bound)
         return m
 
-    def _input(self, m: Module, port: Port) -> tuple[Any, Any]:
+    def _input(self, m: Module, port: RouterPort) -> tuple[Any, Any]:
         """Whether a flit is taken, and the output that its packet has to leave by."""
         name = port.name.lower()
         here = self._router.i[port]
@@ -280,7 +280,7 @@ class RouterClaims(Elaboratable):
             m.d.comb += Assume(here.payload.last)
         return takes, goes
 
-    def _output(self, m: Module, port: Port) -> tuple[Any, Any]:
+    def _output(self, m: Module, port: RouterPort) -> tuple[Any, Any]:
         """Whether a flit is given, and the input that it came from."""
         name = port.name.lower()
         there = self._router.o[port]

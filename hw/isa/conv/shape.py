@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from backspike.hw.arith.format import BINARY16, Float
-from backspike.hw.config import ChipConfig
+from backspike.hw.config import ArrayConfig, ChipConfig
 
 __all__ = ["EngineShape"]
 
@@ -20,13 +20,13 @@ class EngineShape:
     """``array.lanes``."""
     pixels: int
     """``array.spike_pixels``: pixels of a spike word."""
-    group_rows: int = 8
+    group_rows: int = ArrayConfig.group_rows
     """``array.group_rows``: most rows of input under the kernel, over all tiles of a group."""
-    group_tiles: int = 18
+    group_tiles: int = ArrayConfig.group_tiles
     """``array.group_tiles``: most tiles of weights in a group."""
-    ring_depth: int = 32
+    ring_depth: int = ArrayConfig.ring_depth
     """``array.ring_depth``: tiles of weights in the ring."""
-    weight_words: int = 1
+    weight_words: int = ArrayConfig.weight_words
     """``array.weight_words``: rows of a tile in a word of the weight SRAM."""
 
     @classmethod

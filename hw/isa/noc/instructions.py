@@ -82,12 +82,7 @@ def noc_data(
         for number, route in enumerate(own)
     )
     names = ["source", "destination", "words", "rows", "source_row", "destination_row"]
-    own_operands: tuple[Operand, ...] = ()
     if own:
-        own_operands = (
-            Operand("own", 0, ADDRESS_MAX, "MULTICAST: first word in the own core"),
-            stride("own_row", "words from one row to the next there"),
-        )
         names += ["own", "own_row"]
     return Instruction(
         "NOC_DATA",
@@ -95,24 +90,7 @@ def noc_data(
         "noc",
         "Copies rows of words to another SRAM, of the core or of one behind a connection; it is "
         "done when all are written there.",
-        (
-            Operand("flow_type", 0, len(flows) - 1, choices(flows)),
-            Operand(
-                "data_type",
-                0,
-                len(routes) - 1,
-                numbered(f"{here} to {there}" for here, there in routes)
-                + f"; from {inner} on UNICAST only",
-            ),
-            _TAG,
-            Operand("source", 0, ADDRESS_MAX, "first word here"),
-            Operand("destination", 0, ADDRESS_MAX, "first word there"),
-            Operand("words", 1, ADDRESS_MAX + 1, "words of a row"),
-            count("rows", "rows"),
-            stride("source_row", "words from one row to the next"),
-            stride("destination_row", "words from one row to the next"),
-            *own_operands,
-        ),
+        _data_operands(flows, routes, inner, own=bool(own)),
         (
             # 0 for UNICAST, which has all routes, and 1 for the others.
             MultiplyAdd("but_unicast", "flow_type", 1, plus=-Flow.UNICAST.value),
@@ -130,6 +108,35 @@ def noc_data(
             *besides,
         ),
         {**same(*names, "tag_id"), "route": "data_type", "flow": "flow_type", "moves": ONE},
+    )
+
+
+def _data_operands(
+    flows: list[Flow], routes: tuple[tuple[str, str], ...], inner: int, *, own: bool
+) -> tuple[Operand, ...]:
+    operands = (
+        Operand("flow_type", 0, len(flows) - 1, choices(flows)),
+        Operand(
+            "data_type",
+            0,
+            len(routes) - 1,
+            numbered(f"{here} to {there}" for here, there in routes)
+            + f"; from {inner} on UNICAST only",
+        ),
+        _TAG,
+        Operand("source", 0, ADDRESS_MAX, "first word here"),
+        Operand("destination", 0, ADDRESS_MAX, "first word there"),
+        Operand("words", 1, ADDRESS_MAX + 1, "words of a row"),
+        count("rows", "rows"),
+        stride("source_row", "words from one row to the next"),
+        stride("destination_row", "words from one row to the next"),
+    )
+    if not own:
+        return operands
+    return (
+        *operands,
+        Operand("own", 0, ADDRESS_MAX, "MULTICAST: first word in the own core"),
+        stride("own_row", "words from one row to the next there"),
     )
 
 

@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import pytest
 
-from backspike.hw.noc.route import LOCAL, STEPS, Endpoint, Port, route
+from backspike.hw.noc.route import LOCAL, STEPS, Endpoint, RouterPort, route
 
-Route = Callable[[Endpoint, Endpoint], Port]
+Route = Callable[[Endpoint, Endpoint], RouterPort]
 
 
 class Channel(NamedTuple):
@@ -20,7 +20,7 @@ class Channel(NamedTuple):
     network: str
     x: int
     y: int
-    port: Port
+    port: RouterPort
     inward: bool = False
 
 
@@ -74,11 +74,11 @@ def test_no_channels_wait_in_a_circle(columns):
 
 
 def test_a_routing_that_mixes_orders_is_found_out():
-    def mixed(here: Endpoint, there: Endpoint) -> Port:
+    def mixed(here: Endpoint, there: Endpoint) -> RouterPort:
         """X before Y to FP sub-cores, and Y before X to BP sub-cores."""
         if there.port == 0 or there.y == here.y:
             return route(here, there)
-        return Port.SOUTH if there.y > here.y else Port.NORTH
+        return RouterPort.SOUTH if there.y > here.y else RouterPort.NORTH
 
     for size in ((2, 2), (8, 4)):
         found = cycle(within("request", mixed, *size))

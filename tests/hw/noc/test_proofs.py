@@ -11,20 +11,20 @@ from amaranth import Elaboratable, Module, Signal
 from backspike.hw.noc.arbiter import PacketArbiter
 from backspike.hw.noc.crossing import Crossing
 from backspike.hw.noc.queue import InputQueue
-from backspike.hw.noc.route import TURNS, Endpoint, Port
+from backspike.hw.noc.route import TURNS, Endpoint, RouterPort
 from backspike.hw.noc.router import Router
 from backspike.sim.formal.network import ArbiterClaims, CrossingClaims, QueueClaims, RouterClaims
 from backspike.sim.formal.prove import ToolError, prove
 
 HERE = Endpoint(1, 1, 0)
-RIVALS = (Port.NORTH, Port.WEST, Port.FP)
+RIVALS = (RouterPort.NORTH, RouterPort.WEST, RouterPort.FP)
 """One input that goes straight, one that may turn, and a local one: fewer states than with six."""
 BOUND = len(RIVALS) + 2
 """Cycles until a flit leaves: two through the router, and one for each input's flit."""
 
 
 def queue_claims(kind: type[InputQueue] = InputQueue, depth: int = 2) -> QueueClaims:
-    outputs = TURNS[Port.FP]
+    outputs = TURNS[RouterPort.FP]
     mask = sum(1 << port for port in outputs)
     return QueueClaims(kind(payload_bits=9, depth=depth, outputs=mask), outputs=outputs)
 
@@ -155,10 +155,10 @@ class TestRouter:
         class Closed(Router):
             def elaborate(self, platform):
                 m = super().elaborate(platform)
-                m.d.sync += self.o[Port.SOUTH].valid.eq(0)
+                m.d.sync += self.o[RouterPort.SOUTH].valid.eq(0)
                 return m
 
-        assert not prove(router_claims(Closed, inputs=(Port.FP,), bound=3), steps=6).holds
+        assert not prove(router_claims(Closed, inputs=(RouterPort.FP,), bound=3), steps=6).holds
 
 
 def test_without_a_claim_there_is_no_proof():

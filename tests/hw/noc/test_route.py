@@ -8,7 +8,7 @@ import pytest
 
 from backspike.hw.noc.flit import flit_layout
 from backspike.hw.noc.queue import InputQueue
-from backspike.hw.noc.route import LOCAL, STEPS, TURNS, Endpoint, Port, choices, path, route
+from backspike.hw.noc.route import LOCAL, STEPS, TURNS, Endpoint, RouterPort, choices, path, route
 from tests.hw.noc.flits import head
 from tests.hw.simulation import simulate
 
@@ -46,7 +46,7 @@ def test_turns_are_those_of_xy_routing():
     }
 
 
-@pytest.mark.parametrize("entered", list(Port))
+@pytest.mark.parametrize("entered", list(RouterPort))
 def test_hardware_routes_as_the_function_says(entered):
     """From corners, edges and the inside of the largest mesh to everywhere that a packet may go."""
     turns = TURNS[entered]

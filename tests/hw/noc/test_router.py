@@ -10,19 +10,19 @@ import pytest
 from backspike.hw.noc.arbiter import PacketArbiter
 from backspike.hw.noc.mesh import RouterMesh
 from backspike.hw.noc.queue import InputQueue
-from backspike.hw.noc.route import TURNS, Endpoint, Port, route
+from backspike.hw.noc.route import TURNS, Endpoint, RouterPort, route
 from backspike.hw.noc.router import Router
 from tests.hw.noc.flits import PAYLOAD_BITS, Packet, head, receive, send
 from tests.hw.simulation import simulate
 
 HERE = Endpoint(5, 3, 0)
 AROUND = {
-    Port.NORTH: Endpoint(5, 1, 0),
-    Port.EAST: Endpoint(6, 9, 1),
-    Port.SOUTH: Endpoint(5, 15, 1),
-    Port.WEST: Endpoint(0, 3, 0),
-    Port.FP: Endpoint(5, 3, 0),
-    Port.BP: Endpoint(5, 3, 1),
+    RouterPort.NORTH: Endpoint(5, 1, 0),
+    RouterPort.EAST: Endpoint(6, 9, 1),
+    RouterPort.SOUTH: Endpoint(5, 15, 1),
+    RouterPort.WEST: Endpoint(0, 3, 0),
+    RouterPort.FP: Endpoint(5, 3, 0),
+    RouterPort.BP: Endpoint(5, 3, 1),
 }
 """A destination by each output."""
 SEED = 271828
@@ -42,17 +42,19 @@ def placed(unit: Router):
     return testbench
 
 
-def run(unit: Router, packets: dict[Port, list[Packet]], random=None, shares=(1.0, 1.0), **times):
+def run(
+    unit: Router, packets: dict[RouterPort, list[Packet]], random=None, shares=(1.0, 1.0), **times
+):
     """Sends packets to the inputs; returns the flits that each output gave."""
     random = random or np.random.default_rng(SEED)
-    counts = dict.fromkeys(Port, 0)
+    counts = dict.fromkeys(RouterPort, 0)
     for packet in (packet for each in packets.values() for packet in each):
         counts[route(HERE, packet.destination)] += packet.length
     benches, got = [placed(unit)], {}
     for port, each in packets.items():
         sent = times.get("sent", {}).setdefault(port, [])
         benches.append(send(unit.i[port], each, random, shares[0], sent))
-    for port in Port:
+    for port in RouterPort:
         arrived = times.get("arrived", {}).setdefault(port, [])
         bench, got[port] = receive(unit.o[port], counts[port], random, shares[1], arrived)
         benches.append(bench)
@@ -76,7 +78,7 @@ def test_packets_arrive_whole_and_in_order_at_their_output(depth, shares):
             )
             for number in range(25)
         ]
-        for entered in Port
+        for entered in RouterPort
     }
     got = run(router(depth), packets, random, shares)
     for output, flits in got.items():
@@ -101,7 +103,7 @@ def test_a_flit_leaves_two_cycles_after_it_came():
 
     async def testbench(ctx):
         await placed(unit)(ctx)
-        for port in Port:
+        for port in RouterPort:
             ctx.set(unit.o[port].ready, 1)
         for entered, lefts in TURNS.items():
             for left in lefts:
@@ -110,7 +112,7 @@ def test_a_flit_leaves_two_cycles_after_it_came():
                 await ctx.tick()
                 ctx.set(unit.i[entered].valid, 0)
                 for cycle in (1, 2, 3):
-                    leaves = [port for port in Port if ctx.get(unit.o[port].valid)]
+                    leaves = [port for port in RouterPort if ctx.get(unit.o[port].valid)]
                     assert leaves == ([left] if cycle == 2 else [])
                     await ctx.tick()
 
@@ -120,8 +122,8 @@ def test_a_flit_leaves_two_cycles_after_it_came():
 @pytest.mark.parametrize(("depth", "length"), [(2, 1), (2, 3), (4, 2)])
 def test_no_cycle_is_lost_between_packets(depth, length):
     """All inputs at once, each to an output of its own, and none waits for a single cycle."""
-    straight = {port: port.opposite for port in list(Port)[:4]}
-    straight |= {Port.FP: Port.BP, Port.BP: Port.FP}
+    straight = {port: port.opposite for port in list(RouterPort)[:4]}
+    straight |= {RouterPort.FP: RouterPort.BP, RouterPort.BP: RouterPort.FP}
     packets = {
         entered: [
             Packet(AROUND[left], sender=entered, number=number, length=length)
@@ -131,7 +133,7 @@ def test_no_cycle_is_lost_between_packets(depth, length):
     }
     sent, arrived = {}, {}
     run(router(depth), packets, sent=sent, arrived=arrived)
-    for port in Port:
+    for port in RouterPort:
         assert sent[port] == list(range(12 * length))
         assert arrived[port] == list(range(2, 12 * length + 2))
 
@@ -139,18 +141,23 @@ def test_no_cycle_is_lost_between_packets(depth, length):
 def test_no_cycle_is_lost_where_outputs_change():
     """One input, whose packets go to each output in turn."""
     packets = [
-        Packet(AROUND[Port(number % 6)], sender=Port.FP, number=number, length=1 + number % 2)
+        Packet(
+            AROUND[RouterPort(number % 6)],
+            sender=RouterPort.FP,
+            number=number,
+            length=1 + number % 2,
+        )
         for number in range(36)
     ]
     sent = {}
-    run(router(), {Port.FP: packets}, sent=sent)
-    assert sent[Port.FP] == list(range(sum(packet.length for packet in packets)))
+    run(router(), {RouterPort.FP: packets}, sent=sent)
+    assert sent[RouterPort.FP] == list(range(sum(packet.length for packet in packets)))
 
 
-@pytest.mark.parametrize("output", [Port.NORTH, Port.EAST, Port.FP])
+@pytest.mark.parametrize("output", [RouterPort.NORTH, RouterPort.EAST, RouterPort.FP])
 def test_inputs_take_turns(output):
     """Among those that always want the same output, none is served twice before all others."""
-    rivals = [entered for entered in Port if output in TURNS[entered]]
+    rivals = [entered for entered in RouterPort if output in TURNS[entered]]
     packets = {
         entered: [
             Packet(AROUND[output], sender=entered, number=number, length=1 + (entered + number) % 3)
@@ -175,7 +182,7 @@ def test_no_output_depends_on_an_input_at_once():
         for _ in range(100):
             seen = set()
             for _ in range(4):
-                for port in Port:
+                for port in RouterPort:
                     output = TURNS[port][random.integers(len(TURNS[port]))]
                     flit = {"payload": head(AROUND[output]), "last": int(random.integers(2))}
                     ctx.set(unit.i[port].payload, flit)
@@ -184,7 +191,7 @@ def test_no_output_depends_on_an_input_at_once():
                 seen.add(
                     tuple(
                         ctx.get(signal)
-                        for port in Port
+                        for port in RouterPort
                         for signal in (
                             unit.i[port].ready,
                             unit.o[port].valid,
