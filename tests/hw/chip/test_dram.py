@@ -20,7 +20,7 @@ def test_refuses_a_chip_without_cores():
         SharedDram(columns=1, rows=0, data_bits=32, id_bits=1)
 
 
-@pytest.mark.parametrize(("columns", "rows"), [(3, 2), (1, 3), (2, 1), (1, 1)])
+@pytest.mark.parametrize(("columns", "rows"), [(3, 2), (1, 3), (2, 1)])
 def test_answers_come_back_to_the_core_that_asked(columns, rows):
     rng = random.Random(f"{SEED}{columns}{rows}")
     unit = SharedDram(columns=columns, rows=rows, data_bits=32, id_bits=ID_BITS)

@@ -11,7 +11,7 @@ from backspike.hw.noc.packet import Kind
 from tests.hw.simulation import simulate
 
 SEED = 311
-INSTRUCTIONS = 250
+INSTRUCTIONS = 600
 REMOTE = {Control.REMOTE_SIGNAL: Kind.SIGNAL, Control.REMOTE_COLLECT: Kind.COLLECT}
 
 
@@ -61,4 +61,4 @@ def test_each_instruction_acts_once_when_it_may_or_is_given_up():
                 posted |= asks
 
     simulate(unit, program)
-    assert min(seen[each] for each in seen) > 3, seen
+    assert min(seen.values()) > 3, seen
