@@ -132,17 +132,7 @@ class ChipHost(EmitOnce):
                 with m.If(~local & ~strobe.all()):
                     m.d.sync += [no_address.eq(0), no_word.eq(0), silent.eq(0)]
             with m.Case(_State.CORES):
-                for number, (address_taken, word_taken, answer, wrong) in enumerate(answers):
-                    with m.If(address_taken):
-                        m.d.sync += no_address[number].eq(0)
-                    with m.If(word_taken):
-                        m.d.sync += no_word[number].eq(0)
-                    with m.If(answer):
-                        m.d.sync += silent[number].eq(0)
-                    with m.If(answer & wrong):
-                        m.d.sync += refused.eq(1)
-                    with m.If(answer & ~is_write):
-                        m.d.sync += value.eq(self.cores[number].rdata)
+                self._collect(m, answers, is_write, no_address, no_word, silent, refused, value)
                 with m.If(silent == 0):
                     m.d.sync += state.eq(_State.ANSWER)
             with m.Case(_State.ANSWER):
@@ -174,6 +164,20 @@ class ChipHost(EmitOnce):
             wrong = Mux(is_write, core.bresp, core.rresp) != OKAY
             found.append((taken, core.wready, answer, wrong))
         return found
+
+    def _collect(self, m: Module, answers, is_write, no_address, no_word, silent, refused, value):
+        """Notes what cores take and answer: what one refuses is refused."""
+        for number, (address_taken, word_taken, answer, wrong) in enumerate(answers):
+            with m.If(address_taken):
+                m.d.sync += no_address[number].eq(0)
+            with m.If(word_taken):
+                m.d.sync += no_word[number].eq(0)
+            with m.If(answer):
+                m.d.sync += silent[number].eq(0)
+            with m.If(answer & wrong):
+                m.d.sync += refused.eq(1)
+            with m.If(answer & ~is_write):
+                m.d.sync += value.eq(self.cores[number].rdata)
 
     def _registers(self, m: Module, number, word, is_write, accepted, selected):
         """The chip's own registers; returns what is read, and whether the access is allowed."""
