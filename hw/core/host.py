@@ -147,29 +147,23 @@ class HostPort(EmitOnce):
             "memory_data": self.memory.value,
             "place": _packed(
                 "place",
-                column=self.x,
-                row=self.y,
-                columns=self.extent.columns,
-                rows=self.extent.rows,
+                {
+                    "column": self.x,
+                    "row": self.y,
+                    "columns": self.extent.columns,
+                    "rows": self.extent.rows,
+                },
             ),
         }
         for subcore, program in programs.items():
-            status = getattr(self, subcore)
+            status, waits = getattr(self, subcore), getattr(self, subcore).waits
             readable |= {
                 f"{subcore}_program": program,
-                f"{subcore}_status": _packed(
-                    f"{subcore}_status",
-                    progress=status.progress.as_value(),
-                    fault=status.fault,
-                    overflow=status.overflow,
-                    invalid=status.invalid,
-                ),
+                f"{subcore}_status": _packed(f"{subcore}_status", status),
                 f"{subcore}_position": status.position << BYTE_BITS,
                 f"{subcore}_waits": _packed(
                     f"{subcore}_waits",
-                    tag=status.waits.tag_id,
-                    answer=status.waits.answer,
-                    boxes=status.waits.boxes,
+                    {"tag": waits.tag_id, "answer": waits.answer, "boxes": waits.boxes},
                 ),
             }
         return readable
@@ -294,7 +288,7 @@ def _word_number(name: str) -> int:
     return BY_NAME[name].address >> BYTE_BITS
 
 
-def _packed(name: str, **values: Any) -> Value:
+def _packed(name: str, values: Any) -> Value:
     """The word of a register, from the values of all its fields; bits of none are 0."""
     parts: list[Value] = []
     for field in BY_NAME[name].fields:
