@@ -18,7 +18,8 @@ from backspike.hw.presets import load
 from tests.hw.simulation import simulate
 
 SEED = 17
-CONFIG = load("tiny", ["array.weight_words=2"])
+WEIGHT_WORDS = 2
+CONFIG = load("tiny", [f"array.weight_words={WEIGHT_WORDS}"])
 both = pytest.mark.parametrize("subcore", UNITS)
 
 
@@ -63,50 +64,51 @@ def test_each_port_of_a_unit_reaches_the_sram_of_its_row_and_no_other(subcore):
             other = "bp" if subcore == "fp" else "fp"
             yield f"{other}.{name}", getattr(unit, f"{name}_out")
 
+    async def reach(ctx, row, name, part):
+        """Drives a port of a unit, at an address that names this part of a word of tile rows."""
+        engine, sram = parts[f"unit_{row.name}"], row.ports[name]
+        port, address = getattr(engine, name), WEIGHT_WORDS * rng.getrandbits(3) + part
+        ctx.set(port.en, 1)
+        ctx.set(port.addr, address)
+        if name in row.writes:
+            ctx.set(port.data, word := rng.getrandbits(len(port.data)))
+            ctx.set(port.mask, mask := rng.getrandbits(len(port.mask)))
+        reached = [
+            (kind, where, there)
+            for kind in ("reads", "writes")
+            for where, there in ports(kind)
+            if ctx.get(there.en)
+        ]
+        if sram == NONZERO:
+            assert not reached
+            assert ctx.get(parts.nonzero.read.en)
+            reached = [("reads", NONZERO, parts.nonzero.read)]
+        ((kind, where, there),) = reached
+        assert (kind, where) == ("writes" if name in row.writes else "reads", sram)
+        if sram != NONZERO:
+            for ready in (1, 0):
+                ctx.set(there.ready, ready)
+                assert ctx.get(port.ready) == ready
+        if kind == "reads":
+            ctx.set(there.data, word := rng.getrandbits(len(there.data)))
+            assert ctx.get(port.data) == word
+            assert ctx.get(there.addr) == address
+        else:
+            # A row of a tile is a part of a word; others are words.
+            rows = WEIGHT_WORDS if sram in row.tile_rows else 1
+            assert ctx.get(there.addr) == address // rows
+            assert ctx.get(there.mask) == mask << address % rows * len(port.mask)
+            copies = (word << each * len(port.data) for each in range(rows))
+            assert ctx.get(there.data) == sum(copies)
+        ctx.set(port.en, 0)
+        return id(there)
+
     async def testbench(ctx):
-        taken = set()
+        taken = []
         for row in UNIT_TABLE[subcore].values():
-            engine = parts[f"unit_{row.name}"]
-            for name, sram in row.ports.items():
-                port = getattr(engine, name)
-                ctx.set(port.en, 1)
-                ctx.set(port.addr, address := rng.getrandbits(4))
-                if name in row.writes:
-                    ctx.set(port.data, word := rng.getrandbits(len(port.data)))
-                    ctx.set(port.mask, mask := rng.getrandbits(len(port.mask)))
-                reached = [
-                    (kind, where, there)
-                    for kind in ("reads", "writes")
-                    for where, there in ports(kind)
-                    if ctx.get(there.en)
-                ]
-                if sram == NONZERO:
-                    assert not reached
-                    assert ctx.get(parts.nonzero.read.en)
-                    assert ctx.get(parts.nonzero.read.addr) == address
-                    ctx.set(port.en, 0)
-                    continue
-                ((kind, where, there),) = reached
-                assert (kind, where) == ("writes" if name in row.writes else "reads", sram)
-                assert id(there) not in taken, "each port has a port of its own"
-                taken.add(id(there))
-                ctx.set(there.ready, 1)
-                assert ctx.get(port.ready)
-                ctx.set(there.ready, 0)
-                assert not ctx.get(port.ready)
-                if kind == "reads":
-                    ctx.set(there.data, word := rng.getrandbits(len(there.data)))
-                    assert ctx.get(port.data) == word
-                    assert ctx.get(there.addr) == address
-                else:
-                    # A row of a tile is a part of a word; others are words.
-                    rows = CONFIG.array.weight_words if sram in row.tile_rows else 1
-                    part = address % rows
-                    assert ctx.get(there.addr) == address // rows
-                    assert ctx.get(there.mask) == mask << part * len(port.mask)
-                    copies = (word << each * len(port.data) for each in range(rows))
-                    assert ctx.get(there.data) == sum(copies)
-                ctx.set(port.en, 0)
+            for name in row.ports:
+                taken += {await reach(ctx, row, name, part) for part in range(WEIGHT_WORDS)}
+        assert len(set(taken)) == len(taken), "each port must have a port of its own"
 
     simulate(between, testbench)
 
