@@ -80,16 +80,10 @@ ELSEWHERE = {
 """Where those are tested that share a test with others, by the path in ``tests``."""
 
 MISSING = {
-    "bp/array.py": "hw/bp/test_engine.py",
     "chip/dram.py": "hw/chip/test_chip.py",
     "chip/host.py": "hw/chip/test_chip.py",
-    "conv/array.py": "hw/fp/test_engine.py",
-    "conv/control.py": "hw/fp/test_engine.py",
-    "conv/engine.py": "hw/fp/test_engine.py",
     "core/host.py": "hw/core/test_core.py",
     "core/subcore.py": "hw/core/test_core.py",
-    "engine.py": "hw/fp/test_engine.py",
-    "fp/array.py": "hw/fp/test_engine.py",
     "neuron/fetch.py": "hw/neuron/test_engines.py",
     "neuron/store.py": "hw/neuron/test_engines.py",
     "noc/control.py": "hw/chip/test_chip.py",
