@@ -75,12 +75,14 @@ def run(windows, walks, *, bits: int, pixels: int, random, hurry: list[float]) -
 
 
 @pytest.mark.parametrize(
-    ("bits", "pixels", "rows", "entries"), [(2, 4, 4, 9), (1, 4, 3, 7), (3, 8, 1, 7)]
+    ("bits", "pixels", "group_rows", "group_tiles"), [(2, 4, 4, 9), (1, 4, 3, 7), (3, 8, 1, 7)]
 )
-def test_windows_are_what_lies_under_the_kernel(bits, pixels, rows, entries):
+def test_windows_are_what_lies_under_the_kernel(bits, pixels, group_rows, group_tiles):
     random = np.random.default_rng([SEED, bits])
-    walks = [draw(random, rows=rows, entries=entries) for _ in range(CASES)]
-    windows = WindowGenerator(bits=bits, pixels=pixels, group_rows=rows, group_tiles=entries)
+    walks = [draw(random, group_rows=group_rows, group_tiles=group_tiles) for _ in range(CASES)]
+    windows = WindowGenerator(
+        bits=bits, pixels=pixels, group_rows=group_rows, group_tiles=group_tiles
+    )
     run(windows, walks, bits=bits, pixels=pixels, random=random, hurry=[1.0, 0.4])
 
 
