@@ -151,37 +151,12 @@ class ConvFront(EmitOnce):
             self.window.eq(windows.valid & windows.ready),
             self.present.eq(windows.present),
         ]
-        at = {name: level for level, name in enumerate(self.LEVELS)}
-        found = data.StructLayout(
-            {
-                "window": data.ArrayLayout(self._bits, self._group_tiles),
-                "present": self._group_tiles,
-                "addr": ADDRESS_BITS,
-                "input": ADDRESS_BITS,
-                "fire_x": ceil_log2(self._pixels),
-                "from_zero": 1,
-                "group_last": 1,
-            }
-        )
-        made = Signal(found)
-        scan = [at[name] for name in ("sample", "step", "y", "x")]
-        m.d.comb += [
-            made.window.eq(windows.window),
-            made.present.eq(windows.present),
-            made.addr.eq(nest.value[0]),
-            made.input.eq(nest.value[1]),
-            made.fire_x.eq(nest.value[3]),
-            # The first group of a tile starts from +0, unless psums are to be added to.
-            made.from_zero.eq(
-                nest.first[at["group"]] & nest.first[at["row_group"]] & ~command.psum_acc
-            ),
-            made.group_last.eq(Cat(nest.last[level] for level in scan).all()),
-        ]
+        made = self._make(m, nest, windows)
         m.submodules.queue = queue = SyncFIFO(
             width=self._bits * self._group_tiles + self._group_tiles + self._pixel.size,
             depth=WINDOWS_AHEAD,
         )
-        known, known_valid, known_ready = Signal(found), Signal(), Signal()
+        known, known_valid, known_ready = Signal(made.shape()), Signal(), Signal()
         pixel = Signal(self._pixel)
         busy, kept = Signal(), Signal()
         if self._fire_lanes:
@@ -194,14 +169,7 @@ class ConvFront(EmitOnce):
                 )
             )
         else:
-            # A register, so that nothing in a window decides in the same cycle on the next one.
-            m.d.comb += windows.ready.eq(~known_valid | known_ready)
-            with m.If(windows.ready):
-                m.d.sync += [
-                    known_valid.eq(windows.valid),
-                    known.eq(made),
-                    busy.eq(Mux(command.skip, made.window.as_value().any(), made.present.any())),
-                ]
+            self._hold(m, made, windows, known, known_valid, known_ready, busy)
 
         # What needs no cycle of the array ends here.
         m.d.comb += [
@@ -226,6 +194,38 @@ class ConvFront(EmitOnce):
 
         self._walk(m, queue, nest.active | known_valid)
         return m
+
+    def _make(self, m: Module, nest: LoopNest, windows: WindowGenerator) -> data.View:
+        """The window at hand, with all that the loops know of its pixel."""
+        command = self.command
+        at = {name: level for level, name in enumerate(self.LEVELS)}
+        scan = [at[name] for name in ("sample", "step", "y", "x")]
+        made = Signal(
+            data.StructLayout(
+                {
+                    "window": data.ArrayLayout(self._bits, self._group_tiles),
+                    "present": self._group_tiles,
+                    "addr": ADDRESS_BITS,
+                    "input": ADDRESS_BITS,
+                    "fire_x": ceil_log2(self._pixels),
+                    "from_zero": 1,
+                    "group_last": 1,
+                }
+            )
+        )
+        m.d.comb += [
+            made.window.eq(windows.window),
+            made.present.eq(windows.present),
+            made.addr.eq(nest.value[0]),
+            made.input.eq(nest.value[1]),
+            made.fire_x.eq(nest.value[3]),
+            # The first group of a tile starts from +0, unless psums are to be added to.
+            made.from_zero.eq(
+                nest.first[at["group"]] & nest.first[at["row_group"]] & ~command.psum_acc
+            ),
+            made.group_last.eq(Cat(nest.last[level] for level in scan).all()),
+        ]
+        return made
 
     def _walk(self, m: Module, queue: SyncFIFO, making: Value) -> None:
         """From windows in ``queue`` to steps of the array; ``making`` says that more may come."""
@@ -298,6 +298,16 @@ class ConvFront(EmitOnce):
         )
         m.d.comb += [nest.base[value].eq(base) for value, base in enumerate(bases)]
         return nest
+
+    def _hold(self, m, made, windows, known, known_valid, known_ready, busy):
+        """Holds each window in a register, so that none decides in its cycle on the next one."""
+        m.d.comb += windows.ready.eq(~known_valid | known_ready)
+        with m.If(windows.ready):
+            m.d.sync += [
+                known_valid.eq(windows.valid),
+                known.eq(made),
+                busy.eq(Mux(self.command.skip, made.window.as_value().any(), made.present.any())),
+            ]
 
     def _read_fire(self, m, nest, made, windows, known, known_valid, known_ready, fire):
         """Puts the fire bits of its pixel beside each window; a word is read once for a stretch."""

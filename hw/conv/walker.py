@@ -114,48 +114,55 @@ class Walker(EmitOnce):
                 self.payload.eq(payload),
             ]
         for lane in range(self._lanes):
-            column = Signal(self._group_tiles, name=f"column_{lane}")
-            bits = Signal(self._group_tiles, name=f"bits_{lane}")
-            # What is left to walk through, and that without the lowest entry: known a cycle ahead,
-            # and so is whether it is nothing, since all lanes together decide on the next pixel.
-            pending = Signal(self._group_tiles, name=f"pending_{lane}")
-            rest = Signal(self._group_tiles, name=f"rest_{lane}")
-            asked = Signal(self._group_tiles, name=f"asked_{lane}")
-            asked_rest = Signal(self._group_tiles, name=f"asked_rest_{lane}")
-            next_rest = Signal(self._group_tiles, name=f"next_rest_{lane}")
-            lowest = Signal(self._group_tiles, name=f"lowest_{lane}")
-            index = Signal(range(self._group_tiles), name=f"index_{lane}")
-            m.d.comb += [
-                column.eq(Cat(entry[lane] for entry in self.i_window)),
-                asked.eq(
-                    Mux(self.skip, column, self.i_present)
-                    & self.i_valid.replicate(self._group_tiles)
-                ),
-                asked_rest.eq(asked & (asked - 1)),
-                next_rest.eq(rest & (rest - 1)),
-                lowest.eq(pending & ~rest),
-                lane_entry[lane].eq(pending.any()),
-            ]
-            # One-hot to binary.
-            for bit in range(len(index)):
-                ones = [lowest[e] for e in range(self._group_tiles) if e >> bit & 1]
-                m.d.comb += index[bit].eq(Cat(ones).any())
-            with m.If(self.i_ready):
-                m.d.sync += [
-                    bits.eq(column),
-                    pending.eq(asked),
-                    rest.eq(asked_rest),
-                    lane_last[lane].eq(asked_rest == 0),
-                ]
-            with m.Elif(moves):
-                m.d.sync += [
-                    pending.eq(rest),
-                    rest.eq(next_rest),
-                    lane_last[lane].eq(next_rest == 0),
-                ]
-            with m.If(moves):
-                m.d.sync += [
-                    self.take[lane].eq((lowest & bits).any()),
-                    self.slots[lane].eq(base + index),
-                ]
+            self._walk_lane(m, lane, moves, base, lane_last, lane_entry)
         return m
+
+    def _walk_lane(self, m: Module, lane: int, moves, base, lane_last, lane_entry) -> None:
+        """Takes the lane through its column of the window, an entry whenever the step ``moves``.
+
+        Says for its bit of ``lane_entry`` whether it is at an entry, of ``lane_last`` whether none
+        is left behind that.
+        """
+        column = Signal(self._group_tiles, name=f"column_{lane}")
+        bits = Signal(self._group_tiles, name=f"bits_{lane}")
+        # What is left to walk through, and that without the lowest entry: known a cycle ahead,
+        # and so is whether it is nothing, since all lanes together decide on the next pixel.
+        pending = Signal(self._group_tiles, name=f"pending_{lane}")
+        rest = Signal(self._group_tiles, name=f"rest_{lane}")
+        asked = Signal(self._group_tiles, name=f"asked_{lane}")
+        asked_rest = Signal(self._group_tiles, name=f"asked_rest_{lane}")
+        next_rest = Signal(self._group_tiles, name=f"next_rest_{lane}")
+        lowest = Signal(self._group_tiles, name=f"lowest_{lane}")
+        index = Signal(range(self._group_tiles), name=f"index_{lane}")
+        m.d.comb += [
+            column.eq(Cat(entry[lane] for entry in self.i_window)),
+            asked.eq(
+                Mux(self.skip, column, self.i_present) & self.i_valid.replicate(self._group_tiles)
+            ),
+            asked_rest.eq(asked & (asked - 1)),
+            next_rest.eq(rest & (rest - 1)),
+            lowest.eq(pending & ~rest),
+            lane_entry[lane].eq(pending.any()),
+        ]
+        # One-hot to binary.
+        for bit in range(len(index)):
+            ones = [lowest[e] for e in range(self._group_tiles) if e >> bit & 1]
+            m.d.comb += index[bit].eq(Cat(ones).any())
+        with m.If(self.i_ready):
+            m.d.sync += [
+                bits.eq(column),
+                pending.eq(asked),
+                rest.eq(asked_rest),
+                lane_last[lane].eq(asked_rest == 0),
+            ]
+        with m.Elif(moves):
+            m.d.sync += [
+                pending.eq(rest),
+                rest.eq(next_rest),
+                lane_last[lane].eq(next_rest == 0),
+            ]
+        with m.If(moves):
+            m.d.sync += [
+                self.take[lane].eq((lowest & bits).any()),
+                self.slots[lane].eq(base + index),
+            ]

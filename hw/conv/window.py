@@ -11,6 +11,7 @@ from backspike.hw.component import EmitOnce, Parameter
 from backspike.hw.conv.groups import group_nest
 from backspike.hw.isa.conv.command import ConvCommand
 from backspike.hw.limits import COUNT_BITS, TAP_MAX
+from backspike.hw.memory.loops import LoopNest
 from backspike.hw.memory.port import ReadPort
 from backspike.hw.memory.stream import ReadStream
 
@@ -72,28 +73,7 @@ class SegmentFetch(EmitOnce):
         m = Module()
         command = self.command
         at = {name: level for level, name in enumerate(self.LEVELS)}
-        m.submodules.nest = nest = group_nest(m, at, command)
-        m.d.comb += nest.start.eq(self.start)
-        # Spikes are packed, so the next segment is the next word; bits of du are one to a word.
-        segment_stride = 1 if self._bits > 1 else self._pixels
-        for name, count, address, y in (
-            ("out", command.out_tiles, 0, 0),
-            ("group", command.in_groups, command.in_group, 0),
-            ("row_group", command.row_groups, command.in_row_group, command.group_rows),
-            ("sample", command.samples, command.in_sample, 0),
-            ("step", command.steps, command.in_step, 0),
-            ("y", command.out_h, command.in_out_row, command.stride),
-            ("segment", command.row_segments, segment_stride, 0),
-            ("tile", command.group_tiles, command.in_tile, 0),
-            ("row", command.group_rows, command.in_row, 1),
-        ):
-            m.d.comb += [
-                nest.count[at[name]].eq(count),
-                nest.stride[0][at[name]].eq(address),
-                nest.stride[1][at[name]].eq(y),
-            ]
-        m.d.comb += [nest.base[0].eq(command.in_base), nest.base[1].eq(-command.pad_top)]
-
+        m.submodules.nest = nest = self._segment_nest(m, at)
         tag = data.StructLayout(
             {"row": max(1, ceil_log2(self._group_rows)), "present": 1, "last": 1}
         )
@@ -130,6 +110,32 @@ class SegmentFetch(EmitOnce):
                         self.present[j].eq(got.present),
                     ]
         return m
+
+    def _segment_nest(self, m: Module, at: dict[str, int]) -> LoopNest:
+        """The loops over the segments of sets, with the word and the row of the map of each."""
+        command = self.command
+        nest = group_nest(m, at, command)
+        m.d.comb += nest.start.eq(self.start)
+        # Spikes are packed, so the next segment is the next word; bits of du are one to a word.
+        segment_stride = 1 if self._bits > 1 else self._pixels
+        for name, count, address, y in (
+            ("out", command.out_tiles, 0, 0),
+            ("group", command.in_groups, command.in_group, 0),
+            ("row_group", command.row_groups, command.in_row_group, command.group_rows),
+            ("sample", command.samples, command.in_sample, 0),
+            ("step", command.steps, command.in_step, 0),
+            ("y", command.out_h, command.in_out_row, command.stride),
+            ("segment", command.row_segments, segment_stride, 0),
+            ("tile", command.group_tiles, command.in_tile, 0),
+            ("row", command.group_rows, command.in_row, 1),
+        ):
+            m.d.comb += [
+                nest.count[at[name]].eq(count),
+                nest.stride[0][at[name]].eq(address),
+                nest.stride[1][at[name]].eq(y),
+            ]
+        m.d.comb += [nest.base[0].eq(command.in_base), nest.base[1].eq(-command.pad_top)]
+        return nest
 
 
 class WindowGenerator(EmitOnce):
