@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from amaranth import Cat, Module, Mux, Signal, Value
-from amaranth.lib import data
+from amaranth.lib import data, stream
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out, connect, flipped
 from amaranth.utils import ceil_log2
@@ -60,7 +60,7 @@ class ConvFront(EmitOnce):
     start : In(1), command : In(ConvCommand)
     input : Out(ReadPort), fire : Out(ReadPort)
         To the spikes or non-zero bits; to the fire map.
-    request_valid, request_ready, request : Out(Pixel)
+    request : Out(stream of Pixel)
         Pixels on their way to the array, for :class:`backspike.hw.conv.psums.PsumAccess`.
     claimable, claim
         Of the same.
@@ -100,9 +100,7 @@ class ConvFront(EmitOnce):
             "start": In(1),
             "command": In(ConvCommand),
             "input": Out(ReadPort(width=pixels * bits)),
-            "request_valid": Out(1),
-            "request_ready": In(1),
-            "request": Out(self._pixel),
+            "request": Out(stream.Signature(self._pixel)),
             "claimable": In(1),
             "claim": Out(1),
             "group_valid": In(1),
@@ -179,10 +177,10 @@ class ConvFront(EmitOnce):
             pixel.read.eq(busy & ~known.from_zero),
             pixel.group_last.eq(known.group_last),
             kept.eq(pixel.write | pixel.group_last),
-            self.request.eq(pixel),
-            self.request_valid.eq(known_valid & kept & queue.w_rdy),
-            known_ready.eq(~kept | (queue.w_rdy & self.request_ready)),
-            queue.w_en.eq(known_valid & kept & self.request_ready),
+            self.request.payload.eq(pixel),
+            self.request.valid.eq(known_valid & kept & queue.w_rdy),
+            known_ready.eq(~kept | (queue.w_rdy & self.request.ready)),
+            queue.w_en.eq(known_valid & kept & self.request.ready),
             queue.w_data.eq(
                 Cat(
                     pixel,

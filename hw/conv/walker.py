@@ -118,10 +118,10 @@ class Walker(EmitOnce):
         return m
 
     def _walk_lane(self, m: Module, lane: int, moves, base, lane_last, lane_entry) -> None:
-        """Takes the lane through its column of the window, an entry whenever the step ``moves``.
+        """Takes a lane through its column of the window, by an entry when the step ``moves``.
 
-        Says for its bit of ``lane_entry`` whether it is at an entry, of ``lane_last`` whether none
-        is left behind that.
+        Its bit of ``lane_entry`` says whether it is at an entry, that of ``lane_last`` that none is
+        left behind it.
         """
         column = Signal(self._group_tiles, name=f"column_{lane}")
         bits = Signal(self._group_tiles, name=f"bits_{lane}")

@@ -169,7 +169,7 @@ def test_every_pixel_becomes_its_request_and_its_steps(bits, fire_lanes):
             requested, claimable, held = goes(), goes(), goes()
             # An array that is slow, so that pixels of the next group wait.
             stepped = random.random() < pace
-            ctx.set(front.request_ready, requested)
+            ctx.set(front.request.ready, requested)
             ctx.set(front.o_ready, int(stepped))
             ctx.set(front.claimable, claimable)
             ctx.set(front.group_valid, held)
@@ -189,8 +189,8 @@ def test_every_pixel_becomes_its_request_and_its_steps(bits, fire_lanes):
                 pixel,
                 slots,
             ) = await ctx.tick().sample(
-                front.request_valid,
-                front.request,
+                front.request.valid,
+                front.request.payload,
                 front.claim,
                 front.next_group,
                 front.o_valid,
