@@ -76,7 +76,7 @@ class ConvEngine(Engine):
     ) -> tuple[ConvFront, WeightLoader]:
         """Adds to ``m`` all that surrounds ``array``, and connects it to weights and psums.
 
-        Left to the engine are the ports of its input, ``o_ready`` of the front, ``release`` of the
+        Left to the engine are the ports of its input, the steps of the front, ``release`` of the
         loader, and the steps of the array.
         """
         shape = self._shape

@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from amaranth.utils import ceil_log2
 
 from backspike.hw.component import EmitOnce, Parameter
-from backspike.hw.conv.walker import Walker
+from backspike.hw.conv.walker import Step, Walker
 from backspike.hw.conv.window import WindowGenerator
 from backspike.hw.isa.conv.command import ConvCommand
 from backspike.hw.limits import ADDRESS_BITS, COUNT_BITS
@@ -66,8 +66,8 @@ class ConvFront(EmitOnce):
         Of the same.
     group_valid, group_base, next_group
         Of :class:`backspike.hw.conv.weights.WeightLoader`.
-    o_valid, o_ready, entry, take, slots, first, last, pixel
-        The steps (:class:`backspike.hw.conv.walker.Walker`).
+    o : Out(stream of Step)
+        The steps (:func:`backspike.hw.conv.walker.Step`), each with its Pixel.
     present : Out
         Entries of the window that is being handed on with ``window``; for the counters.
     window : Out(1)
@@ -106,14 +106,7 @@ class ConvFront(EmitOnce):
             "group_valid": In(1),
             "group_base": In(slot_bits),
             "next_group": Out(1),
-            "o_valid": Out(1),
-            "o_ready": In(1),
-            "entry": Out(1),
-            "take": Out(bits),
-            "slots": Out(data.ArrayLayout(slot_bits, bits)),
-            "first": Out(1),
-            "last": Out(1),
-            "pixel": Out(self._pixel),
+            "o": Out(stream.Signature(Step(bits, ring_depth, self._pixel))),
             "window": Out(1),
             "present": Out(group_tiles),
             "idle": Out(1),
@@ -145,9 +138,9 @@ class ConvFront(EmitOnce):
             windows.start.eq(self.start),
             windows.command.eq(command),
             nest.start.eq(self.start),
-            nest.step.eq(windows.valid & windows.ready),
-            self.window.eq(windows.valid & windows.ready),
-            self.present.eq(windows.present),
+            nest.step.eq(windows.o.valid & windows.o.ready),
+            self.window.eq(windows.o.valid & windows.o.ready),
+            self.present.eq(windows.o.payload.present),
         ]
         made = self._make(m, nest, windows)
         m.submodules.queue = queue = SyncFIFO(
@@ -212,8 +205,8 @@ class ConvFront(EmitOnce):
             )
         )
         m.d.comb += [
-            made.window.eq(windows.window),
-            made.present.eq(windows.present),
+            made.window.eq(windows.o.payload.entries),
+            made.present.eq(windows.o.payload.present),
             made.addr.eq(nest.value[0]),
             made.input.eq(nest.value[1]),
             made.fire_x.eq(nest.value[3]),
@@ -248,21 +241,16 @@ class ConvFront(EmitOnce):
             ),
             queue.r_en.eq(walker.i_valid & walker.i_ready),
             self.claim.eq(walker.i_valid & walker.i_ready & starts.read),
-            self.o_valid.eq(walker.o_valid),
-            walker.o_ready.eq(self.o_ready),
-            self.entry.eq(walker.entry),
-            self.take.eq(walker.take),
-            self.slots.eq(walker.slots),
-            self.first.eq(walker.first),
-            self.last.eq(walker.last),
-            self.pixel.eq(walker.payload),
+            self.o.valid.eq(walker.o.valid),
+            self.o.payload.eq(walker.o.payload),
+            walker.o.ready.eq(self.o.ready),
         ]
         in_walk = Signal()
         with m.If(walker.i_valid & walker.i_ready):
             m.d.sync += in_walk.eq(1)
         with m.Elif(walker.ends):
             m.d.sync += in_walk.eq(0)
-        m.d.comb += self.idle.eq(~(making | queue.r_rdy | in_walk | walker.o_valid))
+        m.d.comb += self.idle.eq(~(making | queue.r_rdy | in_walk | walker.o.valid))
 
     def _output_nest(self, m: Module) -> LoopNest:
         """The loops over output pixels, with what is found at each: psums, input, fire map."""
@@ -299,10 +287,10 @@ class ConvFront(EmitOnce):
 
     def _hold(self, m, made, windows, known, known_valid, known_ready, busy):
         """Holds each window in a register, so that none decides in its cycle on the next one."""
-        m.d.comb += windows.ready.eq(~known_valid | known_ready)
-        with m.If(windows.ready):
+        m.d.comb += windows.o.ready.eq(~known_valid | known_ready)
+        with m.If(windows.o.ready):
             m.d.sync += [
-                known_valid.eq(windows.valid),
+                known_valid.eq(windows.o.valid),
                 known.eq(made),
                 busy.eq(Mux(self.command.skip, made.window.as_value().any(), made.present.any())),
             ]
@@ -323,8 +311,8 @@ class ConvFront(EmitOnce):
         m.d.comb += [
             x.eq(nest.value[3]),
             addr.eq(nest.value[2] + (x >> ceil_log2(self._pixels))),
-            fires.i_valid.eq(windows.valid),
-            windows.ready.eq(fires.i_ready),
+            fires.i_valid.eq(windows.o.valid),
+            windows.o.ready.eq(fires.i_ready),
             fires.i_addr.eq(addr),
             fires.i_read.eq(command.mask & ~(asked_any & (asked == addr))),
             fires.i_tag.eq(Cat(made, fires.i_read)),
@@ -333,7 +321,7 @@ class ConvFront(EmitOnce):
             fires.o_ready.eq(known_ready),
             word.eq(Mux(fires.o_tag[-1], fires.o_data, kept_word)),
         ]
-        with m.If(windows.valid & windows.ready):
+        with m.If(windows.o.valid & windows.o.ready):
             m.d.sync += [asked.eq(addr), asked_any.eq(1)]
         with m.If(self.start):
             m.d.sync += asked_any.eq(0)

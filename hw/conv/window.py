@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from amaranth import Cat, Const, Module, Mux, Signal, Value
-from amaranth.lib import data
+from amaranth.lib import data, stream
 from amaranth.lib.wiring import In, Out, connect, flipped
 from amaranth.utils import ceil_log2
 
@@ -15,7 +15,14 @@ from backspike.hw.memory.loops import LoopNest
 from backspike.hw.memory.port import ReadPort
 from backspike.hw.memory.stream import ReadStream
 
-__all__ = ["SegmentFetch", "WindowGenerator"]
+__all__ = ["SegmentFetch", "Window", "WindowGenerator"]
+
+
+def Window(bits: int, group_tiles: int) -> data.StructLayout:
+    """What lies under the kernel, entry by entry: the bits of a pixel, and whether it is there."""
+    return data.StructLayout(
+        {"entries": data.ArrayLayout(bits, group_tiles), "present": group_tiles}
+    )
 
 
 class SegmentFetch(EmitOnce):
@@ -160,8 +167,7 @@ class WindowGenerator(EmitOnce):
     start : In(1), command : In(ConvCommand)
     port : Out(ReadPort)
         To the spikes (FP), or the non-zero bits of du (BP).
-    valid : Out(1), ready : In(1)
-    window : Out(group_tiles x bits), present : Out(group_tiles)
+    o : Out(stream of Window)
     """
 
     _bits = Parameter[int]()
@@ -175,10 +181,7 @@ class WindowGenerator(EmitOnce):
                 "start": In(1),
                 "command": In(ConvCommand),
                 "port": Out(ReadPort(width=pixels * bits)),
-                "valid": Out(1),
-                "ready": In(1),
-                "window": Out(data.ArrayLayout(bits, group_tiles)),
-                "present": Out(group_tiles),
+                "o": Out(stream.Signature(Window(bits, group_tiles))),
             },
             bits=bits,
             pixels=pixels,
@@ -220,7 +223,7 @@ class WindowGenerator(EmitOnce):
             m.d.comb += extra.eq(command.pad_left + 1 - command.kernel_w)
         m.d.comb += [
             x_in_map.eq(x < command.in_w),
-            step.eq(in_row & (~self.valid | self.ready) & (~x_in_map | (left != 0))),
+            step.eq(in_row & (~self.o.valid | self.o.ready) & (~x_in_map | (left != 0))),
             completes.eq(until == 0),
             ends_row.eq(completes & (out_x + 1 == command.out_w)),
             # The next set starts the next row, or goes on where this row's segment ends; in the
@@ -253,9 +256,9 @@ class WindowGenerator(EmitOnce):
                     out_x.eq(0),
                 ]
         with m.If(step):
-            m.d.sync += self.valid.eq(completes)
-        with m.Elif(self.ready):
-            m.d.sync += self.valid.eq(0)
+            m.d.sync += self.o.valid.eq(completes)
+        with m.Elif(self.o.ready):
+            m.d.sync += self.o.valid.eq(0)
 
         seen = [x_in_map & here for here in present]
         pixels = [segment.word_select(place, self._bits) for segment in segments]
@@ -302,6 +305,6 @@ class WindowGenerator(EmitOnce):
                         if e // width < self._group_rows:
                             m.d.comb += entry.eq(columns[e // width][e % width])
         m.d.comb += [
-            self.present.eq(Cat(entry.present for entry in chosen)),
-            *(self.window[e].eq(entry.bits) for e, entry in enumerate(chosen)),
+            self.o.payload.present.eq(Cat(entry.present for entry in chosen)),
+            *(self.o.payload.entries[e].eq(entry.bits) for e, entry in enumerate(chosen)),
         ]

@@ -40,17 +40,18 @@ class PlainEngine(ConvEngine):
         array = PlainArray(self._shape)
         front, loader = self.assemble(m, array, bits=self._shape.lanes)
         connect(m, front.input, flipped(self.s_in_read))
+        step = front.o.payload
         m.d.sync += loader.release.eq(front.next_group)
         m.d.comb += [
-            front.o_ready.eq(1),
-            array.valid.eq(front.o_valid),
+            front.o.ready.eq(1),
+            array.valid.eq(front.o.valid),
             *(
-                getattr(array, name).eq(getattr(front, name))
+                getattr(array, name).eq(step[name])
                 for name in ("take", "slots", "first", "last", "pixel")
             ),
         ]
-        take = Mux(front.o_valid, front.take, 0)
-        self.count_steps(m, front, take=take, entering=front.o_valid & front.entry)
+        take = Mux(front.o.valid, step.take, 0)
+        self.count_steps(m, front, take=take, entering=front.o.valid & step.entry)
         return m
 
 

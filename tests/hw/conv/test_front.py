@@ -170,36 +170,17 @@ def test_every_pixel_becomes_its_request_and_its_steps(bits, fire_lanes):
             # An array that is slow, so that pixels of the next group wait.
             stepped = random.random() < pace
             ctx.set(front.request.ready, requested)
-            ctx.set(front.o_ready, int(stepped))
+            ctx.set(front.o.ready, int(stepped))
             ctx.set(front.claimable, claimable)
             ctx.set(front.group_valid, held)
             ctx.set(front.group_base, bases[-1])
-            (
-                _,
-                _,
-                asks,
-                request,
-                claim,
-                ends,
-                valid,
-                entry,
-                take,
-                first,
-                last,
-                pixel,
-                slots,
-            ) = await ctx.tick().sample(
+            _, _, asks, request, claim, ends, valid, step = await ctx.tick().sample(
                 front.request.valid,
                 front.request.payload,
                 front.claim,
                 front.next_group,
-                front.o_valid,
-                front.entry,
-                front.take,
-                front.first,
-                front.last,
-                front.pixel,
-                front.slots,
+                front.o.valid,
+                front.o.payload,
             )
             if asks and requested:
                 wanted = requests.popleft()
@@ -210,10 +191,11 @@ def test_every_pixel_becomes_its_request_and_its_steps(bits, fire_lanes):
                 wanted = steps.popleft()
                 base = bases[wanted["group"]]
                 for lane, chosen in enumerate(wanted["entries"]):
-                    assert take >> lane & 1 == (chosen is not None)
-                    assert chosen is None or slots[lane] == (base + chosen) % RING_DEPTH
-                assert (entry, first, last) == tuple(wanted[n] for n in ("entry", "first", "last"))
-                assert {name: pixel[name] for name in wanted["pixel"]} == wanted["pixel"]
+                    assert step.take >> lane & 1 == (chosen is not None)
+                    assert chosen is None or step.slots[lane] == (base + chosen) % RING_DEPTH
+                for name in ("entry", "first", "last"):
+                    assert step[name] == wanted[name]
+                assert {name: step.pixel[name] for name in wanted["pixel"]} == wanted["pixel"]
             if ends:
                 bases.append(int(random.integers(0, RING_DEPTH)))
         assert not requests

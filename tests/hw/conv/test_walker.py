@@ -38,18 +38,12 @@ def test_every_set_bit_is_taken_once_and_no_cycle_is_lost(skip, ready, sparsity)
         nonlocal cycles
         while not steps or steps[-1][:2] != (pixels - 1, True):
             takes = random.random() < ready
-            ctx.set(walker.o_ready, takes)
-            _, _, valid, taking, first, last, payload, *slots = await ctx.tick().sample(
-                walker.o_valid,
-                walker.take,
-                walker.first,
-                walker.last,
-                walker.payload,
-                *walker.slots,
-            )
+            ctx.set(walker.o.ready, takes)
+            _, _, valid, step = await ctx.tick().sample(walker.o.valid, walker.o.payload)
             cycles += 1
             if takes and valid:
-                steps.append((payload, bool(last), bool(first), taking, slots))
+                slots = [step.slots[lane] for lane in range(lanes)]
+                steps.append((step.pixel, bool(step.last), bool(step.first), step.take, slots))
 
     simulate(walker, drive, take)
     spent = 0
