@@ -152,13 +152,8 @@ class ConvFront(EmitOnce):
         busy, kept = Signal(), Signal()
         if self._fire_lanes:
             self._read_fire(m, nest, made, windows, known, known_valid, known_ready, pixel.fire)
-            m.d.comb += busy.eq(
-                Mux(
-                    command.skip,
-                    known.window.as_value().any() & pixel.fire.any(),
-                    known.present.any(),
-                )
-            )
+            some = known.window.as_value().any() & pixel.fire.any()
+            m.d.comb += busy.eq(Mux(command.skip, some, known.present.any()))
         else:
             self._hold(m, made, windows, known, known_valid, known_ready, busy)
 
