@@ -80,12 +80,6 @@ ELSEWHERE = {
 """Where those are tested that share a test with others, by the path in ``tests``."""
 
 MISSING = {
-    "bp/array.py": "hw/bp/test_engine.py",
-    "conv/array.py": "hw/fp/test_engine.py",
-    "conv/control.py": "hw/fp/test_engine.py",
-    "conv/engine.py": "hw/fp/test_engine.py",
-    "engine.py": "hw/fp/test_engine.py",
-    "fp/array.py": "hw/fp/test_engine.py",
     "neuron/fetch.py": "hw/neuron/test_engines.py",
     "neuron/store.py": "hw/neuron/test_engines.py",
 }

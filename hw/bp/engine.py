@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from amaranth import Module, Signal
-from amaranth.lib import data
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import connect, flipped
-from amaranth.utils import ceil_log2
 
 from backspike.hw.bp.array import BpArray
 from backspike.hw.conv.engine import ConvEngine
-from backspike.hw.conv.front import Pixel
 from backspike.hw.isa.conv.shape import EngineShape
 from backspike.hw.limits import ADDRESS_BITS
 from backspike.hw.memory.stream import ReadStream
@@ -61,42 +58,27 @@ class BpEngine(ConvEngine):
         # Where the du of an entry lies, counted from the du of the first entry.
         m.submodules.offsets = offsets = Memory(shape=ADDRESS_BITS, depth=shape.ring_depth, init=[])
         offset_in, offset_out = offsets.write_port(), offsets.read_port(domain="comb")
-        step = data.StructLayout(
-            {
-                "entry": 1,
-                "take": 1,
-                "slot": ceil_log2(shape.ring_depth),
-                "first": 1,
-                "last": 1,
-                "pixel": Pixel(shape.lanes),
-            }
-        )
-        asked, got = Signal(step), Signal(step)
+        asked = front.o.payload
+        got = Signal(asked.shape())
         m.submodules.dus = dus = ReadStream(
-            width=shape.format.width * shape.lanes, tag_bits=step.size
+            width=shape.format.width * shape.lanes, tag_bits=asked.shape().size
         )
         connect(m, dus.port, flipped(self.du_read))
         m.d.comb += [
             offset_in.en.eq(loader.offset_write),
             offset_in.addr.eq(loader.slot),
             offset_in.data.eq(loader.offset),
-            offset_out.addr.eq(front.slots[0]),
-            asked.entry.eq(front.entry),
-            asked.take.eq(front.take),
-            asked.slot.eq(front.slots[0]),
-            asked.first.eq(front.first),
-            asked.last.eq(front.last),
-            asked.pixel.eq(front.pixel),
-            dus.i_valid.eq(front.o_valid),
-            dus.i_addr.eq(front.pixel.input + offset_out.data),
-            dus.i_read.eq(front.take),
+            offset_out.addr.eq(asked.slots[0]),
+            dus.i_valid.eq(front.o.valid),
+            dus.i_addr.eq(asked.pixel.input + offset_out.data),
+            dus.i_read.eq(asked.take),
             dus.i_tag.eq(asked),
-            front.o_ready.eq(dus.i_ready),
+            front.o.ready.eq(dus.i_ready),
             dus.o_ready.eq(1),
             got.eq(dus.o_tag),
             array.valid.eq(dus.o_valid),
             array.take.eq(got.take),
-            array.step_slot.eq(got.slot),
+            array.step_slot.eq(got.slots[0]),
             array.first.eq(got.first),
             array.last.eq(got.last),
             array.pixel.eq(got.pixel),

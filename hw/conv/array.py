@@ -24,8 +24,9 @@ __all__ = ["ConvArray"]
 class ConvArray(EmitOnce):
     """Base of the arrays: lanes x lanes PEs, each with ``ring_depth`` weights.
 
-    An array takes a step a cycle and never waits. The old psums of a pixel are taken (``pop``) and
-    its new ones pushed :attr:`latency` cycles after its first and last step.
+    An array takes a step a cycle and never waits. The new psums of a pixel are pushed
+    :attr:`latency` cycles after its last step; the old ones are taken (``pop``) a cycle sooner
+    after its first.
 
     Parameters
     ----------

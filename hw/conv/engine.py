@@ -76,7 +76,7 @@ class ConvEngine(Engine):
     ) -> tuple[ConvFront, WeightLoader]:
         """Adds to ``m`` all that surrounds ``array``, and connects it to weights and psums.
 
-        Left to the engine are the ports of its input, ``o_ready`` of the front, ``release`` of the
+        Left to the engine are the ports of its input, the steps of the front, ``release`` of the
         loader, and the steps of the array.
         """
         shape = self._shape
@@ -113,12 +113,12 @@ class ConvEngine(Engine):
             array.slot.eq(loader.slot),
             array.part.eq(loader.part),
             array.rows.eq(loader.rows),
-            psums.i_valid.eq(front.request_valid),
-            psums.i_addr.eq(front.request.addr),
-            psums.i_read.eq(front.request.read),
-            psums.i_write.eq(front.request.write),
-            psums.i_group_last.eq(front.request.group_last),
-            front.request_ready.eq(psums.i_ready),
+            psums.i_valid.eq(front.request.valid),
+            psums.i_addr.eq(front.request.payload.addr),
+            psums.i_read.eq(front.request.payload.read),
+            psums.i_write.eq(front.request.payload.write),
+            psums.i_group_last.eq(front.request.payload.group_last),
+            front.request.ready.eq(psums.i_ready),
             front.claimable.eq(psums.claimable),
             psums.claim.eq(front.claim),
             psums.pop.eq(array.pop),

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from amaranth import Cat, Module, Mux, Signal, Value
-from amaranth.lib import data
+from amaranth.lib import data, stream
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out, connect, flipped
 from amaranth.utils import ceil_log2
 
 from backspike.hw.component import EmitOnce, Parameter
-from backspike.hw.conv.walker import Walker
+from backspike.hw.conv.walker import Step, Walker
 from backspike.hw.conv.window import WindowGenerator
 from backspike.hw.isa.conv.command import ConvCommand
 from backspike.hw.limits import ADDRESS_BITS, COUNT_BITS
@@ -60,14 +60,14 @@ class ConvFront(EmitOnce):
     start : In(1), command : In(ConvCommand)
     input : Out(ReadPort), fire : Out(ReadPort)
         To the spikes or non-zero bits; to the fire map.
-    request_valid, request_ready, request : Out(Pixel)
+    request : Out(stream of Pixel)
         Pixels on their way to the array, for :class:`backspike.hw.conv.psums.PsumAccess`.
     claimable, claim
         Of the same.
     group_valid, group_base, next_group
         Of :class:`backspike.hw.conv.weights.WeightLoader`.
-    o_valid, o_ready, entry, take, slots, first, last, pixel
-        The steps (:class:`backspike.hw.conv.walker.Walker`).
+    o : Out(stream of Step)
+        The steps (:func:`backspike.hw.conv.walker.Step`), each with its Pixel.
     present : Out
         Entries of the window that is being handed on with ``window``; for the counters.
     window : Out(1)
@@ -100,22 +100,13 @@ class ConvFront(EmitOnce):
             "start": In(1),
             "command": In(ConvCommand),
             "input": Out(ReadPort(width=pixels * bits)),
-            "request_valid": Out(1),
-            "request_ready": In(1),
-            "request": Out(self._pixel),
+            "request": Out(stream.Signature(self._pixel)),
             "claimable": In(1),
             "claim": Out(1),
             "group_valid": In(1),
             "group_base": In(slot_bits),
             "next_group": Out(1),
-            "o_valid": Out(1),
-            "o_ready": In(1),
-            "entry": Out(1),
-            "take": Out(bits),
-            "slots": Out(data.ArrayLayout(slot_bits, bits)),
-            "first": Out(1),
-            "last": Out(1),
-            "pixel": Out(self._pixel),
+            "o": Out(stream.Signature(Step(bits, ring_depth, self._pixel))),
             "window": Out(1),
             "present": Out(group_tiles),
             "idle": Out(1),
@@ -147,61 +138,24 @@ class ConvFront(EmitOnce):
             windows.start.eq(self.start),
             windows.command.eq(command),
             nest.start.eq(self.start),
-            nest.step.eq(windows.valid & windows.ready),
-            self.window.eq(windows.valid & windows.ready),
-            self.present.eq(windows.present),
+            nest.step.eq(windows.o.valid & windows.o.ready),
+            self.window.eq(windows.o.valid & windows.o.ready),
+            self.present.eq(windows.o.payload.present),
         ]
-        at = {name: level for level, name in enumerate(self.LEVELS)}
-        found = data.StructLayout(
-            {
-                "window": data.ArrayLayout(self._bits, self._group_tiles),
-                "present": self._group_tiles,
-                "addr": ADDRESS_BITS,
-                "input": ADDRESS_BITS,
-                "fire_x": ceil_log2(self._pixels),
-                "from_zero": 1,
-                "group_last": 1,
-            }
-        )
-        made = Signal(found)
-        scan = [at[name] for name in ("sample", "step", "y", "x")]
-        m.d.comb += [
-            made.window.eq(windows.window),
-            made.present.eq(windows.present),
-            made.addr.eq(nest.value[0]),
-            made.input.eq(nest.value[1]),
-            made.fire_x.eq(nest.value[3]),
-            # The first group of a tile starts from +0, unless psums are to be added to.
-            made.from_zero.eq(
-                nest.first[at["group"]] & nest.first[at["row_group"]] & ~command.psum_acc
-            ),
-            made.group_last.eq(Cat(nest.last[level] for level in scan).all()),
-        ]
+        made = self._make(m, nest, windows)
         m.submodules.queue = queue = SyncFIFO(
             width=self._bits * self._group_tiles + self._group_tiles + self._pixel.size,
             depth=WINDOWS_AHEAD,
         )
-        known, known_valid, known_ready = Signal(found), Signal(), Signal()
+        known, known_valid, known_ready = Signal(made.shape()), Signal(), Signal()
         pixel = Signal(self._pixel)
         busy, kept = Signal(), Signal()
         if self._fire_lanes:
             self._read_fire(m, nest, made, windows, known, known_valid, known_ready, pixel.fire)
-            m.d.comb += busy.eq(
-                Mux(
-                    command.skip,
-                    known.window.as_value().any() & pixel.fire.any(),
-                    known.present.any(),
-                )
-            )
+            some = known.window.as_value().any() & pixel.fire.any()
+            m.d.comb += busy.eq(Mux(command.skip, some, known.present.any()))
         else:
-            # A register, so that nothing in a window decides in the same cycle on the next one.
-            m.d.comb += windows.ready.eq(~known_valid | known_ready)
-            with m.If(windows.ready):
-                m.d.sync += [
-                    known_valid.eq(windows.valid),
-                    known.eq(made),
-                    busy.eq(Mux(command.skip, made.window.as_value().any(), made.present.any())),
-                ]
+            self._hold(m, made, windows, known, known_valid, known_ready, busy)
 
         # What needs no cycle of the array ends here.
         m.d.comb += [
@@ -211,10 +165,10 @@ class ConvFront(EmitOnce):
             pixel.read.eq(busy & ~known.from_zero),
             pixel.group_last.eq(known.group_last),
             kept.eq(pixel.write | pixel.group_last),
-            self.request.eq(pixel),
-            self.request_valid.eq(known_valid & kept & queue.w_rdy),
-            known_ready.eq(~kept | (queue.w_rdy & self.request_ready)),
-            queue.w_en.eq(known_valid & kept & self.request_ready),
+            self.request.payload.eq(pixel),
+            self.request.valid.eq(known_valid & kept & queue.w_rdy),
+            known_ready.eq(~kept | (queue.w_rdy & self.request.ready)),
+            queue.w_en.eq(known_valid & kept & self.request.ready),
             queue.w_data.eq(
                 Cat(
                     pixel,
@@ -226,6 +180,38 @@ class ConvFront(EmitOnce):
 
         self._walk(m, queue, nest.active | known_valid)
         return m
+
+    def _make(self, m: Module, nest: LoopNest, windows: WindowGenerator) -> data.View:
+        """The window at hand, with all that the loops know of its pixel."""
+        command = self.command
+        at = {name: level for level, name in enumerate(self.LEVELS)}
+        scan = [at[name] for name in ("sample", "step", "y", "x")]
+        made = Signal(
+            data.StructLayout(
+                {
+                    "window": data.ArrayLayout(self._bits, self._group_tiles),
+                    "present": self._group_tiles,
+                    "addr": ADDRESS_BITS,
+                    "input": ADDRESS_BITS,
+                    "fire_x": ceil_log2(self._pixels),
+                    "from_zero": 1,
+                    "group_last": 1,
+                }
+            )
+        )
+        m.d.comb += [
+            made.window.eq(windows.o.payload.entries),
+            made.present.eq(windows.o.payload.present),
+            made.addr.eq(nest.value[0]),
+            made.input.eq(nest.value[1]),
+            made.fire_x.eq(nest.value[3]),
+            # The first group of a tile starts from +0, unless psums are to be added to.
+            made.from_zero.eq(
+                nest.first[at["group"]] & nest.first[at["row_group"]] & ~command.psum_acc
+            ),
+            made.group_last.eq(Cat(nest.last[level] for level in scan).all()),
+        ]
+        return made
 
     def _walk(self, m: Module, queue: SyncFIFO, making: Value) -> None:
         """From windows in ``queue`` to steps of the array; ``making`` says that more may come."""
@@ -250,21 +236,16 @@ class ConvFront(EmitOnce):
             ),
             queue.r_en.eq(walker.i_valid & walker.i_ready),
             self.claim.eq(walker.i_valid & walker.i_ready & starts.read),
-            self.o_valid.eq(walker.o_valid),
-            walker.o_ready.eq(self.o_ready),
-            self.entry.eq(walker.entry),
-            self.take.eq(walker.take),
-            self.slots.eq(walker.slots),
-            self.first.eq(walker.first),
-            self.last.eq(walker.last),
-            self.pixel.eq(walker.payload),
+            self.o.valid.eq(walker.o.valid),
+            self.o.payload.eq(walker.o.payload),
+            walker.o.ready.eq(self.o.ready),
         ]
         in_walk = Signal()
         with m.If(walker.i_valid & walker.i_ready):
             m.d.sync += in_walk.eq(1)
         with m.Elif(walker.ends):
             m.d.sync += in_walk.eq(0)
-        m.d.comb += self.idle.eq(~(making | queue.r_rdy | in_walk | walker.o_valid))
+        m.d.comb += self.idle.eq(~(making | queue.r_rdy | in_walk | walker.o.valid))
 
     def _output_nest(self, m: Module) -> LoopNest:
         """The loops over output pixels, with what is found at each: psums, input, fire map."""
@@ -299,6 +280,16 @@ class ConvFront(EmitOnce):
         m.d.comb += [nest.base[value].eq(base) for value, base in enumerate(bases)]
         return nest
 
+    def _hold(self, m, made, windows, known, known_valid, known_ready, busy):
+        """Holds each window in a register, so that none decides in its cycle on the next one."""
+        m.d.comb += windows.o.ready.eq(~known_valid | known_ready)
+        with m.If(windows.o.ready):
+            m.d.sync += [
+                known_valid.eq(windows.o.valid),
+                known.eq(made),
+                busy.eq(Mux(self.command.skip, made.window.as_value().any(), made.present.any())),
+            ]
+
     def _read_fire(self, m, nest, made, windows, known, known_valid, known_ready, fire):
         """Puts the fire bits of its pixel beside each window; a word is read once for a stretch."""
         command = self.command
@@ -315,8 +306,8 @@ class ConvFront(EmitOnce):
         m.d.comb += [
             x.eq(nest.value[3]),
             addr.eq(nest.value[2] + (x >> ceil_log2(self._pixels))),
-            fires.i_valid.eq(windows.valid),
-            windows.ready.eq(fires.i_ready),
+            fires.i_valid.eq(windows.o.valid),
+            windows.o.ready.eq(fires.i_ready),
             fires.i_addr.eq(addr),
             fires.i_read.eq(command.mask & ~(asked_any & (asked == addr))),
             fires.i_tag.eq(Cat(made, fires.i_read)),
@@ -325,7 +316,7 @@ class ConvFront(EmitOnce):
             fires.o_ready.eq(known_ready),
             word.eq(Mux(fires.o_tag[-1], fires.o_data, kept_word)),
         ]
-        with m.If(windows.valid & windows.ready):
+        with m.If(windows.o.valid & windows.o.ready):
             m.d.sync += [asked.eq(addr), asked_any.eq(1)]
         with m.If(self.start):
             m.d.sync += asked_any.eq(0)

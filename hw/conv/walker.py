@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 from amaranth import Cat, Module, Mux, Signal
-from amaranth.lib import data
+from amaranth.hdl import ShapeLike
+from amaranth.lib import data, stream
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from backspike.hw.component import EmitOnce, Parameter
 
-__all__ = ["Walker"]
+__all__ = ["Step", "Walker"]
+
+
+def Step(lanes: int, ring_depth: int, pixel: ShapeLike) -> data.StructLayout:
+    """What an array takes in a cycle; ``pixel`` is what else is known of the pixel."""
+    return data.StructLayout(
+        {
+            "entry": 1,  # some lane goes through an entry, with its bit set or (skip off) not
+            "take": lanes,  # lanes that take part
+            "slots": data.ArrayLayout(ceil_log2(ring_depth), lanes),  # their tiles
+            "first": 1,  # is the first of its pixel
+            "last": 1,  # is the last of its pixel
+            "pixel": pixel,
+        }
+    )
 
 
 class Walker(EmitOnce):
@@ -35,17 +50,7 @@ class Walker(EmitOnce):
     skip : In(1)
     i_valid, i_ready, i_window (group_tiles x lanes), i_present, i_base, i_payload
         The pixels; ``i_base`` is the slot of entry 0.
-    o_valid, o_ready
-        A step.
-    entry : Out(1)
-        Some lane goes through an entry, with its bit set or (``skip`` off) not.
-    take : Out(lanes)
-        Lanes that take part.
-    slots : Out(lanes x log2(ring_depth))
-        Their tiles.
-    first, last : Out(1)
-        First and last step of the pixel.
-    payload : Out
+    o : Out(stream of Step)
     ends : Out(1)
         The last step of a pixel is being made; ``i_payload`` of it is at ``ends_payload``.
     """
@@ -65,14 +70,7 @@ class Walker(EmitOnce):
                 "i_present": In(group_tiles),
                 "i_base": In(slot_bits),
                 "i_payload": In(payload_bits),
-                "o_valid": Out(1),
-                "o_ready": In(1),
-                "entry": Out(1),
-                "take": Out(lanes),
-                "slots": Out(data.ArrayLayout(slot_bits, lanes)),
-                "first": Out(1),
-                "last": Out(1),
-                "payload": Out(payload_bits),
+                "o": Out(stream.Signature(Step(lanes, ring_depth, payload_bits))),
                 "ends": Out(1),
                 "ends_payload": Out(payload_bits),
             },
@@ -86,12 +84,13 @@ class Walker(EmitOnce):
         m = Module()
         active = Signal()
         base = Signal(ceil_log2(self._ring_depth))
-        payload = Signal.like(self.payload)
+        payload = Signal.like(self.i_payload)
         first = Signal()
         lane_last, lane_entry = Signal(self._lanes), Signal(self._lanes)
         moves = Signal()
+        step = self.o.payload
         m.d.comb += [
-            moves.eq(~self.o_valid | self.o_ready),
+            moves.eq(~self.o.valid | self.o.ready),
             self.ends.eq(active & moves & lane_last.all()),
             self.ends_payload.eq(payload),
             self.i_ready.eq(~active | self.ends),
@@ -107,55 +106,62 @@ class Walker(EmitOnce):
             m.d.sync += first.eq(0)
         with m.If(moves):
             m.d.sync += [
-                self.o_valid.eq(active),
-                self.first.eq(first),
-                self.last.eq(lane_last.all()),
-                self.entry.eq(lane_entry.any()),
-                self.payload.eq(payload),
+                self.o.valid.eq(active),
+                step.first.eq(first),
+                step.last.eq(lane_last.all()),
+                step.entry.eq(lane_entry.any()),
+                step.pixel.eq(payload),
             ]
         for lane in range(self._lanes):
-            column = Signal(self._group_tiles, name=f"column_{lane}")
-            bits = Signal(self._group_tiles, name=f"bits_{lane}")
-            # What is left to walk through, and that without the lowest entry: known a cycle ahead,
-            # and so is whether it is nothing, since all lanes together decide on the next pixel.
-            pending = Signal(self._group_tiles, name=f"pending_{lane}")
-            rest = Signal(self._group_tiles, name=f"rest_{lane}")
-            asked = Signal(self._group_tiles, name=f"asked_{lane}")
-            asked_rest = Signal(self._group_tiles, name=f"asked_rest_{lane}")
-            next_rest = Signal(self._group_tiles, name=f"next_rest_{lane}")
-            lowest = Signal(self._group_tiles, name=f"lowest_{lane}")
-            index = Signal(range(self._group_tiles), name=f"index_{lane}")
-            m.d.comb += [
-                column.eq(Cat(entry[lane] for entry in self.i_window)),
-                asked.eq(
-                    Mux(self.skip, column, self.i_present)
-                    & self.i_valid.replicate(self._group_tiles)
-                ),
-                asked_rest.eq(asked & (asked - 1)),
-                next_rest.eq(rest & (rest - 1)),
-                lowest.eq(pending & ~rest),
-                lane_entry[lane].eq(pending.any()),
-            ]
-            # One-hot to binary.
-            for bit in range(len(index)):
-                ones = [lowest[e] for e in range(self._group_tiles) if e >> bit & 1]
-                m.d.comb += index[bit].eq(Cat(ones).any())
-            with m.If(self.i_ready):
-                m.d.sync += [
-                    bits.eq(column),
-                    pending.eq(asked),
-                    rest.eq(asked_rest),
-                    lane_last[lane].eq(asked_rest == 0),
-                ]
-            with m.Elif(moves):
-                m.d.sync += [
-                    pending.eq(rest),
-                    rest.eq(next_rest),
-                    lane_last[lane].eq(next_rest == 0),
-                ]
-            with m.If(moves):
-                m.d.sync += [
-                    self.take[lane].eq((lowest & bits).any()),
-                    self.slots[lane].eq(base + index),
-                ]
+            self._walk_lane(m, lane, moves, base, lane_last, lane_entry)
         return m
+
+    def _walk_lane(self, m: Module, lane: int, moves, base, lane_last, lane_entry) -> None:
+        """Takes a lane through its column of the window, by an entry when the step ``moves``.
+
+        Its bit of ``lane_entry`` says whether it is at an entry, that of ``lane_last`` that none is
+        left behind it.
+        """
+        column = Signal(self._group_tiles, name=f"column_{lane}")
+        bits = Signal(self._group_tiles, name=f"bits_{lane}")
+        # What is left to walk through, and that without the lowest entry: known a cycle ahead,
+        # and so is whether it is nothing, since all lanes together decide on the next pixel.
+        pending = Signal(self._group_tiles, name=f"pending_{lane}")
+        rest = Signal(self._group_tiles, name=f"rest_{lane}")
+        asked = Signal(self._group_tiles, name=f"asked_{lane}")
+        asked_rest = Signal(self._group_tiles, name=f"asked_rest_{lane}")
+        next_rest = Signal(self._group_tiles, name=f"next_rest_{lane}")
+        lowest = Signal(self._group_tiles, name=f"lowest_{lane}")
+        index = Signal(range(self._group_tiles), name=f"index_{lane}")
+        m.d.comb += [
+            column.eq(Cat(entry[lane] for entry in self.i_window)),
+            asked.eq(
+                Mux(self.skip, column, self.i_present) & self.i_valid.replicate(self._group_tiles)
+            ),
+            asked_rest.eq(asked & (asked - 1)),
+            next_rest.eq(rest & (rest - 1)),
+            lowest.eq(pending & ~rest),
+            lane_entry[lane].eq(pending.any()),
+        ]
+        # One-hot to binary.
+        for bit in range(len(index)):
+            ones = [lowest[e] for e in range(self._group_tiles) if e >> bit & 1]
+            m.d.comb += index[bit].eq(Cat(ones).any())
+        with m.If(self.i_ready):
+            m.d.sync += [
+                bits.eq(column),
+                pending.eq(asked),
+                rest.eq(asked_rest),
+                lane_last[lane].eq(asked_rest == 0),
+            ]
+        with m.Elif(moves):
+            m.d.sync += [
+                pending.eq(rest),
+                rest.eq(next_rest),
+                lane_last[lane].eq(next_rest == 0),
+            ]
+        with m.If(moves):
+            m.d.sync += [
+                self.o.payload.take[lane].eq((lowest & bits).any()),
+                self.o.payload.slots[lane].eq(base + index),
+            ]

@@ -12,6 +12,7 @@ from backspike.hw.component import EmitOnce, Parameter
 from backspike.hw.conv.groups import group_nest
 from backspike.hw.isa.conv.command import ConvCommand
 from backspike.hw.limits import ADDRESS_BITS
+from backspike.hw.memory.loops import LoopNest
 from backspike.hw.memory.port import ReadPort
 from backspike.hw.memory.stream import ReadStream
 
@@ -94,24 +95,8 @@ class WeightLoader(EmitOnce):
 
     def elaborate(self, platform):
         m = Module()
-        command = self.command
         at = {name: level for level, name in enumerate(self.LEVELS)}
-        m.submodules.nest = nest = group_nest(m, at, command)
-        for name, count, address, offset in (
-            ("out", command.out_tiles, command.w_out_tile, 0),
-            ("group", command.in_groups, command.w_group, 0),
-            ("row_group", command.row_groups, command.w_row_group, 0),
-            ("tile", command.group_tiles, command.w_tile, command.in_tile),
-            ("row", command.group_rows, command.w_row, command.in_row),
-            ("col", command.kernel_w, command.w_col, 1),
-            ("part", self._parts, 1, 0),
-        ):
-            m.d.comb += [
-                nest.count[at[name]].eq(count),
-                nest.stride[0][at[name]].eq(address),
-                nest.stride[1][at[name]].eq(offset),
-            ]
-        m.d.comb += [nest.start.eq(self.start), nest.base[0].eq(command.w_base)]
+        m.submodules.nest = nest = self._word_nest(m, at)
 
         tag = data.StructLayout({"last_part": 1, "last_tile": 1, "offset": ADDRESS_BITS})
         m.submodules.read = read = ReadStream(
@@ -135,7 +120,33 @@ class WeightLoader(EmitOnce):
             nest.step.eq(asks),
         ]
         m.d.sync += reserved.eq(reserved + (asks & nest.first[at["part"]]) - freed)
+        self._keep(m, read, got, freed)
+        m.d.comb += self.idle.eq(~nest.active & (reserved == 0))
+        return m
 
+    def _word_nest(self, m: Module, at: dict[str, int]) -> LoopNest:
+        """The loops over the words of tiles, with the address and the input offset of each."""
+        command = self.command
+        nest = group_nest(m, at, command)
+        for name, count, address, offset in (
+            ("out", command.out_tiles, command.w_out_tile, 0),
+            ("group", command.in_groups, command.w_group, 0),
+            ("row_group", command.row_groups, command.w_row_group, 0),
+            ("tile", command.group_tiles, command.w_tile, command.in_tile),
+            ("row", command.group_rows, command.w_row, command.in_row),
+            ("col", command.kernel_w, command.w_col, 1),
+            ("part", self._parts, 1, 0),
+        ):
+            m.d.comb += [
+                nest.count[at[name]].eq(count),
+                nest.stride[0][at[name]].eq(address),
+                nest.stride[1][at[name]].eq(offset),
+            ]
+        m.d.comb += [nest.start.eq(self.start), nest.base[0].eq(command.w_base)]
+        return nest
+
+    def _keep(self, m: Module, read: ReadStream, got: data.View, freed: Signal) -> None:
+        """Hands on what arrives, and keeps each group until its release, which frees its tiles."""
         # Groups, by their number of tiles: complete ones, then those that are on their way out.
         size_bits = ceil_log2(self._ring_depth + 1)
         m.submodules.groups = groups = SyncFIFO(width=size_bits, depth=GROUPS_AHEAD)
@@ -160,7 +171,6 @@ class WeightLoader(EmitOnce):
             self.group_valid.eq(groups.r_rdy),
             self.group_base.eq(base),
             freed.eq(Mux(self.release, walked.r_data, 0)),
-            self.idle.eq(~nest.active & (reserved == 0)),
         ]
         with m.If(self.write):
             m.d.sync += self.part.eq(Mux(got.last_part, 0, self.part + 1))
@@ -170,4 +180,3 @@ class WeightLoader(EmitOnce):
                     m.d.sync += size.eq(0)
         with m.If(self.next_group):
             m.d.sync += base.eq(base + groups.r_data)
-        return m

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from amaranth import Cat, Const, Module, Mux, Signal, Value
-from amaranth.lib import data
+from amaranth.lib import data, stream
 from amaranth.lib.wiring import In, Out, connect, flipped
 from amaranth.utils import ceil_log2
 
@@ -11,10 +11,18 @@ from backspike.hw.component import EmitOnce, Parameter
 from backspike.hw.conv.groups import group_nest
 from backspike.hw.isa.conv.command import ConvCommand
 from backspike.hw.limits import COUNT_BITS, TAP_MAX
+from backspike.hw.memory.loops import LoopNest
 from backspike.hw.memory.port import ReadPort
 from backspike.hw.memory.stream import ReadStream
 
-__all__ = ["SegmentFetch", "WindowGenerator"]
+__all__ = ["SegmentFetch", "Window", "WindowGenerator"]
+
+
+def Window(bits: int, group_tiles: int) -> data.StructLayout:
+    """What lies under the kernel, entry by entry: the bits of a pixel, and whether it is there."""
+    return data.StructLayout(
+        {"entries": data.ArrayLayout(bits, group_tiles), "present": group_tiles}
+    )
 
 
 class SegmentFetch(EmitOnce):
@@ -72,28 +80,7 @@ class SegmentFetch(EmitOnce):
         m = Module()
         command = self.command
         at = {name: level for level, name in enumerate(self.LEVELS)}
-        m.submodules.nest = nest = group_nest(m, at, command)
-        m.d.comb += nest.start.eq(self.start)
-        # Spikes are packed, so the next segment is the next word; bits of du are one to a word.
-        segment_stride = 1 if self._bits > 1 else self._pixels
-        for name, count, address, y in (
-            ("out", command.out_tiles, 0, 0),
-            ("group", command.in_groups, command.in_group, 0),
-            ("row_group", command.row_groups, command.in_row_group, command.group_rows),
-            ("sample", command.samples, command.in_sample, 0),
-            ("step", command.steps, command.in_step, 0),
-            ("y", command.out_h, command.in_out_row, command.stride),
-            ("segment", command.row_segments, segment_stride, 0),
-            ("tile", command.group_tiles, command.in_tile, 0),
-            ("row", command.group_rows, command.in_row, 1),
-        ):
-            m.d.comb += [
-                nest.count[at[name]].eq(count),
-                nest.stride[0][at[name]].eq(address),
-                nest.stride[1][at[name]].eq(y),
-            ]
-        m.d.comb += [nest.base[0].eq(command.in_base), nest.base[1].eq(-command.pad_top)]
-
+        m.submodules.nest = nest = self._segment_nest(m, at)
         tag = data.StructLayout(
             {"row": max(1, ceil_log2(self._group_rows)), "present": 1, "last": 1}
         )
@@ -131,6 +118,32 @@ class SegmentFetch(EmitOnce):
                     ]
         return m
 
+    def _segment_nest(self, m: Module, at: dict[str, int]) -> LoopNest:
+        """The loops over the segments of sets, with the word and the row of the map of each."""
+        command = self.command
+        nest = group_nest(m, at, command)
+        m.d.comb += nest.start.eq(self.start)
+        # Spikes are packed, so the next segment is the next word; bits of du are one to a word.
+        segment_stride = 1 if self._bits > 1 else self._pixels
+        for name, count, address, y in (
+            ("out", command.out_tiles, 0, 0),
+            ("group", command.in_groups, command.in_group, 0),
+            ("row_group", command.row_groups, command.in_row_group, command.group_rows),
+            ("sample", command.samples, command.in_sample, 0),
+            ("step", command.steps, command.in_step, 0),
+            ("y", command.out_h, command.in_out_row, command.stride),
+            ("segment", command.row_segments, segment_stride, 0),
+            ("tile", command.group_tiles, command.in_tile, 0),
+            ("row", command.group_rows, command.in_row, 1),
+        ):
+            m.d.comb += [
+                nest.count[at[name]].eq(count),
+                nest.stride[0][at[name]].eq(address),
+                nest.stride[1][at[name]].eq(y),
+            ]
+        m.d.comb += [nest.base[0].eq(command.in_base), nest.base[1].eq(-command.pad_top)]
+        return nest
+
 
 class WindowGenerator(EmitOnce):
     """Slides the kernel over the input, one column of pixels a cycle.
@@ -154,8 +167,7 @@ class WindowGenerator(EmitOnce):
     start : In(1), command : In(ConvCommand)
     port : Out(ReadPort)
         To the spikes (FP), or the non-zero bits of du (BP).
-    valid : Out(1), ready : In(1)
-    window : Out(group_tiles x bits), present : Out(group_tiles)
+    o : Out(stream of Window)
     """
 
     _bits = Parameter[int]()
@@ -169,10 +181,7 @@ class WindowGenerator(EmitOnce):
                 "start": In(1),
                 "command": In(ConvCommand),
                 "port": Out(ReadPort(width=pixels * bits)),
-                "valid": Out(1),
-                "ready": In(1),
-                "window": Out(data.ArrayLayout(bits, group_tiles)),
-                "present": Out(group_tiles),
+                "o": Out(stream.Signature(Window(bits, group_tiles))),
             },
             bits=bits,
             pixels=pixels,
@@ -214,7 +223,7 @@ class WindowGenerator(EmitOnce):
             m.d.comb += extra.eq(command.pad_left + 1 - command.kernel_w)
         m.d.comb += [
             x_in_map.eq(x < command.in_w),
-            step.eq(in_row & (~self.valid | self.ready) & (~x_in_map | (left != 0))),
+            step.eq(in_row & (~self.o.valid | self.o.ready) & (~x_in_map | (left != 0))),
             completes.eq(until == 0),
             ends_row.eq(completes & (out_x + 1 == command.out_w)),
             # The next set starts the next row, or goes on where this row's segment ends; in the
@@ -247,9 +256,9 @@ class WindowGenerator(EmitOnce):
                     out_x.eq(0),
                 ]
         with m.If(step):
-            m.d.sync += self.valid.eq(completes)
-        with m.Elif(self.ready):
-            m.d.sync += self.valid.eq(0)
+            m.d.sync += self.o.valid.eq(completes)
+        with m.Elif(self.o.ready):
+            m.d.sync += self.o.valid.eq(0)
 
         seen = [x_in_map & here for here in present]
         pixels = [segment.word_select(place, self._bits) for segment in segments]
@@ -296,6 +305,6 @@ class WindowGenerator(EmitOnce):
                         if e // width < self._group_rows:
                             m.d.comb += entry.eq(columns[e // width][e % width])
         m.d.comb += [
-            self.present.eq(Cat(entry.present for entry in chosen)),
-            *(self.window[e].eq(entry.bits) for e, entry in enumerate(chosen)),
+            self.o.payload.present.eq(Cat(entry.present for entry in chosen)),
+            *(self.o.payload.entries[e].eq(entry.bits) for e, entry in enumerate(chosen)),
         ]

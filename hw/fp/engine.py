@@ -37,22 +37,23 @@ class FpEngine(ConvEngine):
         array = FpArray(self._shape)
         front, loader = self.assemble(m, array, bits=self._shape.lanes)
         connect(m, front.input, flipped(self.s_in_read))
+        step = front.o.payload
         # The last weights of a group are out of the ring two cycles after its walk has ended.
         m.d.sync += loader.release.eq(front.next_group)
         m.d.comb += [
-            front.o_ready.eq(1),
-            array.valid.eq(front.o_valid),
-            array.take.eq(front.take),
-            array.slots.eq(front.slots),
-            array.first.eq(front.first),
-            array.last.eq(front.last),
-            array.pixel.eq(front.pixel),
+            front.o.ready.eq(1),
+            array.valid.eq(front.o.valid),
+            array.take.eq(step.take),
+            array.slots.eq(step.slots),
+            array.first.eq(step.first),
+            array.last.eq(step.last),
+            array.pixel.eq(step.pixel),
             array.shift.eq(self.command.shift),
         ]
         self.count_steps(
             m,
             front,
-            take=Mux(front.o_valid, front.take, 0),
-            entering=front.o_valid & front.entry,
+            take=Mux(front.o.valid, step.take, 0),
+            entering=front.o.valid & step.entry,
         )
         return m

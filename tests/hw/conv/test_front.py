@@ -14,7 +14,7 @@ from tests.hw.simulation import simulate
 
 SEED = 73
 CASES = 8
-PIXELS, ROWS, ENTRIES, DEPTH = 4, 3, 7, 8
+PIXELS, GROUP_ROWS, GROUP_TILES, RING_DEPTH = 4, 3, 7, 8
 
 
 class Expected:
@@ -107,9 +107,9 @@ def test_every_pixel_becomes_its_request_and_its_steps(bits, fire_lanes):
     front = ConvFront(
         bits=bits,
         pixels=PIXELS,
-        group_rows=ROWS,
-        group_tiles=ENTRIES,
-        ring_depth=DEPTH,
+        group_rows=GROUP_ROWS,
+        group_tiles=GROUP_TILES,
+        ring_depth=RING_DEPTH,
         fire_lanes=fire_lanes,
     )
     hurry = pace = 1.0
@@ -140,7 +140,7 @@ def test_every_pixel_becomes_its_request_and_its_steps(bits, fire_lanes):
         for case in range(CASES):
             hurry = float(random.choice([1.0, 0.5]))
             pace = hurry * (0.2 if case % 2 else 1.0)
-            walk = draw(random, rows=ROWS, entries=ENTRIES)
+            walk = draw(random, group_rows=GROUP_ROWS, group_tiles=GROUP_TILES)
             image = Input(walk, random, bits=bits, pixels=PIXELS, density=0.3)
             words.clear()
             words.update(image.words)
@@ -164,42 +164,23 @@ def test_every_pixel_becomes_its_request_and_its_steps(bits, fire_lanes):
         await ctx.tick()
         ctx.set(front.start, 0)
         requests, steps = deque(expected.requests), deque(expected.steps)
-        bases, claims = [int(random.integers(0, DEPTH))], 0
+        bases, claims = [int(random.integers(0, RING_DEPTH))], 0
         while steps or len(bases) <= expected.groups:
             requested, claimable, held = goes(), goes(), goes()
             # An array that is slow, so that pixels of the next group wait.
             stepped = random.random() < pace
-            ctx.set(front.request_ready, requested)
-            ctx.set(front.o_ready, int(stepped))
+            ctx.set(front.request.ready, requested)
+            ctx.set(front.o.ready, int(stepped))
             ctx.set(front.claimable, claimable)
             ctx.set(front.group_valid, held)
             ctx.set(front.group_base, bases[-1])
-            (
-                _,
-                _,
-                asks,
-                request,
-                claim,
-                ends,
-                valid,
-                entry,
-                take,
-                first,
-                last,
-                pixel,
-                slots,
-            ) = await ctx.tick().sample(
-                front.request_valid,
-                front.request,
+            _, _, asks, request, claim, ends, valid, step = await ctx.tick().sample(
+                front.request.valid,
+                front.request.payload,
                 front.claim,
                 front.next_group,
-                front.o_valid,
-                front.entry,
-                front.take,
-                front.first,
-                front.last,
-                front.pixel,
-                front.slots,
+                front.o.valid,
+                front.o.payload,
             )
             if asks and requested:
                 wanted = requests.popleft()
@@ -210,12 +191,13 @@ def test_every_pixel_becomes_its_request_and_its_steps(bits, fire_lanes):
                 wanted = steps.popleft()
                 base = bases[wanted["group"]]
                 for lane, chosen in enumerate(wanted["entries"]):
-                    assert take >> lane & 1 == (chosen is not None)
-                    assert chosen is None or slots[lane] == (base + chosen) % DEPTH
-                assert (entry, first, last) == tuple(wanted[n] for n in ("entry", "first", "last"))
-                assert {name: pixel[name] for name in wanted["pixel"]} == wanted["pixel"]
+                    assert step.take >> lane & 1 == (chosen is not None)
+                    assert chosen is None or step.slots[lane] == (base + chosen) % RING_DEPTH
+                for name in ("entry", "first", "last"):
+                    assert step[name] == wanted[name]
+                assert {name: step.pixel[name] for name in wanted["pixel"]} == wanted["pixel"]
             if ends:
-                bases.append(int(random.integers(0, DEPTH)))
+                bases.append(int(random.integers(0, RING_DEPTH)))
         assert not requests
         assert claims == sum(pixel["read"] for pixel in expected.requests)
         for _ in range(3):

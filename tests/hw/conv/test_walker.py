@@ -11,22 +11,22 @@ from tests.hw.simulation import simulate
 @pytest.mark.parametrize("ready", [1.0, 0.4])
 @pytest.mark.parametrize("sparsity", [0.0, 0.6, 0.95])
 def test_every_set_bit_is_taken_once_and_no_cycle_is_lost(skip, ready, sparsity):
-    lanes, entries, depth, pixels = 3, 5, 16, 40
+    lanes, group_tiles, ring_depth, pixels = 3, 5, 16, 40
     random = np.random.default_rng(5)
-    present = random.random((pixels, entries)) < 0.8
-    windows = (random.random((pixels, entries, lanes)) >= sparsity) & present[..., None]
-    walker = Walker(lanes=lanes, group_tiles=entries, ring_depth=depth, payload_bits=8)
-    bases = random.integers(0, depth, pixels)
+    present = random.random((pixels, group_tiles)) < 0.8
+    windows = (random.random((pixels, group_tiles, lanes)) >= sparsity) & present[..., None]
+    walker = Walker(lanes=lanes, group_tiles=group_tiles, ring_depth=ring_depth, payload_bits=8)
+    bases = random.integers(0, ring_depth, pixels)
     steps = []
 
     async def drive(ctx):
         ctx.set(walker.skip, skip)
         for pixel in range(pixels):
             ctx.set(walker.i_valid, 1)
-            for entry in range(entries):
+            for entry in range(group_tiles):
                 bits = int(windows[pixel, entry] @ (1 << np.arange(lanes)))
                 ctx.set(walker.i_window[entry], bits)
-            ctx.set(walker.i_present, int(present[pixel] @ (1 << np.arange(entries))))
+            ctx.set(walker.i_present, int(present[pixel] @ (1 << np.arange(group_tiles))))
             ctx.set(walker.i_base, int(bases[pixel]))
             ctx.set(walker.i_payload, pixel)
             await ctx.tick().until(walker.i_ready)
@@ -38,18 +38,12 @@ def test_every_set_bit_is_taken_once_and_no_cycle_is_lost(skip, ready, sparsity)
         nonlocal cycles
         while not steps or steps[-1][:2] != (pixels - 1, True):
             takes = random.random() < ready
-            ctx.set(walker.o_ready, takes)
-            _, _, valid, taking, first, last, payload, *slots = await ctx.tick().sample(
-                walker.o_valid,
-                walker.take,
-                walker.first,
-                walker.last,
-                walker.payload,
-                *walker.slots,
-            )
+            ctx.set(walker.o.ready, takes)
+            _, _, valid, step = await ctx.tick().sample(walker.o.valid, walker.o.payload)
             cycles += 1
             if takes and valid:
-                steps.append((payload, bool(last), bool(first), taking, slots))
+                slots = [step.slots[lane] for lane in range(lanes)]
+                steps.append((step.pixel, bool(step.last), bool(step.first), step.take, slots))
 
     simulate(walker, drive, take)
     spent = 0
@@ -62,7 +56,9 @@ def test_every_set_bit_is_taken_once_and_no_cycle_is_lost(skip, ready, sparsity)
         spent += len(mine)
         for lane in range(lanes):
             taken = [step[4][lane] for step in mine if step[3] >> lane & 1]
-            want = [(bases[pixel] + e) % depth for e in np.flatnonzero(windows[pixel, :, lane])]
+            want = [
+                (bases[pixel] + e) % ring_depth for e in np.flatnonzero(windows[pixel, :, lane])
+            ]
             assert taken == want
     if ready == 1.0:
         assert cycles <= spent + 3

@@ -12,7 +12,7 @@ from backspike.hw.conv.weights import WeightLoader
 from tests.hw.simulation import simulate
 
 SEED = 61
-DEPTH = 8
+RING_DEPTH = 8
 STRIDES = {
     "w_base": 7000,
     "w_out_tile": 3001,
@@ -29,8 +29,8 @@ STRIDES = {
 def draw(rng) -> dict[str, int]:
     """Counts of a walk whose groups have at most as many tiles as the ring."""
     kernel_w = rng.randint(1, 3)
-    group_tiles = rng.randint(1, DEPTH // kernel_w)
-    group_rows = rng.randint(1, DEPTH // kernel_w // group_tiles)
+    group_tiles = rng.randint(1, RING_DEPTH // kernel_w)
+    group_rows = rng.randint(1, RING_DEPTH // kernel_w // group_tiles)
     return {
         "out_tiles": rng.randint(1, 3),
         "in_groups": rng.randint(1, 3),
@@ -70,7 +70,9 @@ def groups(walk: dict[str, int]):
 def test_the_ring_holds_every_group_from_its_base_until_it_is_released(lanes, weight_words, hurry):
     rng = random.Random(f"{SEED}{lanes}{weight_words}{hurry}")
     parts = lanes // weight_words
-    loader = WeightLoader(word_bits=8, lanes=lanes, weight_words=weight_words, ring_depth=DEPTH)
+    loader = WeightLoader(
+        word_bits=8, lanes=lanes, weight_words=weight_words, ring_depth=RING_DEPTH
+    )
     full = 0
 
     def word(address: int) -> int:
@@ -95,8 +97,8 @@ def test_the_ring_holds_every_group_from_its_base_until_it_is_released(lanes, we
             ctx.set(loader.start, 1)
             await ctx.tick()
             ctx.set(loader.start, 0)
-            ring: dict[int, list] = {slot: [None] * parts for slot in range(DEPTH)}
-            offsets = [None] * DEPTH
+            ring: dict[int, list] = {slot: [None] * parts for slot in range(RING_DEPTH)}
+            offsets = [None] * RING_DEPTH
             held: set[int] = set()  # slots that may not be written
             base = None
             to_walk, walked = deque(groups(walk)), deque()
@@ -109,19 +111,19 @@ def test_the_ring_holds_every_group_from_its_base_until_it_is_released(lanes, we
                         assert part == parts - 1
                         offsets[slot] = ctx.get(loader.offset)
                         held.add(slot)
-                        full += len(held) == DEPTH
+                        full += len(held) == RING_DEPTH
                 walks = bool(ctx.get(loader.group_valid)) and rng.random() < hurry / 2
                 releases = bool(walked) and rng.random() < hurry / 4
                 if ctx.get(loader.group_valid):
                     start = ctx.get(loader.group_base)
                     assert base in (None, start)
-                    slots = [(start + entry) % DEPTH for entry in range(len(to_walk[0]))]
+                    slots = [(start + entry) % RING_DEPTH for entry in range(len(to_walk[0]))]
                     base = start
                     for slot, (address, offset) in zip(slots, to_walk[0], strict=True):
                         assert ring[slot] == [word((address + p) % (1 << 16)) for p in range(parts)]
                         assert offsets[slot] == offset
                 if walks:
-                    base = (base + len(slots)) % DEPTH
+                    base = (base + len(slots)) % RING_DEPTH
                 ctx.set(loader.next_group, walks)
                 ctx.set(loader.release, releases)
                 if releases:

@@ -51,9 +51,9 @@ def run(windows, walks, *, bits: int, pixels: int, random, hurry: list[float]) -
             for number, (_, window) in enumerate(walk.windows(at_work[-1].image)):
                 while True:
                     takes = random.random() < take
-                    ctx.set(windows.ready, takes)
+                    ctx.set(windows.o.ready, takes)
                     _, _, valid, present, *given = await ctx.tick().sample(
-                        windows.valid, windows.present, *windows.window
+                        windows.o.valid, windows.o.payload.present, *windows.o.payload.entries
                     )
                     cycle += 1
                     if valid and takes:
@@ -65,9 +65,9 @@ def run(windows, walks, *, bits: int, pixels: int, random, hurry: list[float]) -
                 ]
                 assert found == window, f"window {number} of {walk}"
                 assert not any(p for p, w in zip(given, window, strict=True) if w is None)
-            ctx.set(windows.ready, 1)
+            ctx.set(windows.o.ready, 1)
             for _ in range(20):
-                assert not ctx.get(windows.valid), f"one window too many of {walk}"
+                assert not ctx.get(windows.o.valid), f"one window too many of {walk}"
                 await ctx.tick()
 
     simulate(windows, bench, background=[memory], limit=8_000)
@@ -75,12 +75,14 @@ def run(windows, walks, *, bits: int, pixels: int, random, hurry: list[float]) -
 
 
 @pytest.mark.parametrize(
-    ("bits", "pixels", "rows", "entries"), [(2, 4, 4, 9), (1, 4, 3, 7), (3, 8, 1, 7)]
+    ("bits", "pixels", "group_rows", "group_tiles"), [(2, 4, 4, 9), (1, 4, 3, 7), (3, 8, 1, 7)]
 )
-def test_windows_are_what_lies_under_the_kernel(bits, pixels, rows, entries):
+def test_windows_are_what_lies_under_the_kernel(bits, pixels, group_rows, group_tiles):
     random = np.random.default_rng([SEED, bits])
-    walks = [draw(random, rows=rows, entries=entries) for _ in range(CASES)]
-    windows = WindowGenerator(bits=bits, pixels=pixels, group_rows=rows, group_tiles=entries)
+    walks = [draw(random, group_rows=group_rows, group_tiles=group_tiles) for _ in range(CASES)]
+    windows = WindowGenerator(
+        bits=bits, pixels=pixels, group_rows=group_rows, group_tiles=group_tiles
+    )
     run(windows, walks, bits=bits, pixels=pixels, random=random, hurry=[1.0, 0.4])
 
 

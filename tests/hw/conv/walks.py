@@ -72,24 +72,27 @@ class Walk:
             yield index, window
 
 
-def draw(random, *, rows: int, entries: int) -> Walk:
-    """A walk that fits a generator; maps are often smaller than the kernel, or barely larger."""
+def draw(random, *, group_rows: int, group_tiles: int) -> Walk:
+    """A walk that fits a generator of these settings.
+
+    Its maps are often smaller than the kernel, or barely larger.
+    """
 
     def one(low, high):
         return int(random.integers(low, high, endpoint=True))
 
-    kernel_w = one(1, min(TAP_MAX, entries))
-    held = min(rows, entries // kernel_w)
-    group_tiles = one(1, min(3, held))
-    group_rows = one(1, min(4, held // group_tiles))
+    kernel_w = one(1, min(TAP_MAX, group_tiles))
+    held = min(group_rows, group_tiles // kernel_w)
+    tiles = one(1, min(3, held))
+    rows = one(1, min(4, held // tiles))
     stride = one(1, 3) if random.random() < 0.8 else TAP_MAX
     outer = ["out_tiles", "in_groups", "row_groups", "samples", "steps"]
     return Walk(
         **{name: 2 for name in random.choice(outer, 2, replace=False)},
-        group_tiles=group_tiles,
-        last_tiles=one(1, group_tiles),
-        group_rows=group_rows,
-        last_rows=one(1, group_rows),
+        group_tiles=tiles,
+        last_tiles=one(1, tiles),
+        group_rows=rows,
+        last_rows=one(1, rows),
         kernel_w=kernel_w,
         in_h=one(1, 5),
         in_w=one(1, 11),
