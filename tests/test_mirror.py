@@ -90,8 +90,6 @@ MISSING = {
     "core/subcore.py": "hw/core/test_core.py",
     "engine.py": "hw/fp/test_engine.py",
     "fp/array.py": "hw/fp/test_engine.py",
-    "neuron/fetch.py": "hw/neuron/test_engines.py",
-    "neuron/store.py": "hw/neuron/test_engines.py",
     "noc/control.py": "hw/chip/test_chip.py",
 }
 """Those with logic of their own that only a test of much more than them runs, and which."""

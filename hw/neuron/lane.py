@@ -39,8 +39,8 @@ def lane_control(format: Float) -> data.StructLayout:
     subtract, multiply, compare : the vector operation, if none of them x + y
     reads_psum : an operand is a psum
     scale : B of the psums
-    alpha : leak; 1.0 in a vector operation
-    scalar : operand SCALAR; the leak in a step
+    alpha : decay; 1.0 in a vector operation
+    scalar : operand SCALAR; the decay in a step
     th_f, low, high : thresholds; ``low`` is th_f in a step of soma, else th_l
     """
     return data.StructLayout(

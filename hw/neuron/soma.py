@@ -74,23 +74,8 @@ class SomaLane(ElementLane):
         pipe.made(self.u, 0)
         pipe.made(self.bit_in, 0)
 
-        # Operands.
         now = round_.latency
-        m.d.comb += [round_.i.eq(self.psum), round_.scale.eq(control.scale)]
-        u, bit = pipe.at(self.u, now), pipe.at(self.bit_in, now)
-        x, y = self._operands(
-            m,
-            {
-                Source.CONV: round_.o,
-                Source.U: u,
-                Source.BITS: Mux(bit, one(self._format), 0),
-                Source.SCALAR: control.scalar,
-            },
-        )
-        addend = self._addend(m, "addend", round_.o, y)
-        x = pipe.register("x", x, now)
-        y = pipe.register("y", y, now)
-        addend = pipe.register("addend", addend, now)
+        x, y, addend = self._read(m, pipe, now)
         reads = control.reads_psum
         psum_overflow = pipe.register("psum_overflow", round_.overflow & reads, now)
         psum_invalid = pipe.register("psum_invalid", round_.invalid & reads, now)
@@ -131,6 +116,27 @@ class SomaLane(ElementLane):
         ]
         pipe.build(m)
         return m
+
+    def _read(self, m: Module, pipe: Delays, now: int):
+        """x, y, and what x or their product is added to, in the cycle after ``now``."""
+        control, round_ = self.control, m.submodules.round
+        m.d.comb += [round_.i.eq(self.psum), round_.scale.eq(control.scale)]
+        u, bit = pipe.at(self.u, now), pipe.at(self.bit_in, now)
+        x, y = self._operands(
+            m,
+            {
+                Source.CONV: round_.o,
+                Source.U: u,
+                Source.BITS: Mux(bit, one(self._format), 0),
+                Source.SCALAR: control.scalar,
+            },
+        )
+        addend = self._addend(m, "addend", round_.o, y)
+        return (
+            pipe.register("x", x, now),
+            pipe.register("y", y, now),
+            pipe.register("addend", addend, now),
+        )
 
 
 class SomaEngine(ElementEngine):
