@@ -124,6 +124,28 @@ class WgEngine(Engine):
             du.i_tag.eq(tag),
         ]
 
+        enter, spikes = self._enter(m, du, array, readout, begins)
+        m.d.comb += [
+            array.load.eq(readout.load),
+            array.row.eq(readout.row),
+            array.group.eq(readout.group),
+            *(readout.sums[lane].eq(array.sums[lane]) for lane in range(self._dw_lanes)),
+            self.overflow.eq(readout.overflow),
+            self.invalid.eq(readout.invalid),
+        ]
+        self.count(
+            m,
+            entering=enter,
+            skipped=scanner.skipped,
+            lanes=count_ones(m, Mux(enter, spikes, 0), "adding"),
+        )
+        return m
+
+    def _enter(self, m: Module, du: ReadStream, array: WgArray, readout: WgReadout, begins):
+        """Vectors enter the array, and a position's sums are handed to the readout.
+
+        Returns whether one enters in this cycle, and its spikes.
+        """
         # The cycle after the last vector has entered it is added (``ends``); from the next one on
         # the sums are ``full``, until they are captured, as soon as the copies have been read.
         spikes, is_vector, is_last = Signal(self._lanes), Signal(), Signal()
@@ -140,12 +162,6 @@ class WgEngine(Engine):
             array.clear.eq(capture | begins),
             array.capture.eq(capture),
             readout.captured.eq(capture),
-            array.load.eq(readout.load),
-            array.row.eq(readout.row),
-            array.group.eq(readout.group),
-            *(readout.sums[lane].eq(array.sums[lane]) for lane in range(self._dw_lanes)),
-            self.overflow.eq(readout.overflow),
-            self.invalid.eq(readout.invalid),
         ]
         m.d.sync += [
             ends.eq(du.o_valid & du.o_ready & is_last),
@@ -153,11 +169,4 @@ class WgEngine(Engine):
         ]
         with m.If(du.o_ready):
             m.d.sync += [readout.last_m.eq(last_m), readout.last_c.eq(last_c)]
-
-        self.count(
-            m,
-            entering=enter,
-            skipped=scanner.skipped,
-            lanes=count_ones(m, Mux(enter, spikes, 0), "adding"),
-        )
-        return m
+        return enter, spikes

@@ -99,28 +99,8 @@ class WgSteps(EmitOnce):
     def elaborate(self, platform):
         m = Module()
         command = self.command
-        m.submodules.nest = nest = LoopNest(levels=len(self.LEVELS), values=5)
+        nest = self._walk(m)
         at = {name: level for level, name in enumerate(self.LEVELS)}
-        # Per level: count, then the strides of the word's address, its row y, its first pixel x,
-        # that pixel's place d = x + pad_left - s in the windows' column s, and the row of du.
-        for level, (count, *strides) in enumerate(
-            (
-                (command.out_tiles, 0, 0, 0, 0, command.du_tile),
-                (command.in_tiles, command.spike_tile, 0, 0, 0, 0),
-                (command.kernel_h, command.spike_row, 1, 0, 0, 0),
-                (command.kernel_w, 0, 0, 0, -1, 0),
-                (command.samples, command.spike_sample, 0, 0, 0, command.du_sample),
-                (command.steps, command.spike_step, 0, 0, 0, command.du_step),
-                (command.out_h, command.spike_out_row, command.stride, 0, 0, command.du_row),
-                (command.row_words, 1, 0, self._pixels, self._pixels, 0),
-            )
-        ):
-            m.d.comb += nest.count[level].eq(count)
-            m.d.comb += [nest.stride[value][level].eq(s) for value, s in enumerate(strides)]
-        bases = (command.spike_base, -command.pad_top, 0, command.pad_left, command.du_base)
-        m.d.comb += [nest.base[value].eq(base) for value, base in enumerate(bases)]
-        m.d.comb += nest.start.eq(self.start)
-
         last = Signal()
         m.d.comb += last.eq(nest.last[at["sample"] :].all())
         outs, rest = self._divide(m, nest, at, last)
@@ -150,6 +130,44 @@ class WgSteps(EmitOnce):
                 columns.eq(command.in_w - nest.value[2]),
             ]
 
+        pending = self._see(m, here, row_seen, d, room, columns)
+        with m.If(advance):
+            m.d.sync += [
+                self.o_valid.eq(found & (pending.any() | here.last)),
+                self.o_addr.eq(addr),
+                self.o_place.eq(here),
+                self.o_place.pending.eq(pending),
+            ]
+        return m
+
+    def _walk(self, m: Module) -> LoopNest:
+        """All spike words, one after the other."""
+        command = self.command
+        m.submodules.nest = nest = LoopNest(levels=len(self.LEVELS), values=5)
+        # Per level: count, then the strides of the word's address, its row y, its first pixel x,
+        # that pixel's place d = x + pad_left - s in the windows' column s, and the row of du.
+        for level, (count, *strides) in enumerate(
+            (
+                (command.out_tiles, 0, 0, 0, 0, command.du_tile),
+                (command.in_tiles, command.spike_tile, 0, 0, 0, 0),
+                (command.kernel_h, command.spike_row, 1, 0, 0, 0),
+                (command.kernel_w, 0, 0, 0, -1, 0),
+                (command.samples, command.spike_sample, 0, 0, 0, command.du_sample),
+                (command.steps, command.spike_step, 0, 0, 0, command.du_step),
+                (command.out_h, command.spike_out_row, command.stride, 0, 0, command.du_row),
+                (command.row_words, 1, 0, self._pixels, self._pixels, 0),
+            )
+        ):
+            m.d.comb += nest.count[level].eq(count)
+            m.d.comb += [nest.stride[value][level].eq(s) for value, s in enumerate(strides)]
+        bases = (command.spike_base, -command.pad_top, 0, command.pad_left, command.du_base)
+        m.d.comb += [nest.base[value].eq(base) for value, base in enumerate(bases)]
+        m.d.comb += nest.start.eq(self.start)
+        return nest
+
+    def _see(self, m: Module, here: data.View, row_seen, d, room, columns) -> Signal:
+        """The pixels of a word that an output pixel sees."""
+        command = self.command
         # Pixel p is seen if 0 <= d + p <= last_x on the grid, in a row and a column of the map.
         grid, pending = Signal(self._pixels), Signal(self._pixels)
         with m.Switch(Cat(command.stride, here.rest)):
@@ -161,14 +179,7 @@ class WgSteps(EmitOnce):
         with m.If(row_seen):
             for p in range(self._pixels):
                 m.d.comb += pending[p].eq(grid[p] & (d >= -p) & (room >= p) & (columns > p))
-        with m.If(advance):
-            m.d.sync += [
-                self.o_valid.eq(found & (pending.any() | here.last)),
-                self.o_addr.eq(addr),
-                self.o_place.eq(here),
-                self.o_place.pending.eq(pending),
-            ]
-        return m
+        return pending
 
     def _divide(self, m: Module, nest: LoopNest, at: dict[str, int], last) -> tuple[Signal, Signal]:
         """Quotient and remainder of d by the stride, kept up to date without a divider."""
