@@ -114,16 +114,11 @@ class ElementEngine(Engine):
         """Of a lane through which so many channels of a pixel go one after the other."""
         raise NotImplementedError
 
-    @staticmethod
-    def psum_grid(format: Float) -> tuple[int, int]:
-        """Bits and lsb of the psums in the conv SRAM."""
-        raise NotImplementedError
-
     def elaborate(self, platform):
         m = Module()
         lane_parameters = self.lane_parameters(self._format, self._parts)
         latency = self.LANE.latency_of(**lane_parameters)
-        psum_bits, psum_lsb = self.psum_grid(self._format)
+        psum_bits, psum_lsb = self.LANE.psum_grid(self._format)
         common = {
             "kind": self.KIND,
             "format": self._format,

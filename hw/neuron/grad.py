@@ -21,16 +21,6 @@ from backspike.hw.neuron.lane import Delays, ElementLane, minus_zero, one
 __all__ = ["GradEngine", "GradLane"]
 
 
-def psum_rounding(format: Float) -> dict[str, Any]:
-    """Parameters of the :class:`RoundFixed` of a lane."""
-    return {
-        "width": format.product_psum_bits,
-        "lsb": format.product_lsb,
-        "format": format,
-        "scale_bits": 0,
-    }
-
-
 class GradLane(ElementLane):
     """Channels of grad in turn, with two multipliers, two adders and three comparators. ::
 
@@ -70,7 +60,6 @@ class GradLane(ElementLane):
     def __init__(self, *, format: Float, channels: int):
         super().__init__(
             format=format,
-            psum_bits=format.product_psum_bits,
             operands={
                 "du": In(format.width),
                 "bit_in": In(1),
@@ -81,15 +70,19 @@ class GradLane(ElementLane):
             parameters={"channels": channels},
         )
 
+    @staticmethod
+    def psum_grid(format: Float) -> tuple[int, int]:
+        return format.product_psum_bits, format.product_lsb
+
     @classmethod
     def latency_of(cls, *, format: Float, channels: int) -> int:
-        round_ = RoundFixed.latency_of(**psum_rounding(format))
+        round_ = RoundFixed.latency_of(**cls.psum_rounding(format))
         multiply = FloatMultiply.latency_of(format=format)
         return max(round_, multiply) + multiply + 2 * FloatAdd.latency_of(format=format) + 4
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.round = round_ = RoundFixed(**psum_rounding(self._format))
+        m.submodules.round = round_ = RoundFixed(**self.psum_rounding(self._format))
         m.submodules.decay = decay = FloatMultiply(format=self._format)
         m.submodules.multiply = multiply = FloatMultiply(format=self._format)
         m.submodules.subtract = subtract = FloatAdd(format=self._format)
@@ -266,7 +259,3 @@ class GradEngine(ElementEngine):
     @staticmethod
     def lane_parameters(format: Float, channels: int) -> dict[str, Any]:
         return {"format": format, "channels": channels}
-
-    @staticmethod
-    def psum_grid(format: Float) -> tuple[int, int]:
-        return format.product_psum_bits, format.product_lsb

@@ -61,6 +61,32 @@ class WgPicker(EmitOnce):
 
     def elaborate(self, platform):
         m = Module()
+        advance, valid, pick = self._pick(m)
+        # A cycle later, its distance in output pixels.
+        picked_valid = Signal()
+        outs = Signal(len(pick.distance))
+        with m.Switch(self.stride):
+            for stride in STRIDES:
+                with m.Case(stride):
+                    m.d.comb += outs.eq(self._quotient(m, pick.distance, stride))
+        with m.If(advance):
+            m.d.sync += [picked_valid.eq(valid), self.o_valid.eq(picked_valid)]
+            with m.If(picked_valid):
+                m.d.sync += [
+                    self.o_addr.eq(pick.du_addr + outs),
+                    self.o_read.eq(pick.read),
+                    self.o_spikes.eq(pick.spikes),
+                    self.o_last.eq(pick.last),
+                    self.o_last_m.eq(pick.last_m),
+                    self.o_last_c.eq(pick.last_c),
+                ]
+        return m
+
+    def _pick(self, m: Module) -> tuple[Signal, Signal, data.View]:
+        """Takes a pending pixel in each cycle in which what follows moves on.
+
+        Returns whether it does, whether there is a word, and the pixel taken one cycle before.
+        """
         word, valid = Signal(SpikeWord(self._lanes, self._pixels)), Signal()
         pending = word.place.pending
         others = Signal(self._pixels)
@@ -79,9 +105,8 @@ class WgPicker(EmitOnce):
         with m.Elif(step):
             m.d.sync += pending.eq(others)
 
-        # The first pending pixel, and how far it is from the word's du_addr: in pixels, ...
-        far = range(self._pixels + STRIDES[-1])
-        spikes, distance = Signal(self._lanes), Signal(far)
+        # The first pending pixel, and how far it is from the word's du_addr, in pixels.
+        spikes, distance = Signal(self._lanes), Signal(range(self._pixels + STRIDES[-1]))
         picked = data.StructLayout(
             {
                 "read": 1,
@@ -93,7 +118,7 @@ class WgPicker(EmitOnce):
                 "du_addr": ADDRESS_BITS,
             }
         )
-        pick, picked_valid = Signal(picked), Signal()
+        pick = Signal(picked)
         for p in reversed(range(self._pixels)):
             with m.If(pending[p]):
                 m.d.comb += [spikes.eq(word.spikes[p]), distance.eq(word.place.rest + p)]
@@ -107,24 +132,7 @@ class WgPicker(EmitOnce):
                 pick.distance.eq(distance),
                 pick.du_addr.eq(word.place.du_addr),
             ]
-        # ... and a cycle later in output pixels.
-        outs = Signal(far)
-        with m.Switch(self.stride):
-            for stride in STRIDES:
-                with m.Case(stride):
-                    m.d.comb += outs.eq(self._quotient(m, pick.distance, stride))
-        with m.If(advance):
-            m.d.sync += [picked_valid.eq(valid), self.o_valid.eq(picked_valid)]
-            with m.If(picked_valid):
-                m.d.sync += [
-                    self.o_addr.eq(pick.du_addr + outs),
-                    self.o_read.eq(pick.read),
-                    self.o_spikes.eq(pick.spikes),
-                    self.o_last.eq(pick.last),
-                    self.o_last_m.eq(pick.last_m),
-                    self.o_last_c.eq(pick.last_c),
-                ]
-        return m
+        return advance, valid, pick
 
     @staticmethod
     def _quotient(m: Module, distance, stride: int) -> Signal:
