@@ -94,7 +94,8 @@ class WgEngine(Engine):
         m.submodules.picker = picker = WgPicker(lanes=self._lanes, pixels=self._pixels)
         # Beside a du vector go its spikes, whether there is one, the end of the position, and
         # whether that is one of the last tiles.
-        tag = Cat(picker.o_spikes, picker.o_read, picker.o_last, picker.o_last_m, picker.o_last_c)
+        step = picker.o.payload
+        tag = Cat(step.spikes, step.read, step.last, step.last_m, step.last_c)
         m.submodules.du = du = ReadStream(width=self._format.width * self._lanes, tag_bits=len(tag))
         m.submodules.array = array = WgArray(
             format=self._format, lanes=self._lanes, dw_lanes=self._dw_lanes
@@ -117,10 +118,10 @@ class WgEngine(Engine):
         ]
         m.d.comb += [
             picker.stride.eq(command.stride),
-            du.i_valid.eq(picker.o_valid),
-            picker.o_ready.eq(du.i_ready),
-            du.i_addr.eq(picker.o_addr),
-            du.i_read.eq(picker.o_read),
+            du.i_valid.eq(picker.o.valid),
+            picker.o.ready.eq(du.i_ready),
+            du.i_addr.eq(step.addr),
+            du.i_read.eq(step.read),
             du.i_tag.eq(tag),
         ]
 

@@ -10,7 +10,23 @@ from backspike.hw.component import EmitOnce, Parameter
 from backspike.hw.limits import ADDRESS_BITS, TAP_BITS
 from backspike.hw.wg.scanner import STRIDES, SpikeWord
 
-__all__ = ["WgPicker"]
+__all__ = ["WgPicker", "WgStep"]
+
+
+def WgStep(lanes: int) -> data.StructLayout:
+    """A step of the array.
+
+    Fields
+    ------
+    addr : word of du
+    read : there is such a word
+    spikes : who adds it
+    last, last_m, last_c : the step is the last of its position, and that of the last tile of
+        output, of input channels
+    """
+    return data.StructLayout(
+        {"addr": ADDRESS_BITS, "read": 1, "spikes": lanes, "last": 1, "last_m": 1, "last_c": 1}
+    )
 
 
 class WgPicker(EmitOnce):
@@ -28,14 +44,7 @@ class WgPicker(EmitOnce):
     -------
     stride : In(TAP_BITS)
     i : In(stream of SpikeWord)
-    o_valid, o_ready : Out, In
-    o_addr : Out(ADDRESS_BITS)
-        Word of du.
-    o_read : Out(1)
-        There is such a word.
-    o_spikes : Out(lanes)
-    o_last, o_last_m, o_last_c : Out(1)
-        The step is the last of its position, and that of the last tile of output, input channels.
+    o : Out(stream of WgStep)
     """
 
     _lanes = Parameter[int]()
@@ -46,14 +55,7 @@ class WgPicker(EmitOnce):
             {
                 "stride": In(TAP_BITS),
                 "i": In(stream.Signature(SpikeWord(lanes, pixels))),
-                "o_valid": Out(1),
-                "o_ready": In(1),
-                "o_addr": Out(ADDRESS_BITS),
-                "o_read": Out(1),
-                "o_spikes": Out(lanes),
-                "o_last": Out(1),
-                "o_last_m": Out(1),
-                "o_last_c": Out(1),
+                "o": Out(stream.Signature(WgStep(lanes))),
             },
             lanes=lanes,
             pixels=pixels,
@@ -69,16 +71,17 @@ class WgPicker(EmitOnce):
             for stride in STRIDES:
                 with m.Case(stride):
                     m.d.comb += outs.eq(self._quotient(m, pick.distance, stride))
+        step = self.o.payload
         with m.If(advance):
-            m.d.sync += [picked_valid.eq(valid), self.o_valid.eq(picked_valid)]
+            m.d.sync += [picked_valid.eq(valid), self.o.valid.eq(picked_valid)]
             with m.If(picked_valid):
                 m.d.sync += [
-                    self.o_addr.eq(pick.du_addr + outs),
-                    self.o_read.eq(pick.read),
-                    self.o_spikes.eq(pick.spikes),
-                    self.o_last.eq(pick.last),
-                    self.o_last_m.eq(pick.last_m),
-                    self.o_last_c.eq(pick.last_c),
+                    step.addr.eq(pick.du_addr + outs),
+                    step.read.eq(pick.read),
+                    step.spikes.eq(pick.spikes),
+                    step.last.eq(pick.last),
+                    step.last_m.eq(pick.last_m),
+                    step.last_c.eq(pick.last_c),
                 ]
         return m
 
@@ -92,7 +95,7 @@ class WgPicker(EmitOnce):
         others = Signal(self._pixels)
         advance, step, ends = Signal(), Signal(), Signal()
         m.d.comb += [
-            advance.eq(~self.o_valid | self.o_ready),
+            advance.eq(~self.o.valid | self.o.ready),
             others.eq(pending & (pending - 1)),
             step.eq(valid & advance),
             ends.eq(step & (others == 0)),

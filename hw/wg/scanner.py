@@ -46,6 +46,11 @@ def WordPlace(pixels: int) -> data.StructLayout:
     )
 
 
+def SpikeRequest(pixels: int) -> data.StructLayout:
+    """The address of a spike word, and what is known of the word."""
+    return data.StructLayout({"addr": ADDRESS_BITS, "place": WordPlace(pixels)})
+
+
 def SpikeWord(lanes: int, pixels: int) -> data.StructLayout:
     """A spike word and its place; ``pending`` are the pixels that are still to be taken."""
     return data.StructLayout(
@@ -74,8 +79,8 @@ class WgSteps(EmitOnce):
     Members
     -------
     start : In(1), command : In(WgCommand)
-    o_valid, o_ready, o_addr, o_place
-        Word addresses in the order of the walk.
+    o : Out(stream of SpikeRequest)
+        In the order of the walk.
     """
 
     LEVELS = ("out", "in", "r", "s", "sample", "step", "y", "word")
@@ -88,10 +93,7 @@ class WgSteps(EmitOnce):
             {
                 "start": In(1),
                 "command": In(WgCommand),
-                "o_valid": Out(1),
-                "o_ready": In(1),
-                "o_addr": Out(ADDRESS_BITS),
-                "o_place": Out(WordPlace(pixels)),
+                "o": Out(stream.Signature(SpikeRequest(pixels))),
             },
             pixels=pixels,
         )
@@ -107,7 +109,7 @@ class WgSteps(EmitOnce):
 
         advance, found = Signal(), Signal()
         m.d.comb += [
-            advance.eq(~self.o_valid | self.o_ready),
+            advance.eq(~self.o.valid | self.o.ready),
             nest.step.eq(advance),
         ]
         place = WordPlace(self._pixels)
@@ -133,10 +135,10 @@ class WgSteps(EmitOnce):
         pending = self._see(m, here, row_seen, d, room, columns)
         with m.If(advance):
             m.d.sync += [
-                self.o_valid.eq(found & (pending.any() | here.last)),
-                self.o_addr.eq(addr),
-                self.o_place.eq(here),
-                self.o_place.pending.eq(pending),
+                self.o.valid.eq(found & (pending.any() | here.last)),
+                self.o.payload.addr.eq(addr),
+                self.o.payload.place.eq(here),
+                self.o.payload.place.pending.eq(pending),
             ]
         return m
 
@@ -280,11 +282,11 @@ class WgScanner(EmitOnce):
         m.d.comb += [
             steps.start.eq(self.start),
             steps.command.eq(self.command),
-            steps.o_ready.eq(read.i_ready),
-            read.i_valid.eq(steps.o_valid),
-            read.i_addr.eq(steps.o_addr),
-            read.i_read.eq(steps.o_place.pending.any()),
-            read.i_tag.eq(steps.o_place),
+            steps.o.ready.eq(read.i_ready),
+            read.i_valid.eq(steps.o.valid),
+            read.i_addr.eq(steps.o.payload.addr),
+            read.i_read.eq(steps.o.payload.place.pending.any()),
+            read.i_tag.eq(steps.o.payload.place),
         ]
 
         m.submodules.words = words = SyncFIFO(width=self._word.size, depth=WORDS_AHEAD)
