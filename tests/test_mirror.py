@@ -71,7 +71,6 @@ ELSEWHERE = {
     "noc/receive.py": "hw/noc/test_interface.py",
     "noc/send.py": "hw/noc/test_interface.py",
     "noc/table.py": "hw/noc/test_interface.py",
-    "wg/readout.py": "hw/wg/test_array.py",
     "dma/read.py": "hw/dma/test_engine.py",
     "dma/write.py": "hw/dma/test_engine.py",
     "verilog.py": "hw/test_emit.py",
