@@ -10,23 +10,25 @@ from backspike.hw.component import EmitOnce, Parameter
 from backspike.hw.limits import ADDRESS_BITS, TAP_BITS
 from backspike.hw.wg.scanner import STRIDES, SpikeWord
 
-__all__ = ["WgPicker", "WgStep"]
+__all__ = ["WgPicker", "WgStep", "WgVector"]
 
 
-def WgStep(lanes: int) -> data.StructLayout:
-    """A step of the array.
+def WgVector(lanes: int) -> data.StructLayout:
+    """A vector of du for the array, or the end of a position that has none.
 
     Fields
     ------
-    addr : word of du
-    read : there is such a word
     spikes : who adds it
-    last, last_m, last_c : the step is the last of its position, and that of the last tile of
+    read : there is a vector
+    last, last_m, last_c : it is the last of its position, and that is one of the last tile of
         output, of input channels
     """
-    return data.StructLayout(
-        {"addr": ADDRESS_BITS, "read": 1, "spikes": lanes, "last": 1, "last_m": 1, "last_c": 1}
-    )
+    return data.StructLayout({"spikes": lanes, "read": 1, "last": 1, "last_m": 1, "last_c": 1})
+
+
+def WgStep(lanes: int) -> data.StructLayout:
+    """A step of the array: a vector, and the word of du it lies in."""
+    return data.StructLayout({"vector": WgVector(lanes), "addr": ADDRESS_BITS})
 
 
 class WgPicker(EmitOnce):
@@ -71,17 +73,12 @@ class WgPicker(EmitOnce):
             for stride in STRIDES:
                 with m.Case(stride):
                     m.d.comb += outs.eq(self._quotient(m, pick.distance, stride))
-        step = self.o.payload
         with m.If(advance):
             m.d.sync += [picked_valid.eq(valid), self.o.valid.eq(picked_valid)]
             with m.If(picked_valid):
                 m.d.sync += [
-                    step.addr.eq(pick.du_addr + outs),
-                    step.read.eq(pick.read),
-                    step.spikes.eq(pick.spikes),
-                    step.last.eq(pick.last),
-                    step.last_m.eq(pick.last_m),
-                    step.last_c.eq(pick.last_c),
+                    self.o.payload.vector.eq(pick.step.vector),
+                    self.o.payload.addr.eq(pick.step.addr + outs),
                 ]
         return m
 
@@ -110,30 +107,22 @@ class WgPicker(EmitOnce):
 
         # The first pending pixel, and how far it is from the word's du_addr, in pixels.
         spikes, distance = Signal(self._lanes), Signal(range(self._pixels + STRIDES[-1]))
-        picked = data.StructLayout(
-            {
-                "read": 1,
-                "last": 1,
-                "last_m": 1,
-                "last_c": 1,
-                "spikes": self._lanes,
-                "distance": distance.shape(),
-                "du_addr": ADDRESS_BITS,
-            }
+        pick = Signal(
+            data.StructLayout({"step": WgStep(self._lanes), "distance": distance.shape()})
         )
-        pick = Signal(picked)
+        vector = pick.step.vector
         for p in reversed(range(self._pixels)):
             with m.If(pending[p]):
                 m.d.comb += [spikes.eq(word.spikes[p]), distance.eq(word.place.rest + p)]
         with m.If(step):
             m.d.sync += [
-                pick.read.eq(pending.any()),
-                pick.last.eq(word.place.last & ends),
-                pick.last_m.eq(word.place.last_m),
-                pick.last_c.eq(word.place.last_c),
-                pick.spikes.eq(spikes),
+                vector.spikes.eq(spikes),
+                vector.read.eq(pending.any()),
+                vector.last.eq(word.place.last & ends),
+                vector.last_m.eq(word.place.last_m),
+                vector.last_c.eq(word.place.last_c),
+                pick.step.addr.eq(word.place.du_addr),
                 pick.distance.eq(distance),
-                pick.du_addr.eq(word.place.du_addr),
             ]
         return advance, valid, pick
 

@@ -61,9 +61,10 @@ def test_picker_takes_every_pending_pixel_once_and_in_order(stride):
             ctx.set(picker.o.ready, ready)
             if ctx.get(picker.o.valid) and ready:
                 step = ctx.get(picker.o.payload)
-                addr = step["addr"] if step["read"] else None
-                flags = (step[name] for name in ("last", "last_m", "last_c"))
-                got.append((step["read"], addr, step["spikes"], *flags))
+                vector = step["vector"]
+                addr = step["addr"] if vector["read"] else None
+                flags = (vector[name] for name in ("last", "last_m", "last_c"))
+                got.append((vector["read"], addr, vector["spikes"], *flags))
             await ctx.tick()
 
     simulator = Simulator(picker)
