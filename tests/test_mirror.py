@@ -71,8 +71,6 @@ ELSEWHERE = {
     "noc/receive.py": "hw/noc/test_interface.py",
     "noc/send.py": "hw/noc/test_interface.py",
     "noc/table.py": "hw/noc/test_interface.py",
-    "wg/picker.py": "hw/wg/test_scanner.py",
-    "wg/readout.py": "hw/wg/test_array.py",
     "dma/read.py": "hw/dma/test_engine.py",
     "dma/write.py": "hw/dma/test_engine.py",
     "verilog.py": "hw/test_emit.py",
@@ -80,8 +78,6 @@ ELSEWHERE = {
 """Where those are tested that share a test with others, by the path in ``tests``."""
 
 MISSING = {
-    "neuron/fetch.py": "hw/neuron/test_engines.py",
-    "neuron/store.py": "hw/neuron/test_engines.py",
 }
 """Those with logic of their own that only a test of much more than them runs, and which."""
 

@@ -6,7 +6,7 @@ from amaranth import Cat, Const, Module, Mux
 from amaranth.lib.wiring import In
 
 from backspike.hw.arith.format import Float
-from backspike.hw.arith.rounding import RoundedUnit, Rounding
+from backspike.hw.arith.rounding import RoundedUnit, Rounding, bits_below
 from backspike.hw.arith.unpack import unpack
 from backspike.hw.component import Parameter
 
@@ -16,14 +16,6 @@ __all__ = ["FloatConvert"]
 def exponent_offset(source: Float, target: Float) -> int:
     """Exponent field of the target, less 1, for the source's smallest normal numbers."""
     return source.lsb + source.mantissa - target.lsb - target.mantissa
-
-
-def bits_below(source: Float, target: Float) -> int:
-    """How far below the topmost bit numbers start out that are too small for the target.
-
-    Farther down they are as good as zero.
-    """
-    return min(max(-exponent_offset(source, target), 0), target.mantissa + 2)
 
 
 class FloatConvert(RoundedUnit):
@@ -50,12 +42,13 @@ class FloatConvert(RoundedUnit):
 
     @staticmethod
     def rounding_of(*, source: Float, target: Float) -> Rounding:
-        below = bits_below(source, target)
+        offset = exponent_offset(source, target)
+        below = bits_below(target, -offset)
         return Rounding(
             format=target,
             width=below + max(source.mantissa + 1, target.mantissa + 2),
             twos_complement=False,
-            limit_max=(1 << source.exponent) - 2 + exponent_offset(source, target) + below,
+            limit_max=(1 << source.exponent) - 2 + offset + below,
             longest_shift=below + source.mantissa,
         )
 
@@ -63,7 +56,7 @@ class FloatConvert(RoundedUnit):
         m = Module()
         parts = unpack(m, self._source, self.i)
         offset = exponent_offset(self._source, self._target)
-        below = bits_below(self._source, self._target)
+        below = bits_below(self._target, -offset)
         limit = parts.exponent - 1 + offset + below
         least = 1 - offset - below
         if least > 1:

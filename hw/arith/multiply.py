@@ -6,7 +6,7 @@ from amaranth import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib.wiring import In
 
 from backspike.hw.arith.format import Float
-from backspike.hw.arith.rounding import RoundedUnit, Rounding
+from backspike.hw.arith.rounding import RoundedUnit, Rounding, bits_below
 from backspike.hw.arith.unpack import delayed, unpack
 from backspike.hw.component import Parameter
 
@@ -14,14 +14,6 @@ __all__ = ["FloatMultiply"]
 
 PRODUCT_CYCLES = 2
 """From the operands to the product: a register on either side of the multiplier."""
-
-
-def bits_below(format: Float) -> int:
-    """How far below the topmost bit products start out that are too small for the format.
-
-    Farther down they are as good as zero.
-    """
-    return min(max(format.bias - 2, 0), format.mantissa + 2)
 
 
 class FloatMultiply(RoundedUnit):
@@ -46,7 +38,7 @@ class FloatMultiply(RoundedUnit):
 
     @staticmethod
     def rounding_of(*, format: Float) -> Rounding:
-        below = bits_below(format)
+        below = bits_below(format, format.bias - 2)
         return Rounding(
             format=format,
             width=below + 2 * format.mantissa + 2,
@@ -59,7 +51,7 @@ class FloatMultiply(RoundedUnit):
     def elaborate(self, platform):
         m = Module()
         fmt = self._format
-        below = bits_below(fmt)
+        below = bits_below(fmt, fmt.bias - 2)
         a, b = unpack(m, fmt, self.a), unpack(m, fmt, self.b)
         zero = Signal()
         nan, infinite, negative = Signal(), Signal(), Signal()

@@ -14,10 +14,19 @@ from backspike.hw.arith.format import Float
 from backspike.hw.arith.unpack import delayed
 from backspike.hw.component import EmitOnce
 
-__all__ = ["Rounded", "RoundedUnit", "Rounding"]
+__all__ = ["Rounded", "RoundedUnit", "Rounding", "bits_below"]
 
 DIGIT_BITS = 2
 """A stage of the shifter shifts by 0 to 3 times a power of 4: one multiplexer of 4 inputs a bit."""
+
+
+def bits_below(format: Float, too_small: int) -> int:
+    """How far below the topmost bit numbers start out that are too small for the format.
+
+    ``too_small`` is how far the least exponent of the numbers lies below that of the format.
+    Farther down they are as good as zero.
+    """
+    return min(max(too_small, 0), format.mantissa + 2)
 
 
 @dataclass(frozen=True)

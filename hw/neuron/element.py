@@ -114,16 +114,11 @@ class ElementEngine(Engine):
         """Of a lane through which so many channels of a pixel go one after the other."""
         raise NotImplementedError
 
-    @staticmethod
-    def psum_grid(format: Float) -> tuple[int, int]:
-        """Bits and lsb of the psums in the conv SRAM."""
-        raise NotImplementedError
-
     def elaborate(self, platform):
         m = Module()
         lane_parameters = self.lane_parameters(self._format, self._parts)
         latency = self.LANE.latency_of(**lane_parameters)
-        psum_bits, psum_lsb = self.psum_grid(self._format)
+        psum_bits, psum_lsb = self.LANE.psum_grid(self._format)
         common = {
             "kind": self.KIND,
             "format": self._format,
@@ -158,19 +153,7 @@ class ElementEngine(Engine):
                 if name in walker.signature.members:
                     connect(m, getattr(walker, name), flipped(getattr(self, name)))
 
-        control = self._decode(m)
-        lanes = [self.LANE(**lane_parameters) for _ in range(self._pipeline_lanes)]
-        for number, lane in enumerate(lanes):
-            m.submodules[f"lane_{number}"] = lane
-            m.d.comb += lane.control.eq(control)
-            for operand in self.KIND.operands:
-                words = getattr(fetch, operand.source.name.lower())
-                group = words.word_select(part, len(words) // self._parts)
-                each = group.word_select(number, len(words) // self._lanes)
-                m.d.comb += getattr(lane, LANE_INPUTS[operand.source]).eq(each)
-            for name, flag in (("enter", enter), ("opens", fetch.opens), ("whole", fetch.whole)):
-                if name in lane.signature.members:
-                    m.d.comb += getattr(lane, name).eq(flag)
+        lanes = self._fill_lanes(m, fetch, part, enter, lane_parameters)
         used = store.used.word_select(part_out, self._pipeline_lanes)
         raises = used & leave.replicate(self._pipeline_lanes)
         m.d.comb += [
@@ -184,6 +167,23 @@ class ElementEngine(Engine):
 
         self.count(m, entering=enter, lanes=Mux(enters_last, fetch.lanes_used, 0))
         return m
+
+    def _fill_lanes(self, m: Module, fetch: Fetch, part, enter, parameters) -> list[ElementLane]:
+        """The lanes, which the parts of a pixel enter."""
+        control = self._decode(m)
+        lanes = [self.LANE(**parameters) for _ in range(self._pipeline_lanes)]
+        for number, lane in enumerate(lanes):
+            m.submodules[f"lane_{number}"] = lane
+            m.d.comb += lane.control.eq(control)
+            for operand in self.KIND.operands:
+                words = getattr(fetch, operand.source.name.lower())
+                group = words.word_select(part, len(words) // self._parts)
+                each = group.word_select(number, len(words) // self._lanes)
+                m.d.comb += getattr(lane, LANE_INPUTS[operand.source]).eq(each)
+            for name, flag in (("enter", enter), ("opens", fetch.opens), ("whole", fetch.whole)):
+                if name in lane.signature.members:
+                    m.d.comb += getattr(lane, name).eq(flag)
+        return lanes
 
     def _count_parts(self, m: Module, goes, name: str):
         """The part of a pixel that ``goes`` in this cycle, and whether it is the last one."""

@@ -11,7 +11,7 @@ from amaranth.lib.wiring import In, Member, Out, connect, flipped
 from backspike.hw.arith.format import Float
 from backspike.hw.component import EmitOnce, Parameter
 from backspike.hw.isa.neuron.command import Operation, Source
-from backspike.hw.isa.neuron.kinds import ElementKind, word_bits
+from backspike.hw.isa.neuron.kinds import ElementInput, ElementKind, word_bits
 from backspike.hw.limits import LANE_BITS
 from backspike.hw.memory.port import ReadPort
 from backspike.hw.memory.stream import ReadStream
@@ -29,7 +29,7 @@ def vector_uses(settings, source: Source):
 class Fetch(EmitOnce):
     """Walks over a map and reads what each pixel needs, each memory at its own pace.
 
-    Latency from ``start`` to the first ``valid`` is four cycles; throughput is one pixel a cycle.
+    Latency from ``start`` to the first ``valid`` is three cycles; throughput is one pixel a cycle.
     What is read by window stays at the output for all pixels of its window.
 
     Parameters
@@ -97,24 +97,20 @@ class Fetch(EmitOnce):
 
     def elaborate(self, platform):
         m = Module()
-        kind, command = self._kind, self.command
-        settings, extent = command.settings, command.extent
+        kind, extent = self._kind, self.command.extent
         plain = kind.word_operands
         m.submodules.walk = walk = Walk(words=len(plain), bit_maps=1, pixels=self._pixels)
         m.d.comb += [
             walk.start.eq(self.start),
             walk.extent.eq(extent),
             self.active.eq(walk.active),
-            walk.bits[0].eq(getattr(command, f"{kind.bit_operand.memory}_read")),
+            walk.bits[0].eq(getattr(self.command, f"{kind.bit_operand.memory}_read")),
         ]
         addresses = {kind.bit_operand: walk.bit_addr[0]}
         for number, operand in enumerate(plain):
-            m.d.comb += walk.words[number].eq(getattr(command, f"{operand.memory}_read"))
+            m.d.comb += walk.words[number].eq(getattr(self.command, f"{operand.memory}_read"))
             addresses[operand] = walk.word_addr[number]
 
-        step = settings.operation == Operation.STEP
-        in_step = {"always": 1, "t_acc": settings.t_acc, "pooling": extent.pooling != 1}
-        flags = Cat(self.opens, self.closes, self.whole, self.lanes_used)
         tags = {
             # The stream of u has an entry for every pixel, read or not: it brings the flags.
             Source.U: Cat(
@@ -125,49 +121,71 @@ class Fetch(EmitOnce):
             ),
             Source.BITS: walk.bit_pixel[0],
         }
-        asked, present = [], []
-        for operand in kind.operands:
-            memory, source = operand.memory, operand.source
-            port = getattr(self, f"{memory}_read")
-            tag = tags.get(source)
-            stream = ReadStream(width=len(port.data), tag_bits=0 if tag is None else len(tag))
-            m.submodules[memory] = stream
-            if tag is not None:
-                m.d.comb += stream.i_tag.eq(tag)
-            connect(m, stream.port, flipped(port))
-            needed = Signal(name=f"{memory}_needed")
-            wanted = Signal(name=f"{memory}_wanted")
-            awaited = Signal(name=f"{memory}_awaited")
-            last_use = Signal(name=f"{memory}_last_use")
-            sent = Signal(name=f"{memory}_sent")
-            m.d.comb += needed.eq(step & in_step[operand.in_step] | vector_uses(settings, source))
-            if source is Source.U:
-                m.d.comb += [wanted.eq(1), awaited.eq(1), last_use.eq(1), flags.eq(stream.o_tag)]
-            elif operand.by_window:
-                m.d.comb += [
-                    wanted.eq(needed & walk.opens & walk.whole),
-                    awaited.eq(needed & self.whole),
-                    last_use.eq(self.closes),
-                ]
-            else:
-                m.d.comb += [wanted.eq(needed), awaited.eq(needed), last_use.eq(1)]
-            m.d.comb += [
-                stream.i_addr.eq(addresses[operand]),
-                stream.i_read.eq(needed),
-                stream.i_valid.eq(walk.active & wanted & ~sent),
-                stream.o_ready.eq(self.take & awaited & last_use),
-            ]
-            m.d.sync += sent.eq(~walk.step & (sent | (stream.i_valid & stream.i_ready)))
-            asked.append(~wanted | sent | stream.i_ready)
-            present.append(~awaited | stream.o_valid)
-            word = getattr(self, source.name.lower())
-            if source is Source.BITS:
-                with m.If(needed):
-                    m.d.comb += word.eq(stream.o_data.word_select(stream.o_tag, self._lanes))
-            else:
-                m.d.comb += word.eq(stream.o_data)
+        asked, present = zip(
+            *(
+                self._operand(m, walk, operand, addresses[operand], tags.get(operand.source))
+                for operand in kind.operands
+            ),
+            strict=True,
+        )
         m.d.comb += [
             walk.step.eq(walk.active & reduce(and_, asked)),
             self.valid.eq(reduce(and_, present)),
         ]
         return m
+
+    def _needed(self, operand: ElementInput):
+        """Whether the pass takes ``operand`` at all."""
+        settings = self.command.settings
+        in_step = {
+            "always": 1,
+            "t_acc": settings.t_acc,
+            "pooling": self.command.extent.pooling != 1,
+        }
+        step = settings.operation == Operation.STEP
+        return step & in_step[operand.in_step] | vector_uses(settings, operand.source)
+
+    def _operand(self, m: Module, walk: Walk, operand: ElementInput, address, tag):
+        """Reads one operand, beside whose words ``tag`` goes if it is not None.
+
+        Returns whether the pixel of the walk has been asked for, and whether that of the output is
+        there.
+        """
+        memory, source = operand.memory, operand.source
+        port = getattr(self, f"{memory}_read")
+        stream = ReadStream(width=len(port.data), tag_bits=0 if tag is None else len(tag))
+        m.submodules[memory] = stream
+        if tag is not None:
+            m.d.comb += stream.i_tag.eq(tag)
+        connect(m, stream.port, flipped(port))
+        needed = Signal(name=f"{memory}_needed")
+        wanted = Signal(name=f"{memory}_wanted")
+        awaited = Signal(name=f"{memory}_awaited")
+        last_use = Signal(name=f"{memory}_last_use")
+        sent = Signal(name=f"{memory}_sent")
+        m.d.comb += needed.eq(self._needed(operand))
+        if source is Source.U:
+            flags = Cat(self.opens, self.closes, self.whole, self.lanes_used)
+            m.d.comb += [wanted.eq(1), awaited.eq(1), last_use.eq(1), flags.eq(stream.o_tag)]
+        elif operand.by_window:
+            m.d.comb += [
+                wanted.eq(needed & walk.opens & walk.whole),
+                awaited.eq(needed & self.whole),
+                last_use.eq(self.closes),
+            ]
+        else:
+            m.d.comb += [wanted.eq(needed), awaited.eq(needed), last_use.eq(1)]
+        m.d.comb += [
+            stream.i_addr.eq(address),
+            stream.i_read.eq(needed),
+            stream.i_valid.eq(walk.active & wanted & ~sent),
+            stream.o_ready.eq(self.take & awaited & last_use),
+        ]
+        m.d.sync += sent.eq(~walk.step & (sent | (stream.i_valid & stream.i_ready)))
+        word = getattr(self, source.name.lower())
+        if source is Source.BITS:
+            with m.If(needed):
+                m.d.comb += word.eq(stream.o_data.word_select(stream.o_tag, self._lanes))
+        else:
+            m.d.comb += word.eq(stream.o_data)
+        return ~wanted | sent | stream.i_ready, ~awaited | stream.o_valid

@@ -21,16 +21,6 @@ from backspike.hw.neuron.lane import Delays, ElementLane, minus_zero, one
 __all__ = ["GradEngine", "GradLane"]
 
 
-def psum_rounding(format: Float) -> dict[str, Any]:
-    """Parameters of the :class:`RoundFixed` of a lane."""
-    return {
-        "width": format.product_psum_bits,
-        "lsb": format.product_lsb,
-        "format": format,
-        "scale_bits": 0,
-    }
-
-
 class GradLane(ElementLane):
     """Channels of grad in turn, with two multipliers, two adders and three comparators. ::
 
@@ -70,7 +60,6 @@ class GradLane(ElementLane):
     def __init__(self, *, format: Float, channels: int):
         super().__init__(
             format=format,
-            psum_bits=format.product_psum_bits,
             operands={
                 "du": In(format.width),
                 "bit_in": In(1),
@@ -81,21 +70,23 @@ class GradLane(ElementLane):
             parameters={"channels": channels},
         )
 
+    @staticmethod
+    def psum_grid(format: Float) -> tuple[int, int]:
+        return format.product_psum_bits, format.product_lsb
+
     @classmethod
     def latency_of(cls, *, format: Float, channels: int) -> int:
-        round_ = RoundFixed.latency_of(**psum_rounding(format))
+        round_ = RoundFixed.latency_of(**cls.psum_rounding(format))
         multiply = FloatMultiply.latency_of(format=format)
         return max(round_, multiply) + multiply + 2 * FloatAdd.latency_of(format=format) + 4
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.round = round_ = RoundFixed(**psum_rounding(self._format))
+        m.submodules.round = round_ = RoundFixed(**self.psum_rounding(self._format))
         m.submodules.decay = decay = FloatMultiply(format=self._format)
         m.submodules.multiply = multiply = FloatMultiply(format=self._format)
         m.submodules.subtract = subtract = FloatAdd(format=self._format)
         m.submodules.add = add = FloatAdd(format=self._format)
-        control, width = self.control, self._format.width
-        negative = 1 << (width - 1)
         pipe = Delays()
         for signal in (self.u, self.bit_in, self.enter, self.opens, self.whole):
             pipe.made(signal, 0)
@@ -104,13 +95,46 @@ class GradLane(ElementLane):
         for signal in (decay.o, decay.overflow):
             pipe.made(signal, decay.latency)
 
-        # Operands: du comes through the first multiplier, by 1.0 in a vector operation.
+        now = max(round_.latency, decay.latency)
+        x, y, other, minuend = self._read(m, pipe, now)
+
+        # Comparisons, and who of the window gets the gradient.
+        now += 1
+        s, fire = self._compare(m, pipe, x, now)
+        chosen = self._choose(m, pipe, s, now + 1)
+        m.d.comb += [multiply.a.eq(x), multiply.b.eq(y)]
+
+        now += multiply.latency
+        pipe.made(multiply.overflow, now)
+        first, subtrahend = self._difference(m, pipe, chosen, minuend, other, now)
+
+        now += 1
+        m.d.comb += [subtract.a.eq(first), subtract.b.eq(subtrahend)]
+        now += subtract.latency
+        carried, ds = self._sum(m, pipe, s, fire, other, now)
+        overflow, invalid = self._statuses(m, pipe, s, fire, now)
+
+        now += 1
+        m.d.comb += [add.a.eq(carried), add.b.eq(ds)]
+        now += add.latency
+        m.d.sync += [
+            self.value.eq(add.o),
+            self.bit_out.eq(pipe.at(fire, now)),
+            self.overflow.eq(add.overflow | pipe.at(overflow, now)),
+            self.invalid.eq(add.invalid & ~self.control.compare | pipe.at(invalid, now)),
+        ]
+        pipe.build(m)
+        return m
+
+    def _read(self, m: Module, pipe: Delays, now: int):
+        """x, y, what is added last and what is subtracted from, in the cycle after ``now``."""
+        control, round_, decay = self.control, m.submodules.round, m.submodules.decay
+        # du comes through the first multiplier, by 1.0 in a vector operation.
         m.d.comb += [
             round_.i.eq(self.psum),
             decay.a.eq(self.du),
             decay.b.eq(control.alpha),
         ]
-        now = max(round_.latency, decay.latency)
         conv16 = pipe.at(round_.o, now)
         x, y = self._operands(
             m,
@@ -125,76 +149,69 @@ class GradLane(ElementLane):
         # In a step, x is u and y is p; the minuend is conv16. Else it is x, and y is added to it.
         other = self._addend(m, "other", y, y)
         minuend = Mux(control.step, conv16, x)
-        x = pipe.register("x", x, now)
-        y = pipe.register("y", y, now)
-        other = pipe.register("other", other, now)
-        minuend = pipe.register("minuend", minuend, now)
+        return (
+            pipe.register("x", x, now),
+            pipe.register("y", y, now),
+            pipe.register("other", other, now),
+            pipe.register("minuend", minuend, now),
+        )
 
-        # Comparisons, and who of the window gets the gradient.
-        now += 1
-        s, fire = self._compare(m, pipe, x, now)
-        chosen = self._choose(m, pipe, s, now + 1)
-        m.d.comb += [multiply.a.eq(x), multiply.b.eq(y)]
+    def _difference(self, m: Module, pipe: Delays, chosen, minuend, other, now: int):
+        """What the product is subtracted from, and the subtrahend, in the cycle after ``now``.
 
-        # Product, and what it is subtracted from.
-        now += multiply.latency
-        pipe.made(multiply.overflow, now)
+        In a vector operation the product itself, or x, and what is added to it.
+        """
+        control, width = self.control, self._format.width
+        product, negative = m.submodules.multiply.o, 1 << (width - 1)
         subtrahend = Signal(width)
         first = Signal(width)
         with m.If(~control.step):
             m.d.comb += [
-                first.eq(Mux(control.multiply, multiply.o, pipe.at(minuend, now))),
+                first.eq(Mux(control.multiply, product, pipe.at(minuend, now))),
                 subtrahend.eq(pipe.at(other, now)),
             ]
         with m.Else():
             m.d.comb += [
                 first.eq(Mux(pipe.at(chosen, now), pipe.at(minuend, now), 0)),
-                subtrahend.eq(Mux(control.t_acc, multiply.o ^ negative, negative)),
+                subtrahend.eq(Mux(control.t_acc, product ^ negative, negative)),
             ]
-        first = pipe.register("first", first, now)
-        subtrahend = pipe.register("subtrahend", subtrahend, now)
+        return pipe.register("first", first, now), pipe.register("subtrahend", subtrahend, now)
 
-        # Difference, and what it is added to.
-        now += 1
-        m.d.comb += [subtract.a.eq(first), subtract.b.eq(subtrahend)]
-        now += subtract.latency
+    def _sum(self, m: Module, pipe: Delays, s, fire, other, now: int):
+        """The carried term and ds as they are added, in the cycle after ``now``."""
+        control, width = self.control, self._format.width
+        difference = m.submodules.subtract.o
         carried = Signal(width)
         ds = Signal(width)
         with m.If(~control.step):
-            m.d.comb += [carried.eq(minus_zero(self._format)), ds.eq(subtract.o)]
+            m.d.comb += [carried.eq(minus_zero(self._format)), ds.eq(difference)]
         with m.Else():
             m.d.comb += [
                 carried.eq(Mux(pipe.at(s, now), 0, pipe.at(other, now))),
-                ds.eq(Mux(pipe.at(fire, now), subtract.o, 0)),
+                ds.eq(Mux(pipe.at(fire, now), difference, 0)),
             ]
-        carried = pipe.register("carried", carried, now)
-        ds = pipe.register("ds", ds, now)
+        return pipe.register("carried", carried, now), pipe.register("ds", ds, now)
 
-        # Statuses are gathered as late as what they depend on allows, in one bit each.
+    def _statuses(self, m: Module, pipe: Delays, s, fire, now: int):
+        """Overflow and invalid of all units but the last adder, in the cycle after ``now``.
+
+        They are gathered as late as what they depend on allows, in one bit each.
+        """
+        control, units = self.control, m.submodules
         used_p = control.step & control.t_acc & (~pipe.at(s, now) | pipe.at(fire, now))
         used_q = Mux(control.step, control.t_acc & pipe.at(fire, now), control.multiply)
         used_ds = ~control.step | pipe.at(fire, now)
         reads = control.reads_psum & pipe.at(self.whole, now)
         overflow = pipe.register(
             "overflow_before",
-            (pipe.at(decay.overflow, now) & used_p)
-            | (pipe.at(multiply.overflow, now) & used_q)
-            | (subtract.overflow & used_ds)
-            | (pipe.at(round_.overflow, now) & reads),
+            (pipe.at(units.decay.overflow, now) & used_p)
+            | (pipe.at(units.multiply.overflow, now) & used_q)
+            | (units.subtract.overflow & used_ds)
+            | (pipe.at(units.round.overflow, now) & reads),
             now,
         )
-        invalid = pipe.register("invalid_before", pipe.at(round_.invalid, now) & reads, now)
-        now += 1
-        m.d.comb += [add.a.eq(carried), add.b.eq(ds)]
-        now += add.latency
-        m.d.sync += [
-            self.value.eq(add.o),
-            self.bit_out.eq(pipe.at(fire, now)),
-            self.overflow.eq(add.overflow | pipe.at(overflow, now)),
-            self.invalid.eq(add.invalid & ~control.compare | pipe.at(invalid, now)),
-        ]
-        pipe.build(m)
-        return m
+        invalid = pipe.register("invalid_before", pipe.at(units.round.invalid, now) & reads, now)
+        return overflow, invalid
 
     def _compare(self, m: Module, pipe: Delays, x, now: int):
         """Spike, and surrogate derivative or result of COMPARE, in the cycle after ``now``."""
@@ -242,7 +259,3 @@ class GradEngine(ElementEngine):
     @staticmethod
     def lane_parameters(format: Float, channels: int) -> dict[str, Any]:
         return {"format": format, "channels": channels}
-
-    @staticmethod
-    def psum_grid(format: Float) -> tuple[int, int]:
-        return format.product_psum_bits, format.product_lsb

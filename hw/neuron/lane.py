@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from amaranth import Module, Signal, Value, signed
 from amaranth.hdl import ValueLike
@@ -39,8 +39,8 @@ def lane_control(format: Float) -> data.StructLayout:
     subtract, multiply, compare : the vector operation, if none of them x + y
     reads_psum : an operand is a psum
     scale : B of the psums
-    alpha : leak; 1.0 in a vector operation
-    scalar : operand SCALAR; the leak in a step
+    alpha : decay; 1.0 in a vector operation
+    scalar : operand SCALAR; the decay in a step
     th_f, low, high : thresholds; ``low`` is th_f in a step of soma, else th_l
     """
     return data.StructLayout(
@@ -121,7 +121,6 @@ class ElementLane(EmitOnce):
     ----------
     format : Float
         Storage format.
-    psum_bits : int
     operands : dict
         Members that are read beside psums and u.
     parameters : dict
@@ -134,16 +133,19 @@ class ElementLane(EmitOnce):
     value : Out(format.width), bit_out : Out(1), overflow, invalid : Out(1)
     """
 
+    PSUM_SCALE_BITS: ClassVar[int] = 0
+    """Bits of the scale of a psum; 0 if it has none."""
+
     _format = Parameter[Float]()
 
     def __init__(
         self,
         *,
         format: Float,
-        psum_bits: int,
         operands: Mapping[str, Any],
         parameters: Mapping[str, object] | None = None,
     ):
+        psum_bits, _ = self.psum_grid(format)
         super().__init__(
             {
                 "control": In(lane_control(format)),
@@ -158,6 +160,17 @@ class ElementLane(EmitOnce):
             format=format,
             **(parameters or {}),
         )
+
+    @staticmethod
+    def psum_grid(format: Float) -> tuple[int, int]:
+        """Bits and lsb of the psums in the conv SRAM."""
+        raise NotImplementedError
+
+    @classmethod
+    def psum_rounding(cls, format: Float) -> dict[str, Any]:
+        """Parameters of the :class:`backspike.hw.arith.fixed.RoundFixed` that reads a psum."""
+        width, lsb = cls.psum_grid(format)
+        return {"width": width, "lsb": lsb, "format": format, "scale_bits": cls.PSUM_SCALE_BITS}
 
     @classmethod
     def latency_of(cls, **parameters: Any) -> int:

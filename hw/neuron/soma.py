@@ -21,16 +21,6 @@ from backspike.hw.neuron.lane import Delays, ElementLane, one
 __all__ = ["SomaEngine", "SomaLane"]
 
 
-def psum_rounding(format: Float) -> dict[str, Any]:
-    """Parameters of the :class:`RoundFixed` of a lane."""
-    return {
-        "width": format.psum_bits,
-        "lsb": format.lsb,
-        "format": format,
-        "scale_bits": PLANE_BITS,
-    }
-
-
 class SomaLane(ElementLane):
     """One channel of soma, with one multiplier, one adder and two comparators. ::
 
@@ -53,18 +43,24 @@ class SomaLane(ElementLane):
         For the others, and vector operations, see :class:`backspike.hw.neuron.lane.ElementLane`.
     """
 
+    PSUM_SCALE_BITS = PLANE_BITS
+
     def __init__(self, *, format: Float):
-        super().__init__(format=format, psum_bits=format.psum_bits, operands={"bit_in": In(1)})
+        super().__init__(format=format, operands={"bit_in": In(1)})
+
+    @staticmethod
+    def psum_grid(format: Float) -> tuple[int, int]:
+        return format.psum_bits, format.lsb
 
     @classmethod
     def latency_of(cls, *, format: Float) -> int:
-        round_ = RoundFixed.latency_of(**psum_rounding(format))
+        round_ = RoundFixed.latency_of(**cls.psum_rounding(format))
         multiply = FloatMultiply.latency_of(format=format)
         return round_ + multiply + FloatAdd.latency_of(format=format) + 3
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.round = round_ = RoundFixed(**psum_rounding(self._format))
+        m.submodules.round = round_ = RoundFixed(**self.psum_rounding(self._format))
         m.submodules.multiply = multiply = FloatMultiply(format=self._format)
         m.submodules.add = add = FloatAdd(format=self._format)
         m.submodules.low = low = FloatCompare(format=self._format)
@@ -74,23 +70,8 @@ class SomaLane(ElementLane):
         pipe.made(self.u, 0)
         pipe.made(self.bit_in, 0)
 
-        # Operands.
         now = round_.latency
-        m.d.comb += [round_.i.eq(self.psum), round_.scale.eq(control.scale)]
-        u, bit = pipe.at(self.u, now), pipe.at(self.bit_in, now)
-        x, y = self._operands(
-            m,
-            {
-                Source.CONV: round_.o,
-                Source.U: u,
-                Source.BITS: Mux(bit, one(self._format), 0),
-                Source.SCALAR: control.scalar,
-            },
-        )
-        addend = self._addend(m, "addend", round_.o, y)
-        x = pipe.register("x", x, now)
-        y = pipe.register("y", y, now)
-        addend = pipe.register("addend", addend, now)
+        x, y, addend = self._read(m, pipe, now)
         reads = control.reads_psum
         psum_overflow = pipe.register("psum_overflow", round_.overflow & reads, now)
         psum_invalid = pipe.register("psum_invalid", round_.invalid & reads, now)
@@ -132,6 +113,27 @@ class SomaLane(ElementLane):
         pipe.build(m)
         return m
 
+    def _read(self, m: Module, pipe: Delays, now: int):
+        """x, y, and what x or their product is added to, in the cycle after ``now``."""
+        control, round_ = self.control, m.submodules.round
+        m.d.comb += [round_.i.eq(self.psum), round_.scale.eq(control.scale)]
+        u, bit = pipe.at(self.u, now), pipe.at(self.bit_in, now)
+        x, y = self._operands(
+            m,
+            {
+                Source.CONV: round_.o,
+                Source.U: u,
+                Source.BITS: Mux(bit, one(self._format), 0),
+                Source.SCALAR: control.scalar,
+            },
+        )
+        addend = self._addend(m, "addend", round_.o, y)
+        return (
+            pipe.register("x", x, now),
+            pipe.register("y", y, now),
+            pipe.register("addend", addend, now),
+        )
+
 
 class SomaEngine(ElementEngine):
     """Soma over [sample, tile, y, x] of a time step, and the vector operations of the FP sub-core.
@@ -150,7 +152,3 @@ class SomaEngine(ElementEngine):
     @staticmethod
     def lane_parameters(format: Float, channels: int) -> dict[str, Any]:
         return {"format": format}
-
-    @staticmethod
-    def psum_grid(format: Float) -> tuple[int, int]:
-        return format.psum_bits, format.lsb

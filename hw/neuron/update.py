@@ -9,51 +9,14 @@ from backspike.hw.arith.format import BINARY32, Float
 from backspike.hw.component import Parameter
 from backspike.hw.engine import Engine
 from backspike.hw.isa.neuron.command import WORDS_BITS, UpdateCommand
-from backspike.hw.limits import ADDRESS_BITS
 from backspike.hw.memory.port import ReadPort, WritePort
 from backspike.hw.memory.stream import ReadStream, WriteQueue
 from backspike.hw.neuron.update_lane import UpdateLane
 
-__all__ = ["UpdateEngine", "update_fields"]
+__all__ = ["UpdateEngine"]
 
 SLACK = 4
 """Places of a write queue beyond the words in the lanes, so that it does not hold them up."""
-
-
-def update_fields(
-    *,
-    words: int,
-    dw: int,
-    w: int,
-    v: int,
-    stored: int,
-    k: int,
-    wd: int,
-    mu: int,
-    lr: int,
-    inhibit: bool = False,
-) -> dict[str, int]:
-    """Fields of an :class:`UpdateCommand`; ``k``, ``wd``, ``mu`` and ``lr`` are binary32 codes.
-
-    Raises
-    ------
-    ValueError
-        If a range of words leaves its memory, or a code is none.
-    """
-    memory = 1 << ADDRESS_BITS
-    if not 1 <= words <= memory:
-        raise ValueError(f"words must be from 1 to {memory}, not {words!r}")
-    places = {"dw": dw, "w": w, "v": v, "stored": stored}
-    for name, first in places.items():
-        if not 0 <= first <= memory - words:
-            raise ValueError(
-                f"{name} must be from 0 to {memory - words} for {words} words, not {first!r}"
-            )
-    operands = {"k": k, "wd": wd, "mu": mu, "lr": lr}
-    for name, code in operands.items():
-        if not 0 <= code < 1 << BINARY32.width:
-            raise ValueError(f"{name} must be a code of {BINARY32.width} bits, not {code!r}")
-    return {"words": words, **places, **operands, "inhibit": int(inhibit)}
 
 
 class UpdateEngine(Engine):

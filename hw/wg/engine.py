@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from amaranth import Cat, Module, Mux, Signal
+from amaranth import Module, Mux, Signal
+from amaranth.lib import data
 from amaranth.lib.wiring import Out, connect, flipped
 from amaranth.utils import bits_for
 
@@ -13,7 +14,7 @@ from backspike.hw.isa.wg.command import WgCommand
 from backspike.hw.memory.port import ReadPort, WritePort
 from backspike.hw.memory.stream import ReadStream
 from backspike.hw.wg.array import WgArray
-from backspike.hw.wg.picker import WgPicker
+from backspike.hw.wg.picker import WgPicker, WgVector
 from backspike.hw.wg.readout import WgReadout
 from backspike.hw.wg.scanner import WgScanner, count_ones
 
@@ -92,10 +93,10 @@ class WgEngine(Engine):
         command = self.command
         m.submodules.scanner = scanner = WgScanner(lanes=self._lanes, pixels=self._pixels)
         m.submodules.picker = picker = WgPicker(lanes=self._lanes, pixels=self._pixels)
-        # Beside a du vector go its spikes, whether there is one, the end of the position, and
-        # whether that is one of the last tiles.
-        tag = Cat(picker.o_spikes, picker.o_read, picker.o_last, picker.o_last_m, picker.o_last_c)
-        m.submodules.du = du = ReadStream(width=self._format.width * self._lanes, tag_bits=len(tag))
+        step = picker.o.payload
+        m.submodules.du = du = ReadStream(
+            width=self._format.width * self._lanes, tag_bits=WgVector(self._lanes).size
+        )
         m.submodules.array = array = WgArray(
             format=self._format, lanes=self._lanes, dw_lanes=self._dw_lanes
         )
@@ -117,29 +118,15 @@ class WgEngine(Engine):
         ]
         m.d.comb += [
             picker.stride.eq(command.stride),
-            du.i_valid.eq(picker.o_valid),
-            picker.o_ready.eq(du.i_ready),
-            du.i_addr.eq(picker.o_addr),
-            du.i_read.eq(picker.o_read),
-            du.i_tag.eq(tag),
+            du.i_valid.eq(picker.o.valid),
+            picker.o.ready.eq(du.i_ready),
+            du.i_addr.eq(step.addr),
+            du.i_read.eq(step.vector.read),
+            du.i_tag.eq(step.vector),
         ]
 
-        # The cycle after the last vector has entered it is added (``ends``); from the next one on
-        # the sums are ``full``, until they are captured, as soon as the copies have been read.
-        spikes, is_vector, is_last = Signal(self._lanes), Signal(), Signal()
-        last_m, last_c = Signal(), Signal()
-        enter, ends, full, capture = Signal(), Signal(), Signal(), Signal()
+        self._enter(m, du, array, readout, begins)
         m.d.comb += [
-            Cat(spikes, is_vector, is_last, last_m, last_c).eq(du.o_tag),
-            capture.eq(full & readout.free),
-            du.o_ready.eq(~ends & (~full | capture)),
-            enter.eq(du.o_valid & du.o_ready & is_vector),
-            array.enter.eq(enter),
-            array.du.eq(du.o_data),
-            array.spikes.eq(spikes),
-            array.clear.eq(capture | begins),
-            array.capture.eq(capture),
-            readout.captured.eq(capture),
             array.load.eq(readout.load),
             array.row.eq(readout.row),
             array.group.eq(readout.group),
@@ -147,17 +134,33 @@ class WgEngine(Engine):
             self.overflow.eq(readout.overflow),
             self.invalid.eq(readout.invalid),
         ]
+        self.count(
+            m,
+            entering=array.enter,
+            skipped=scanner.skipped,
+            lanes=count_ones(m, Mux(array.enter, array.spikes, 0), "adding"),
+        )
+        return m
+
+    def _enter(self, m: Module, du: ReadStream, array: WgArray, readout: WgReadout, begins):
+        """Vectors enter the array, and a position's sums are handed to the readout."""
+        # The cycle after the last vector has entered it is added (``ends``); from the next one on
+        # the sums are ``full``, until they are captured, as soon as the copies have been read.
+        vector = data.View(WgVector(self._lanes), du.o_tag)
+        ends, full, capture = Signal(), Signal(), Signal()
+        m.d.comb += [
+            capture.eq(full & readout.free),
+            du.o_ready.eq(~ends & (~full | capture)),
+            array.enter.eq(du.o_valid & du.o_ready & vector.read),
+            array.du.eq(du.o_data),
+            array.spikes.eq(vector.spikes),
+            array.clear.eq(capture | begins),
+            array.capture.eq(capture),
+            readout.captured.eq(capture),
+        ]
         m.d.sync += [
-            ends.eq(du.o_valid & du.o_ready & is_last),
+            ends.eq(du.o_valid & du.o_ready & vector.last),
             full.eq(ends | (full & ~capture)),
         ]
         with m.If(du.o_ready):
-            m.d.sync += [readout.last_m.eq(last_m), readout.last_c.eq(last_c)]
-
-        self.count(
-            m,
-            entering=enter,
-            skipped=scanner.skipped,
-            lanes=count_ones(m, Mux(enter, spikes, 0), "adding"),
-        )
-        return m
+            m.d.sync += [readout.last_m.eq(vector.last_m), readout.last_c.eq(vector.last_c)]

@@ -10,7 +10,25 @@ from backspike.hw.component import EmitOnce, Parameter
 from backspike.hw.limits import ADDRESS_BITS, TAP_BITS
 from backspike.hw.wg.scanner import STRIDES, SpikeWord
 
-__all__ = ["WgPicker"]
+__all__ = ["WgPicker", "WgStep", "WgVector"]
+
+
+def WgVector(lanes: int) -> data.StructLayout:
+    """A vector of du for the array, or the end of a position that has none.
+
+    Fields
+    ------
+    spikes : who adds it
+    read : there is a vector
+    last, last_m, last_c : it is the last of its position, and that is one of the last tile of
+        output, of input channels
+    """
+    return data.StructLayout({"spikes": lanes, "read": 1, "last": 1, "last_m": 1, "last_c": 1})
+
+
+def WgStep(lanes: int) -> data.StructLayout:
+    """A step of the array: a vector, and the word of du it lies in."""
+    return data.StructLayout({"vector": WgVector(lanes), "addr": ADDRESS_BITS})
 
 
 class WgPicker(EmitOnce):
@@ -28,14 +46,7 @@ class WgPicker(EmitOnce):
     -------
     stride : In(TAP_BITS)
     i : In(stream of SpikeWord)
-    o_valid, o_ready : Out, In
-    o_addr : Out(ADDRESS_BITS)
-        Word of du.
-    o_read : Out(1)
-        There is such a word.
-    o_spikes : Out(lanes)
-    o_last, o_last_m, o_last_c : Out(1)
-        The step is the last of its position, and that of the last tile of output, input channels.
+    o : Out(stream of WgStep)
     """
 
     _lanes = Parameter[int]()
@@ -46,14 +57,7 @@ class WgPicker(EmitOnce):
             {
                 "stride": In(TAP_BITS),
                 "i": In(stream.Signature(SpikeWord(lanes, pixels))),
-                "o_valid": Out(1),
-                "o_ready": In(1),
-                "o_addr": Out(ADDRESS_BITS),
-                "o_read": Out(1),
-                "o_spikes": Out(lanes),
-                "o_last": Out(1),
-                "o_last_m": Out(1),
-                "o_last_c": Out(1),
+                "o": Out(stream.Signature(WgStep(lanes))),
             },
             lanes=lanes,
             pixels=pixels,
@@ -61,12 +65,34 @@ class WgPicker(EmitOnce):
 
     def elaborate(self, platform):
         m = Module()
+        advance, valid, pick = self._pick(m)
+        # A cycle later, its distance in output pixels.
+        picked_valid = Signal()
+        outs = Signal(len(pick.distance))
+        with m.Switch(self.stride):
+            for stride in STRIDES:
+                with m.Case(stride):
+                    m.d.comb += outs.eq(self._quotient(m, pick.distance, stride))
+        with m.If(advance):
+            m.d.sync += [picked_valid.eq(valid), self.o.valid.eq(picked_valid)]
+            with m.If(picked_valid):
+                m.d.sync += [
+                    self.o.payload.vector.eq(pick.step.vector),
+                    self.o.payload.addr.eq(pick.step.addr + outs),
+                ]
+        return m
+
+    def _pick(self, m: Module) -> tuple[Signal, Signal, data.View]:
+        """Takes a pending pixel in each cycle in which what follows moves on.
+
+        Returns whether it does, whether there is a word, and the pixel taken one cycle before.
+        """
         word, valid = Signal(SpikeWord(self._lanes, self._pixels)), Signal()
         pending = word.place.pending
         others = Signal(self._pixels)
         advance, step, ends = Signal(), Signal(), Signal()
         m.d.comb += [
-            advance.eq(~self.o_valid | self.o_ready),
+            advance.eq(~self.o.valid | self.o.ready),
             others.eq(pending & (pending - 1)),
             step.eq(valid & advance),
             ends.eq(step & (others == 0)),
@@ -79,52 +105,26 @@ class WgPicker(EmitOnce):
         with m.Elif(step):
             m.d.sync += pending.eq(others)
 
-        # The first pending pixel, and how far it is from the word's du_addr: in pixels, ...
-        far = range(self._pixels + STRIDES[-1])
-        spikes, distance = Signal(self._lanes), Signal(far)
-        picked = data.StructLayout(
-            {
-                "read": 1,
-                "last": 1,
-                "last_m": 1,
-                "last_c": 1,
-                "spikes": self._lanes,
-                "distance": distance.shape(),
-                "du_addr": ADDRESS_BITS,
-            }
+        # The first pending pixel, and how far it is from the word's du_addr, in pixels.
+        spikes, distance = Signal(self._lanes), Signal(range(self._pixels + STRIDES[-1]))
+        pick = Signal(
+            data.StructLayout({"step": WgStep(self._lanes), "distance": distance.shape()})
         )
-        pick, picked_valid = Signal(picked), Signal()
+        vector = pick.step.vector
         for p in reversed(range(self._pixels)):
             with m.If(pending[p]):
                 m.d.comb += [spikes.eq(word.spikes[p]), distance.eq(word.place.rest + p)]
         with m.If(step):
             m.d.sync += [
-                pick.read.eq(pending.any()),
-                pick.last.eq(word.place.last & ends),
-                pick.last_m.eq(word.place.last_m),
-                pick.last_c.eq(word.place.last_c),
-                pick.spikes.eq(spikes),
+                vector.spikes.eq(spikes),
+                vector.read.eq(pending.any()),
+                vector.last.eq(word.place.last & ends),
+                vector.last_m.eq(word.place.last_m),
+                vector.last_c.eq(word.place.last_c),
+                pick.step.addr.eq(word.place.du_addr),
                 pick.distance.eq(distance),
-                pick.du_addr.eq(word.place.du_addr),
             ]
-        # ... and a cycle later in output pixels.
-        outs = Signal(far)
-        with m.Switch(self.stride):
-            for stride in STRIDES:
-                with m.Case(stride):
-                    m.d.comb += outs.eq(self._quotient(m, pick.distance, stride))
-        with m.If(advance):
-            m.d.sync += [picked_valid.eq(valid), self.o_valid.eq(picked_valid)]
-            with m.If(picked_valid):
-                m.d.sync += [
-                    self.o_addr.eq(pick.du_addr + outs),
-                    self.o_read.eq(pick.read),
-                    self.o_spikes.eq(pick.spikes),
-                    self.o_last.eq(pick.last),
-                    self.o_last_m.eq(pick.last_m),
-                    self.o_last_c.eq(pick.last_c),
-                ]
-        return m
+        return advance, valid, pick
 
     @staticmethod
     def _quotient(m: Module, distance, stride: int) -> Signal:

@@ -174,7 +174,6 @@ class WgReadout(EmitOnce):
 
     def elaborate(self, platform):
         m = Module()
-        command = self.command
         groups = self._lanes // self._dw_lanes
         rounder = WgRounder(format=self._format, dw_lanes=self._dw_lanes)
         m.submodules.rounder = rounder
@@ -189,6 +188,30 @@ class WgReadout(EmitOnce):
 
         now, rows_asked = self._read(m, old, queue, asking)
 
+        done, address = self._round(m, rounder, old, now)
+        row, raising = self._gather(m, rounder, done)
+        m.d.sync += queue.push.eq(done.valid & done.last)
+        m.d.comb += [
+            queue.addr.eq(address),
+            queue.data.eq(row),
+            queue.mask.eq(1),
+            self.overflow.eq((rounder.overflow & raising).any()),
+            self.invalid.eq((rounder.invalid & raising).any()),
+            self.idle.eq(~asking & (rows_asked == 0) & queue.idle),
+            self.write.en.eq(queue.port.en),
+            self.write.addr.eq(queue.port.addr),
+            self.write.data.eq(queue.port.data),
+            self.write.mask.eq(queue.port.mask.replicate(self._lanes)),
+            queue.port.ready.eq(self.write.ready),
+        ]
+        return m
+
+    def _round(self, m: Module, rounder: WgRounder, old: ReadStream, now: data.View):
+        """Sends the sums of the steps through the rounders, with the old words beside them.
+
+        Returns the step whose rounded values are there, and the address of its row a cycle later.
+        """
+        command = self.command
         # What a step is, by cycles since: its sums come after two, their rounded values later.
         stages = [now]
         for cycle in range(1, 1 + SUM_CYCLES + rounder.latency):
@@ -218,22 +241,7 @@ class WgReadout(EmitOnce):
             later = Signal(ADDRESS_BITS, name=f"address_{cycle + 1}")
             m.d.sync += later.eq(address)
             address = later
-        row, raising = self._gather(m, rounder, done)
-        m.d.sync += queue.push.eq(done.valid & done.last)
-        m.d.comb += [
-            queue.addr.eq(address),
-            queue.data.eq(row),
-            queue.mask.eq(1),
-            self.overflow.eq((rounder.overflow & raising).any()),
-            self.invalid.eq((rounder.invalid & raising).any()),
-            self.idle.eq(~asking & (rows_asked == 0) & queue.idle),
-            self.write.en.eq(queue.port.en),
-            self.write.addr.eq(queue.port.addr),
-            self.write.data.eq(queue.port.data),
-            self.write.mask.eq(queue.port.mask.replicate(self._lanes)),
-            queue.port.ready.eq(self.write.ready),
-        ]
-        return m
+        return done, address
 
     @property
     def _step(self) -> data.StructLayout:

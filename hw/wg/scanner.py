@@ -46,6 +46,11 @@ def WordPlace(pixels: int) -> data.StructLayout:
     )
 
 
+def SpikeRequest(pixels: int) -> data.StructLayout:
+    """The address of a spike word, and what is known of the word."""
+    return data.StructLayout({"addr": ADDRESS_BITS, "place": WordPlace(pixels)})
+
+
 def SpikeWord(lanes: int, pixels: int) -> data.StructLayout:
     """A spike word and its place; ``pending`` are the pixels that are still to be taken."""
     return data.StructLayout(
@@ -74,8 +79,8 @@ class WgSteps(EmitOnce):
     Members
     -------
     start : In(1), command : In(WgCommand)
-    o_valid, o_ready, o_addr, o_place
-        Word addresses in the order of the walk.
+    o : Out(stream of SpikeRequest)
+        In the order of the walk.
     """
 
     LEVELS = ("out", "in", "r", "s", "sample", "step", "y", "word")
@@ -88,10 +93,7 @@ class WgSteps(EmitOnce):
             {
                 "start": In(1),
                 "command": In(WgCommand),
-                "o_valid": Out(1),
-                "o_ready": In(1),
-                "o_addr": Out(ADDRESS_BITS),
-                "o_place": Out(WordPlace(pixels)),
+                "o": Out(stream.Signature(SpikeRequest(pixels))),
             },
             pixels=pixels,
         )
@@ -99,35 +101,15 @@ class WgSteps(EmitOnce):
     def elaborate(self, platform):
         m = Module()
         command = self.command
-        m.submodules.nest = nest = LoopNest(levels=len(self.LEVELS), values=5)
+        nest = self._walk(m)
         at = {name: level for level, name in enumerate(self.LEVELS)}
-        # Per level: count, then the strides of the word's address, its row y, its first pixel x,
-        # that pixel's place d = x + pad_left - s in the windows' column s, and the row of du.
-        for level, (count, *strides) in enumerate(
-            (
-                (command.out_tiles, 0, 0, 0, 0, command.du_tile),
-                (command.in_tiles, command.spike_tile, 0, 0, 0, 0),
-                (command.kernel_h, command.spike_row, 1, 0, 0, 0),
-                (command.kernel_w, 0, 0, 0, -1, 0),
-                (command.samples, command.spike_sample, 0, 0, 0, command.du_sample),
-                (command.steps, command.spike_step, 0, 0, 0, command.du_step),
-                (command.out_h, command.spike_out_row, command.stride, 0, 0, command.du_row),
-                (command.row_words, 1, 0, self._pixels, self._pixels, 0),
-            )
-        ):
-            m.d.comb += nest.count[level].eq(count)
-            m.d.comb += [nest.stride[value][level].eq(s) for value, s in enumerate(strides)]
-        bases = (command.spike_base, -command.pad_top, 0, command.pad_left, command.du_base)
-        m.d.comb += [nest.base[value].eq(base) for value, base in enumerate(bases)]
-        m.d.comb += nest.start.eq(self.start)
-
         last = Signal()
         m.d.comb += last.eq(nest.last[at["sample"] :].all())
         outs, rest = self._divide(m, nest, at, last)
 
         advance, found = Signal(), Signal()
         m.d.comb += [
-            advance.eq(~self.o_valid | self.o_ready),
+            advance.eq(~self.o.valid | self.o.ready),
             nest.step.eq(advance),
         ]
         place = WordPlace(self._pixels)
@@ -150,6 +132,44 @@ class WgSteps(EmitOnce):
                 columns.eq(command.in_w - nest.value[2]),
             ]
 
+        pending = self._see(m, here, row_seen, d, room, columns)
+        with m.If(advance):
+            m.d.sync += [
+                self.o.valid.eq(found & (pending.any() | here.last)),
+                self.o.payload.addr.eq(addr),
+                self.o.payload.place.eq(here),
+                self.o.payload.place.pending.eq(pending),
+            ]
+        return m
+
+    def _walk(self, m: Module) -> LoopNest:
+        """All spike words, one after the other."""
+        command = self.command
+        m.submodules.nest = nest = LoopNest(levels=len(self.LEVELS), values=5)
+        # Per level: count, then the strides of the word's address, its row y, its first pixel x,
+        # that pixel's place d = x + pad_left - s in the windows' column s, and the row of du.
+        for level, (count, *strides) in enumerate(
+            (
+                (command.out_tiles, 0, 0, 0, 0, command.du_tile),
+                (command.in_tiles, command.spike_tile, 0, 0, 0, 0),
+                (command.kernel_h, command.spike_row, 1, 0, 0, 0),
+                (command.kernel_w, 0, 0, 0, -1, 0),
+                (command.samples, command.spike_sample, 0, 0, 0, command.du_sample),
+                (command.steps, command.spike_step, 0, 0, 0, command.du_step),
+                (command.out_h, command.spike_out_row, command.stride, 0, 0, command.du_row),
+                (command.row_words, 1, 0, self._pixels, self._pixels, 0),
+            )
+        ):
+            m.d.comb += nest.count[level].eq(count)
+            m.d.comb += [nest.stride[value][level].eq(s) for value, s in enumerate(strides)]
+        bases = (command.spike_base, -command.pad_top, 0, command.pad_left, command.du_base)
+        m.d.comb += [nest.base[value].eq(base) for value, base in enumerate(bases)]
+        m.d.comb += nest.start.eq(self.start)
+        return nest
+
+    def _see(self, m: Module, here: data.View, row_seen, d, room, columns) -> Signal:
+        """The pixels of a word that an output pixel sees."""
+        command = self.command
         # Pixel p is seen if 0 <= d + p <= last_x on the grid, in a row and a column of the map.
         grid, pending = Signal(self._pixels), Signal(self._pixels)
         with m.Switch(Cat(command.stride, here.rest)):
@@ -161,14 +181,7 @@ class WgSteps(EmitOnce):
         with m.If(row_seen):
             for p in range(self._pixels):
                 m.d.comb += pending[p].eq(grid[p] & (d >= -p) & (room >= p) & (columns > p))
-        with m.If(advance):
-            m.d.sync += [
-                self.o_valid.eq(found & (pending.any() | here.last)),
-                self.o_addr.eq(addr),
-                self.o_place.eq(here),
-                self.o_place.pending.eq(pending),
-            ]
-        return m
+        return pending
 
     def _divide(self, m: Module, nest: LoopNest, at: dict[str, int], last) -> tuple[Signal, Signal]:
         """Quotient and remainder of d by the stride, kept up to date without a divider."""
@@ -269,11 +282,11 @@ class WgScanner(EmitOnce):
         m.d.comb += [
             steps.start.eq(self.start),
             steps.command.eq(self.command),
-            steps.o_ready.eq(read.i_ready),
-            read.i_valid.eq(steps.o_valid),
-            read.i_addr.eq(steps.o_addr),
-            read.i_read.eq(steps.o_place.pending.any()),
-            read.i_tag.eq(steps.o_place),
+            steps.o.ready.eq(read.i_ready),
+            read.i_valid.eq(steps.o.valid),
+            read.i_addr.eq(steps.o.payload.addr),
+            read.i_read.eq(steps.o.payload.place.pending.any()),
+            read.i_tag.eq(steps.o.payload.place),
         ]
 
         m.submodules.words = words = SyncFIFO(width=self._word.size, depth=WORDS_AHEAD)

@@ -42,7 +42,7 @@ class NeuronArea:
 class ElementOperands:
     """Builds operands for engines of ``lanes`` channels and ``pixels`` pixels in a spike word.
 
-    Thresholds, leak and scalar are given as codes of ``format``. Methods raise ValueError, in one
+    Thresholds, decay and scalar are given as codes of ``format``. Methods raise ValueError, in one
     sentence, for what the engines cannot do.
     """
 

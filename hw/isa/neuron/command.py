@@ -96,7 +96,7 @@ class ElementSettings(data.Struct):
     destination: Destination
     t_acc: 1  # STEP: whether there is a step before (soma) or after (grad) this one
     scale: PLANE_BITS  # B of the psums read (soma)
-    alpha: ELEMENT_BITS  # leak of STEP
+    alpha: ELEMENT_BITS  # decay of STEP
     scalar: ELEMENT_BITS  # operand SCALAR
     th_f: ELEMENT_BITS  # a neuron fires from th_f on
     th_l: ELEMENT_BITS  # window of the surrogate derivative, and of COMPARE

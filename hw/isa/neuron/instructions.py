@@ -38,7 +38,7 @@ def fp_soma(opcode: int, shape: IsaShape) -> Instruction:
         (
             flag("t_acc", "there is a step before; u_prev and spike_prev are read then"),
             Operand("scale", 0, PLANE_MAX, "B, the last bit plane of a direct input"),
-            code("alpha", "leak", bits),
+            code("alpha", "decay", bits),
             code("th_f", "a neuron fires from this potential on", bits),
         ),
         (
@@ -83,7 +83,7 @@ def bp_grad(opcode: int, shape: IsaShape) -> Instruction:
         shape,
         (
             flag("t_acc", "there is a step after; du_next is read then"),
-            code("alpha", "leak", bits),
+            code("alpha", "decay", bits),
             code("th_f", "a neuron fires from this potential on", bits),
             code("th_l", "lower end of the window of the surrogate derivative", bits),
             code("th_r", "upper end of it", bits),

@@ -44,7 +44,7 @@ class ElementKind:
     """Where a step writes its values."""
     bit_results: tuple[BitResult, ...]
     step_y: Source
-    """What a step multiplies u by: the leak, or du (times the leak)."""
+    """What a step multiplies u by: the decay, or du (times the decay)."""
     step_low: str
     """Field of the settings that is the lower threshold of a step."""
 

@@ -57,22 +57,7 @@ def _vector(
 ) -> Instruction:
     """``srams`` is where operands come from; ``bits`` begins the names of the ports for bits."""
     width = shape.format.width
-    reads = []
-    for source, sram in srams.items():
-        name = source.name.lower()
-        port = f"{bits if source is Source.BITS else name}_read"
-        grid = Grid.WINDOW_BITS if source is Source.BITS else Grid.WINDOWS
-        when = (("x", source.value), ("y", source.value))
-        reads.append(ElementMap(name, name, port, sram, grid, when))
-    places: dict[Any, tuple[str, str, Grid]] = {
-        Destination.MAP: ("write", written, Grid.WINDOWS),
-        Destination.CONV: ("write", srams[Source.CONV], Grid.WINDOWS),
-        Destination.BITS: (f"{bits}_write", srams[Source.BITS], Grid.WINDOW_BITS),
-    }
-    result = [
-        ElementMap("write", "the result", *place, (("destination", each.value),), writes=True)
-        for each, place in places.items()
-    ]
+    reads, result = _maps(srams, written, bits)
     return Instruction(
         mnemonic,
         opcode,
@@ -118,3 +103,26 @@ def _vector(
             **map_registers((*reads, *result)),
         },
     )
+
+
+def _maps(
+    srams: Mapping[Any, str], written: str, bits: str
+) -> tuple[list[ElementMap], list[ElementMap]]:
+    """The maps that may be read, by source, and those that may be written, by destination."""
+    reads = []
+    for source, sram in srams.items():
+        name = source.name.lower()
+        port = f"{bits if source is Source.BITS else name}_read"
+        grid = Grid.WINDOW_BITS if source is Source.BITS else Grid.WINDOWS
+        when = (("x", source.value), ("y", source.value))
+        reads.append(ElementMap(name, name, port, sram, grid, when))
+    places: dict[Any, tuple[str, str, Grid]] = {
+        Destination.MAP: ("write", written, Grid.WINDOWS),
+        Destination.CONV: ("write", srams[Source.CONV], Grid.WINDOWS),
+        Destination.BITS: (f"{bits}_write", srams[Source.BITS], Grid.WINDOW_BITS),
+    }
+    result = [
+        ElementMap("write", "the result", *place, (("destination", each.value),), writes=True)
+        for each, place in places.items()
+    ]
+    return reads, result

@@ -7,7 +7,6 @@ import numpy as np
 
 from backspike.compiler.lowering.words import codes_dtype
 from backspike.hw.arith.format import Float
-from backspike.hw.neuron.update import update_fields
 from backspike.sim.harness.driver import EngineDriver
 from backspike.sim.model import Status, UpdateRule, encode, update
 from tests.hw.neuron.settings import UPDATE_WORDS, bench_settings
@@ -67,7 +66,7 @@ async def update_equals_model(dut):
         dut.stall.value = stall = int(random.choice([0, 0, 40, 150]))
         scalars = {name: code(getattr(rule, name)) for name in ("k", "wd", "mu", "lr")}
         cycles = await driver.run(
-            update_fields(words=words, **first, **scalars, inhibit=inhibit), limit=50_000
+            {"words": words, **first, **scalars, "inhibit": int(inhibit)}, limit=50_000
         )
         what = f"case {case} {words=} {inhibit=} {stall=} {rule}"
         for name, values in memories.items():

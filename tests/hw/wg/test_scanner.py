@@ -9,7 +9,6 @@ from amaranth.sim import Simulator
 from backspike.compiler.lowering.convolution import ConvLayer
 from backspike.compiler.lowering.gradient import wg_pass
 from backspike.compiler.lowering.layout import Layout
-from backspike.hw.wg.picker import WgPicker
 from backspike.hw.wg.scanner import WgSteps
 
 SEED = 11
@@ -78,10 +77,11 @@ def test_words_and_pixels_are_those_under_a_window(pixels):
             current = []
             for _ in range(60_000):
                 ready = int(random.random() < 0.8)
-                ctx.set(steps.o_ready, ready)
-                if ctx.get(steps.o_valid) and ready:
-                    place = ctx.get(steps.o_place)
-                    addr, pending = ctx.get(steps.o_addr), place["pending"]
+                ctx.set(steps.o.ready, ready)
+                if ctx.get(steps.o.valid) and ready:
+                    request = ctx.get(steps.o.payload)
+                    addr, place = request["addr"], request["place"]
+                    pending = place["pending"]
                     for p in range(pixels):
                         if pending >> p & 1:
                             outs = (place["rest"] + p) // fields["stride"]
@@ -102,66 +102,3 @@ def test_words_and_pixels_are_those_under_a_window(pixels):
         for (position, vectors), found in zip(expected, got, strict=True):
             words = [((row + x // pixels) % (1 << 16), x % pixels, du) for row, x, du in vectors]
             assert found == words, (SEED, layer, position)
-
-
-def test_picker_takes_every_pending_pixel_once_and_in_order():
-    lanes, pixels, stride = 4, 8, 3
-    picker = WgPicker(lanes=lanes, pixels=pixels)
-    random = np.random.default_rng(SEED)
-    words = []
-    for index in range(40):
-        last = int(index % 5 == 4)
-        pending = int(random.integers(0 if last else 1, 1 << pixels))
-        words.append(
-            {
-                "place": {
-                    "pending": 0 if index == 9 else pending,
-                    "rest": int(random.integers(0, stride)),
-                    "du_addr": int(random.integers(0, 1 << 16)),
-                    "last": last,
-                    "last_m": int(index % 10 == 4),
-                    "last_c": int(index % 15 == 4),
-                },
-                "spikes": [int(v) for v in random.integers(0, 1 << lanes, pixels)],
-            }
-        )
-    expected = []
-    for word in words:
-        place = word["place"]
-        pixels_taken = [p for p in range(pixels) if place["pending"] >> p & 1]
-        for p in pixels_taken:
-            addr = (place["du_addr"] + (place["rest"] + p) // stride) % (1 << 16)
-            ends = int(place["last"] and p == pixels_taken[-1])
-            expected.append((1, addr, word["spikes"][p], ends, place["last_m"], place["last_c"]))
-        if not pixels_taken:
-            expected.append((0, None, 0, 1, place["last_m"], place["last_c"]))
-    got = []
-
-    async def feed(ctx):
-        for word in words:
-            while random.random() < 0.3:
-                await ctx.tick()
-            ctx.set(picker.i.payload, word)
-            ctx.set(picker.i.valid, 1)
-            await ctx.tick().until(picker.i.ready)
-            ctx.set(picker.i.valid, 0)
-
-    async def take(ctx):
-        ctx.set(picker.stride, stride)
-        for _ in range(2000):
-            ready = int(random.random() < 0.7)
-            ctx.set(picker.o_ready, ready)
-            if ctx.get(picker.o_valid) and ready:
-                read = ctx.get(picker.o_read)
-                addr = ctx.get(picker.o_addr) if read else None
-                places = (picker.o_last, picker.o_last_m, picker.o_last_c)
-                flags = (ctx.get(place) for place in places)
-                got.append((read, addr, ctx.get(picker.o_spikes), *flags))
-            await ctx.tick()
-
-    simulator = Simulator(picker)
-    simulator.add_clock(1e-6)
-    simulator.add_testbench(feed)
-    simulator.add_testbench(take)
-    simulator.run()
-    assert got == expected, SEED

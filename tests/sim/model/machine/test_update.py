@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from backspike.hw.neuron.update import update_fields
 from backspike.sim.model import Status, UpdateRule, encode, update
 from backspike.sim.model.machine import run_update
 from tests.sim.model.machine.maps import CONFIGS, garbage
@@ -49,9 +48,8 @@ def test_update_equals_model(config):
             name: int(np.float32(getattr(rule, name)).view(np.uint32))
             for name in ("k", "wd", "mu", "lr")
         }
-        command = update_fields(
-            words=words, dw=dw, w=w, v=v, stored=stored, **scalars, inhibit=inhibit
-        )
+        command = {"words": words, "dw": dw, "w": w, "v": v, "stored": stored, **scalars}
+        command["inhibit"] = int(inhibit)
         run_update(command, memories, config, raised)
         assert memories.differences(expected) == [], f"case {case}"
         assert raised == status, f"case {case}"
