@@ -35,7 +35,7 @@ ROOMS = {
         "core",
         "chip",
     ),
-    "backspike.sim": ("model", "harness", "formal"),
+    "backspike.sim": ("model", "harness"),
     "backspike": ("hw", "sim", "network", "compiler", "device", "training", "commands", "cli"),
     "backspike.compiler": ("assembling lowering", "memory", "order", "planning"),
 }
