@@ -110,6 +110,15 @@ class _Step:
     du_next: int = 0
     psums: int = 0
 
+    @property
+    def where(self) -> dict[str, range]:
+        """Which part of maps of the layer it is, but for the rows."""
+        return {
+            "steps": range(self.t, self.t + 1),
+            "samples": self.samples,
+            "tiles": self.tiles,
+        }
+
 
 class Backward:
     """The backward pass, and which part of each SRAM is next.
@@ -188,18 +197,13 @@ class Backward:
 
     def _load(self, layer: Lowered, step: _Step) -> None:
         """u, and the pooled spikes that say where a gradient goes."""
-        layout = self._context.layout
-        where = {
-            "steps": range(step.t, step.t + 1),
-            "samples": step.samples,
-            "tiles": step.tiles,
-        }
+        layout, rows = self._context.layout, layer.neuron_rows(step.strip)
         step.u = self._rings.u.take()
-        copies = layout.u[layer.index].copies(step.u, **where, rows=layer.neuron_rows(step.strip))
+        copies = layout.u[layer.index].copies(step.u, **step.where, rows=rows)
         self._builder.move("DMA_RD", "u", copies, reason=f"u {step.what}")
         if layer.layer.pool > 1:
             step.bits = self._rings.s.take()
-            copies = layout.s_out[layer.index].copies(step.bits, **where, rows=step.strip)
+            copies = layout.s_out[layer.index].copies(step.bits, **step.where, rows=step.strip)
             self._builder.move("DMA_RD", "s", copies, reason=f"pooled spikes {step.what}")
 
     def _load_after(self, after: Lowered, step: _Step) -> None:
@@ -210,9 +214,7 @@ class Backward:
         step.du_next = self._du_next.take()
         copies = self._context.layout.du[after.index].copies(
             step.du_next,
-            steps=range(step.t, step.t + 1),
-            samples=step.samples,
-            tiles=range(conv.m_tiles),
+            **step.where | {"tiles": range(conv.m_tiles)},
             rows=range(begin, begin + conv.e),
         )
         self._builder.move("DMA_RD", "du_next", copies, reason=f"du behind {step.what}")
@@ -250,13 +252,8 @@ class Backward:
             s_out=step.bits if layer.layer.pool > 1 else None,
             reason=f"Grad {step.what}",
         )
-        copies = context.layout.du[layer.index].copies(
-            du,
-            steps=range(step.t, step.t + 1),
-            samples=step.samples,
-            tiles=step.tiles,
-            rows=layer.neuron_rows(step.strip),
-        )
+        rows = layer.neuron_rows(step.strip)
+        copies = context.layout.du[layer.index].copies(du, **step.where, rows=rows)
         self._builder.move("DMA_WR", "du", copies, reason=f"du {step.what}")
         if step.t == 0:
             self._parts_left[layer.index][step.samples] -= 1
