@@ -36,7 +36,16 @@ ROOMS = {
         "chip",
     ),
     "backspike.sim": ("model", "harness"),
-    "backspike": ("hw", "sim", "network", "compiler", "device", "training", "commands", "cli"),
+    "backspike": (
+        "files hw",
+        "sim",
+        "network",
+        "compiler",
+        "device",
+        "training",
+        "commands",
+        "cli",
+    ),
     "backspike.compiler": ("assembling lowering", "memory", "order", "planning"),
 }
 """The rooms of a package, lowest first: each imports from those in front of its own line alone."""

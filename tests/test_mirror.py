@@ -141,6 +141,7 @@ BACKSPIKE = {
     "compiler/planning/weights.py": ON_A_CORE,
     "device/model.py": "device/test_device.py",
     "device/rtl.py": "device/test_device.py",
+    "files.py": TRAINING,
     "network/network.py": "../sim/model/test_network.py",
     "training/checkpoint.py": TRAINING,
     "training/data/digits.py": TRAINING,

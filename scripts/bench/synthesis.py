@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from backspike.files import write_whole
 from backspike.hw.emit import Emission, EmittedModule, ModulePort
 from backspike.sim.harness.tools import ToolError
 from scripts.bench.figure import FOLDER
@@ -122,9 +123,7 @@ def _cached(name: str, texts: Mapping[str, str], how: str, make: Any) -> Any:
         folder.mkdir(parents=True, exist_ok=True)
         for file, text in texts.items():
             (folder / file).write_text(text, encoding="utf-8")
-        scratch = folder / "result.part"
-        scratch.write_text(json.dumps(make(folder)), encoding="utf-8")
-        scratch.replace(result)
+        write_whole(result, json.dumps(make(folder)))
     return json.loads(result.read_text(encoding="utf-8"))
 
 
