@@ -26,7 +26,7 @@ BENCHES = {
     "step": "tests/hw/core/test_step.py",
     "chip": "tests/hw/chip/test_chip.py",
     "mesh": "tests/hw/chip/test_training.py",
-    "train": "tests/backspike/test_training.py",
+    "train": "tests/backspike/training/test_training.py",
     "block": "tests/sim/harness/test_block.py",
     "waves": "tests/sim/harness/test_waves.py",
 }

@@ -35,8 +35,17 @@ ROOMS = {
         "core",
         "chip",
     ),
-    "backspike.sim": ("model", "harness", "formal"),
-    "backspike": ("hw", "sim", "network", "compiler", "device", "training", "commands", "cli"),
+    "backspike.sim": ("model", "harness"),
+    "backspike": (
+        "files hw",
+        "sim",
+        "network",
+        "compiler",
+        "device",
+        "training",
+        "commands",
+        "cli",
+    ),
     "backspike.compiler": ("assembling lowering", "memory", "order", "planning"),
 }
 """The rooms of a package, lowest first: each imports from those in front of its own line alone."""

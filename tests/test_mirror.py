@@ -1,4 +1,4 @@
-"""Without this, a file of hw could lack a test, and nobody would know which test is its own."""
+"""Without this, a file could lack a test, and nobody would know which test is its own."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ ELSEWHERE = {
     "neuron/soma.py": "hw/neuron/test_lanes.py",
     "neuron/update.py": "hw/neuron/test_engines.py",
     "neuron/update_lane.py": "hw/neuron/test_lanes.py",
-    "neuron/walk.py": "backspike/compiler/lowering/test_passes.py",
+    "neuron/walk.py": "backspike/compiler/lowering/test_neuron.py",
     "noc/arbiter.py": "hw/noc/test_router.py",
     "noc/queue.py": "hw/noc/test_router.py",
     "noc/receive.py": "hw/noc/test_interface.py",
@@ -88,10 +88,75 @@ FILES = sorted(
 )
 
 
-def namesake(path: str) -> Path:
-    """The test that mirrors a file of hw."""
-    where = ROOT / "tests" / "hw" / path
+ON_A_CORE = "compiler/planning/core/test_plan.py"
+ON_A_MESH = "compiler/planning/mesh/test_plan.py"
+TRAINING = "training/test_training.py"
+BACKSPIKE = {
+    "commands/disassemble.py": "compiler/assembling/test_file.py",
+    "commands/train.py": TRAINING,
+    "compiler/assembling/disassemble.py": "compiler/assembling/test_file.py",
+    # Whole steps are compared with the model, whose maps and weights these put where they belong.
+    "compiler/lowering/layers.py": ON_A_CORE,
+    "compiler/lowering/layout.py": "compiler/lowering/test_neuron.py",
+    "compiler/lowering/words.py": ON_A_CORE,
+    "compiler/memory/dram_layout.py": ON_A_CORE,
+    "compiler/memory/parts.py": ON_A_CORE,
+    "compiler/order/barriers.py": "compiler/order/test_hazards.py",
+    "compiler/order/entry.py": "compiler/order/test_hazards.py",
+    "compiler/order/timeline.py": "compiler/order/test_arrange.py",
+    "compiler/order/touch.py": "compiler/order/test_hazards.py",
+    "compiler/planning/blocks.py": ON_A_CORE,
+    "compiler/planning/core/backward.py": ON_A_CORE,
+    "compiler/planning/core/beside.py": ON_A_CORE,
+    "compiler/planning/core/forward.py": ON_A_CORE,
+    "compiler/planning/gradients.py": ON_A_CORE,
+    "compiler/planning/image.py": ON_A_CORE,
+    "compiler/planning/loss.py": ON_A_CORE,
+    "compiler/planning/mesh/backward.py": ON_A_MESH,
+    "compiler/planning/mesh/core_plan.py": ON_A_MESH,
+    "compiler/planning/mesh/forward.py": ON_A_MESH,
+    "compiler/planning/mesh/gradients.py": ON_A_MESH,
+    "compiler/planning/mesh/places.py": ON_A_MESH,
+    "compiler/planning/mesh/schedule.py": ON_A_MESH,
+    "compiler/planning/mesh/slots.py": ON_A_MESH,
+    "compiler/planning/mesh/update.py": ON_A_MESH,
+    "compiler/planning/operations.py": ON_A_CORE,
+    "compiler/planning/step.py": ON_A_CORE,
+    "compiler/planning/update.py": ON_A_CORE,
+    "compiler/planning/weights.py": ON_A_CORE,
+    "device/model.py": "device/test_device.py",
+    "device/rtl.py": "device/test_device.py",
+    "files.py": TRAINING,
+    "network/network.py": "../sim/model/test_network.py",
+    "training/checkpoint.py": TRAINING,
+    "training/data/digits.py": TRAINING,
+    "training/report.py": TRAINING,
+    "training/settings.py": TRAINING,
+    "training/timeline.py": TRAINING,
+    "training/trainer.py": "device/test_device.py",
+}
+"""Files of backspike that share a test with others, and which, in ``tests/backspike``."""
+
+
+def namesake(path: str, folder: str = "hw") -> Path:
+    """The test that mirrors a file."""
+    where = ROOT / "tests" / folder / path
     return where.with_name(f"test_{where.name}")
+
+
+BACKSPIKE_FILES = sorted(
+    str(path.relative_to(ROOT / "backspike"))
+    for path in (ROOT / "backspike").rglob("*.py")
+    if path.name != "__init__.py" and path.relative_to(ROOT).parts[1] not in ("hw", "sim")
+)
+
+
+@pytest.mark.parametrize("path", BACKSPIKE_FILES)
+def test_each_file_of_backspike_has_a_test_beside_its_namesake_or_says_where(path):
+    found = [namesake(path, "backspike").exists(), path in BACKSPIKE]
+    assert sum(found) == 1, (
+        f"backspike/{path} must have one test: {namesake(path, 'backspike')}, or a line above"
+    )
 
 
 @pytest.mark.parametrize("path", FILES)
@@ -104,5 +169,8 @@ def test_each_file_has_a_test_beside_its_namesake_or_says_where(path):
 def test_the_lists_name_what_there_is():
     listed = [*NO_LOGIC, *ELSEWHERE, *MISSING]
     assert set(listed) <= set(FILES), sorted(set(listed) - set(FILES))
+    assert set(BACKSPIKE) <= set(BACKSPIKE_FILES), sorted(set(BACKSPIKE) - set(BACKSPIKE_FILES))
+    for test in {f"backspike/{each}" for each in BACKSPIKE.values()}:
+        assert (ROOT / "tests" / test).exists(), test
     for test in {*ELSEWHERE.values(), *MISSING.values()}:
         assert (ROOT / "tests" / test).exists(), test

@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         type=Path,
         default=Path("build/train/program.json"),
-        help="programs of a core (default: build/train/program.json, which make train leaves)",
+        help="programs of a core (default: build/train/program.json, of backspike train)",
     )
     parser.add_argument(
         "--subcore", choices=tuple(UNITS), help="the program of one sub-core (default: both)"

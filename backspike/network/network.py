@@ -60,14 +60,7 @@ class Layer:
 
     def geometry(self, size: tuple[int, int]) -> Geometry:
         """The convolution on maps of ``size``."""
-        return Geometry(
-            h_size=size[0],
-            w_size=size[1],
-            r_size=self.kernel[0],
-            s_size=self.kernel[1],
-            stride=self.stride,
-            padding=self.padding,
-        )
+        return Geometry.of(size, self.kernel, self.stride, self.padding)
 
 
 @dataclass(frozen=True, kw_only=True)

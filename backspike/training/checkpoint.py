@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["load_arrays", "save_arrays", "write_whole"]
+from backspike.files import write_whole
+
+__all__ = ["load_arrays", "save_arrays"]
 
 
 def save_arrays(path: Path, arrays: dict[str, NDArray], rest: dict[str, Any]) -> None:
@@ -20,17 +21,6 @@ def save_arrays(path: Path, arrays: dict[str, NDArray], rest: dict[str, Any]) ->
     buffer = io.BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, **arrays, rest=np.array(json.dumps(rest)))
     write_whole(path, buffer.getvalue())
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file, all or nothing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(path.name + ".part")
-    with scratch.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    scratch.replace(path)
 
 
 def load_arrays(path: Path) -> tuple[dict[str, NDArray], dict[str, Any]]:

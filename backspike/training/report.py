@@ -7,9 +7,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from backspike.files import write_whole
 from backspike.hw.core.connection import Place
 from backspike.hw.isa.units import unit_title
-from backspike.training.checkpoint import write_whole
 from backspike.training.timeline import plot_timeline
 from backspike.training.trainer import Speed, TrainedStep, Trainer
 
@@ -38,7 +38,7 @@ def report_steps(trainer: Trainer, folder: Path) -> bool:
     compared = sum(sum(step.compared.values()) for step in steps)
     differ = sum(sum(step.differ.values()) for step in steps)
     rows = [_row(step) for step in steps]
-    write_whole(folder / CORE_STEPS, (json.dumps(rows, indent=1) + "\n").encode())
+    write_whole(folder / CORE_STEPS, json.dumps(rows, indent=1) + "\n")
     if trainer.timing is not None:
         title = f"training step {last.number + 1}"
         plot_timeline(trainer.timing, last.counters, folder / TIMELINE, title=title)

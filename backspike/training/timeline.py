@@ -11,18 +11,28 @@ from matplotlib.figure import Figure
 
 from backspike.device.device import Timing, UnitCounters
 from backspike.hw.core.connection import Place
-from backspike.hw.isa.units import unit_title
+from backspike.hw.isa.units import UNIT_TABLE, unit_title
 
 __all__ = ["cycles_over_busy", "plot_timeline"]
 
+
+def _units(subcore: str, **fields: bool) -> tuple[str, ...]:
+    """Units of a sub-core whose rows in the table have such fields, as counters name them."""
+    return tuple(
+        f"{subcore}_{name}"
+        for name, unit in UNIT_TABLE[subcore].items()
+        if all(getattr(unit, field) == value for field, value in fields.items())
+    )
+
+
 PHASES = {
-    "forward": ("fp_fp", "fp_soma"),
-    "backward": ("bp_bp", "bp_wg", "bp_grad"),
-    "update": ("bp_wu",),
+    "forward": _units("fp", computes=True),
+    "backward": _units("bp", computes=True, inhibited=False),
+    "update": _units("bp", computes=True, inhibited=True),
 }
 """The engines that compute in each phase of a step: none works in two of them."""
 ENGINES = tuple(name for names in PHASES.values() for name in names)
-MOVERS = ("fp_read", "fp_write", "fp_noc", "bp_read", "bp_write", "bp_noc")
+MOVERS = tuple(name for subcore in UNIT_TABLE for name in _units(subcore, computes=False))
 """Units that bring data."""
 ZOOM = 0.05
 """Share of the step that the lower half of the timeline shows."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from backspike.cli import Parser, guarded
+from backspike.files import write_whole
 from scripts.bench.figure import Figure, NotMeasured
 from scripts.bench.figures import FIGURES
 from scripts.bench.synthesis import ToolError
@@ -44,10 +45,7 @@ def merge(path: Path, measured: dict[str, dict[str, Any]]) -> None:
             print(f"{path} is no list of figures and is written anew", file=sys.stderr)
     together = kept | measured
     ordered = [together[name] for name in FIGURES if name in together]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(path.name + ".part")
-    scratch.write_text(json.dumps(ordered, indent=2) + "\n", encoding="utf-8")
-    scratch.replace(path)
+    write_whole(path, json.dumps(ordered, indent=2) + "\n")
 
 
 def line(figure: Figure, value: float | None, why: str = "") -> str:

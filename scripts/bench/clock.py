@@ -36,7 +36,7 @@ def _figure(
         name=f"fmax_{name}",
         what=f"clock of {what}, ECP5 85k speed 8, placed and routed",
         unit="MHz",
-        measure=lambda: fmax(emit(make())).mhz,
+        measure=lambda: fmax(emit(make())),
         relation=None if target is None else ">=",
         target=target,
     )

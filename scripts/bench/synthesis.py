@@ -18,16 +18,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from backspike.files import write_whole
 from backspike.hw.emit import Emission, EmittedModule, ModulePort
 from backspike.sim.harness.tools import ToolError
 from scripts.bench.figure import FOLDER
 
 __all__ = [
-    "FMAX_SEED",
     "CellCounts",
-    "Fmax",
     "ToolError",
-    "areas",
     "fmax",
     "registered",
     "total_area",
@@ -91,15 +89,6 @@ class CellCounts:
         return CellCounts(count * self.luts, count * self.dsps, count * self.flip_flops)
 
 
-@dataclass(frozen=True)
-class Fmax:
-    """What placement and routing reached."""
-
-    mhz: float
-    path: tuple[str, ...]
-    """Cells along the slowest path, with the nanoseconds of each part."""
-
-
 def _run(tool: str, arguments: Sequence[str], folder: Path) -> None:
     program = Path(sys.executable).with_name(tool)
     process = subprocess.run(
@@ -122,9 +111,7 @@ def _cached(name: str, texts: Mapping[str, str], how: str, make: Any) -> Any:
         folder.mkdir(parents=True, exist_ok=True)
         for file, text in texts.items():
             (folder / file).write_text(text, encoding="utf-8")
-        scratch = folder / "result.part"
-        scratch.write_text(json.dumps(make(folder)), encoding="utf-8")
-        scratch.replace(result)
+        write_whole(result, json.dumps(make(folder)))
     return json.loads(result.read_text(encoding="utf-8"))
 
 
@@ -193,22 +180,11 @@ def _area(emission_id: int, name: str) -> CellCounts:
 _EMISSIONS: dict[int, Emission] = {}
 
 
-def areas(emission: Emission, name: str) -> dict[str, CellCounts]:
-    """Cells of each distinct module from ``name`` down, without what it instantiates.
-
-    Each module is synthesised once, by itself (``synth_xilinx -family xcup``), the modules in it as
-    black boxes: nothing is optimised across the boundary, so the sum is rather too high than low.
-    """
-    _EMISSIONS[id(emission)] = emission
-    found = {name: _area(id(emission), name)}
-    for child in emission.modules[name].instances:
-        found |= areas(emission, child)
-    return found
-
-
 def total_area(emission: Emission, name: str, *, without: Sequence[str] = ()) -> CellCounts:
     """Cells of a module with everything below it: modules x instances.
 
+    Each module is synthesised once, by itself (``synth_xilinx -family xcup``), the modules in it as
+    black boxes: nothing is optimised across the boundary, so the sum is rather too high than low.
     ``without`` are beginnings of module names that are left out, with what is below them.
     """
     _EMISSIONS[id(emission)] = emission
@@ -254,16 +230,17 @@ def _leaves(port: ModulePort) -> bool:
     return port.direction == "output"
 
 
-def fmax(emission: Emission, *, seed: int = FMAX_SEED) -> Fmax:
-    """Clock frequency of the top of ``emission`` on an ECP5 85k of speed 8, between registers.
+def fmax(emission: Emission) -> float:
+    """MHz of the top of ``emission`` on an ECP5 85k of speed 8, between registers.
 
-    ``synth_ecp5`` and ``nextpnr-ecp5 --out-of-context``; after placement and routing.
+    ``synth_ecp5`` and ``nextpnr-ecp5 --out-of-context``; after placement and routing. The cells
+    along the slowest path, with the nanoseconds of each part, stand in the result that is kept.
     """
     top = emission.modules[emission.top]
     texts = {f"{name}.v": text for name, text in emission.texts.items()}
     texts["registered.v"] = registered(top)
     script = f"read_verilog -sv {' '.join(texts)}; synth_ecp5 -top registered -json netlist.json"
-    place = [*NEXTPNR, "--freq", str(FMAX_GOAL_MHZ), "--seed", str(seed)]
+    place = [*NEXTPNR, "--freq", str(FMAX_GOAL_MHZ), "--seed", str(FMAX_SEED)]
     place += ["--json", "netlist.json", "--report", "report.json"]
 
     def make(folder: Path) -> dict[str, Any]:
@@ -280,5 +257,5 @@ def fmax(emission: Emission, *, seed: int = FMAX_SEED) -> Fmax:
         ]
         return {"mhz": clock["achieved"], "path": path}
 
-    result = _cached(f"{top.name}-fmax", texts, script + " ".join(place), make)
-    return Fmax(mhz=result["mhz"], path=tuple(result["path"]))
+    mhz: float = _cached(f"{top.name}-fmax", texts, script + " ".join(place), make)["mhz"]
+    return mhz

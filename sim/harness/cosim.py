@@ -15,7 +15,7 @@ import cocotb
 from cocotb_tools import config as cocotb_config
 from cocotb_tools.runner import Verilator
 
-from backspike.hw.emit import emit
+from backspike.hw.emit import Emission, emit
 from backspike.sim.harness.bench import EngineBench
 from backspike.sim.harness.block import VerilatedBlock, control_file, modules_of
 from backspike.sim.harness.tools import (
@@ -76,20 +76,7 @@ def build(top: EngineBench, *, waves: bool = False) -> tuple[_Runner, str, Path]
     blocks = [VerilatedBlock(emission, name, waves=waves) for name in getattr(top, "blocks", ())]
     for block in blocks:
         block.build()
-    # Nothing but ports: whatever depends on a signal that may be written from outside is evaluated
-    # anew at every change of the clock, which took half of the time.
-    ports = [
-        f"public_flat_{'rw' if port.direction == 'input' else 'rd'} "
-        f'-module "{emission.top}" -var "{port.name}"'
-        for port in emission.modules[emission.top].ports
-    ]
-    names = [block.name for block in blocks]
-    modules = modules_of(emission, emission.top, without=names)
-    texts = {
-        "public.vlt": control_file(modules, *ports),
-        **{f"{block.name}.sv": block.stub for block in blocks},
-        **{f"{name}.v": emission.texts[name] for name in modules},
-    }
+    texts = _sources(emission, blocks)
     digest = digest_of(
         *texts.values(),
         *(block.folder.name for block in blocks),
@@ -127,6 +114,23 @@ def build(top: EngineBench, *, waves: bool = False) -> tuple[_Runner, str, Path]
         else:
             runner.build_dir = folder
     return runner, emission.top, folder
+
+
+def _sources(emission: Emission, blocks: Sequence[VerilatedBlock]) -> dict[str, str]:
+    """The files that Verilator reads: Verilog of what is no block, and what may be accessed."""
+    # Nothing but ports: whatever depends on a signal that may be written from outside is evaluated
+    # anew at every change of the clock, which took half of the time.
+    ports = [
+        f"public_flat_{'rw' if port.direction == 'input' else 'rd'} "
+        f'-module "{emission.top}" -var "{port.name}"'
+        for port in emission.modules[emission.top].ports
+    ]
+    modules = modules_of(emission, emission.top, without=[block.name for block in blocks])
+    return {
+        "public.vlt": control_file(modules, *ports),
+        **{f"{block.name}.sv": block.stub for block in blocks},
+        **{f"{name}.v": emission.texts[name] for name in modules},
+    }
 
 
 def run(
@@ -184,11 +188,17 @@ def run(
         )
     if waves:
         print(f"waves: {wave_file}")
+    seconds = _times(test_module, results, log)
+    results.unlink()
+    log.unlink()
+    return seconds
+
+
+def _times(test_module: str, results: Path, log: Path) -> dict[str, float]:
+    """Seconds of each test, from what cocotb has left; raises if one failed, or none ran."""
     cases = list(ElementTree.parse(results).iter("testcase")) if results.exists() else []
     failed = [case.get("name") for case in cases if case.find("failure") is not None]
     if failed or not cases:
         sys.stderr.write(log.read_text())
         raise RuntimeError(f"{test_module}: {failed or 'no test ran'} (log: {log})")
-    results.unlink()
-    log.unlink()
     return {case.get("name", ""): float(case.get("time", 0)) for case in cases}

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from backspike.hw.arith.format import BINARY16, BINARY32, BP_TERMS_BITS, FP_TERMS_BITS, Float
 from backspike.sim.model import fast
-from backspike.sim.model.geometry import Geometry, Padding, pair, windows
+from backspike.sim.model.geometry import Geometry, Padding, windows
 from backspike.sim.model.number import (
     FLOAT64_BITS,
     Bits,
@@ -121,14 +121,7 @@ def psum_fp(
     if x.shape[-1] != w.shape[1]:
         raise ValueError(f"weights must have {x.shape[-1]} input channels, not {w.shape[1]}")
     m, c, r, s = w.shape
-    g = Geometry(
-        h_size=x.shape[-3],
-        w_size=x.shape[-2],
-        r_size=r,
-        s_size=s,
-        stride=pair(stride),
-        padding=padding,
-    )
+    g = Geometry.of(x.shape[-3:-1], (r, s), stride, padding)
     if x.min(initial=0) < 0:
         raise ValueError(f"inputs of FP must be whole numbers from 0, not {x.min()}")
     largest = int(x.max(initial=1))
@@ -191,14 +184,7 @@ def psum_bp(
     """
     du, w = np.asarray(du, dtype=np.float64), np.asarray(w, dtype=np.float64)
     m, c, r_size, s_size = w.shape
-    g = Geometry(
-        h_size=size[0],
-        w_size=size[1],
-        r_size=r_size,
-        s_size=s_size,
-        stride=pair(stride),
-        padding=padding,
-    )
+    g = Geometry.of(size, (r_size, s_size), stride, padding)
     if du.shape[-3:] != (g.e_size, g.f_size, m):
         raise ValueError(f"du must have maps of {(g.e_size, g.f_size, m)}, not {du.shape[-3:]}")
     taps = -(-r_size // g.stride[0]) * -(-s_size // g.stride[1])
@@ -288,14 +274,7 @@ def psum_wg(
         If shapes do not match or a sum may have more than 2**17 terms.
     """
     x, du = np.asarray(x), np.asarray(du, dtype=np.float64)
-    g = Geometry(
-        h_size=x.shape[-3],
-        w_size=x.shape[-2],
-        r_size=kernel[0],
-        s_size=kernel[1],
-        stride=pair(stride),
-        padding=padding,
-    )
+    g = Geometry.of(x.shape[-3:-1], kernel, stride, padding)
     if du.shape[-3:-1] != (g.e_size, g.f_size):
         raise ValueError(
             f"du must have maps of {g.e_size}x{g.f_size}, not {du.shape[-3]}x{du.shape[-2]}"

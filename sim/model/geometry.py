@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Geometry", "Padding", "pair", "windows"]
+__all__ = ["Geometry", "Padding", "windows"]
 
 Padding = tuple[int, int, int, int]
 """Pixels at the (top, bottom, left, right)."""
@@ -29,6 +29,24 @@ class Geometry:
     s_size: int
     stride: tuple[int, int] = (1, 1)
     padding: Padding = (0, 0, 0, 0)
+
+    @classmethod
+    def of(
+        cls,
+        size: tuple[int, ...],
+        kernel: tuple[int, int],
+        stride: int | tuple[int, int],
+        padding: Padding,
+    ) -> Geometry:
+        """That of maps and kernels of (y, x) sizes; ``stride`` both ways if it is one number."""
+        return cls(
+            h_size=size[0],
+            w_size=size[1],
+            r_size=kernel[0],
+            s_size=kernel[1],
+            stride=(stride, stride) if isinstance(stride, int) else stride,
+            padding=padding,
+        )
 
     def __post_init__(self) -> None:
         if min(self.h_size, self.w_size, self.r_size, self.s_size, *self.stride) < 1:
@@ -74,11 +92,6 @@ class Geometry:
         """Rows and columns of the padded map that are the map itself."""
         top, _, left, _ = self.padding
         return slice(top, top + self.h_size), slice(left, left + self.w_size)
-
-
-def pair(stride: int | tuple[int, int]) -> tuple[int, int]:
-    """(vertical, horizontal) stride of one or two numbers."""
-    return (stride, stride) if isinstance(stride, int) else stride
 
 
 def windows(x: NDArray, geometry: Geometry) -> NDArray:

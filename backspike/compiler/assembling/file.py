@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from backspike.compiler.assembling.program import Program
+from backspike.files import write_whole
 from backspike.hw.config import ChipConfig
 from backspike.hw.isa.table import UNITS
 from backspike.hw.presets import from_settings
@@ -43,10 +44,7 @@ def save_programs(path: Path, config: ChipConfig, programs: Mapping[str, Program
             for subcore, program in programs.items()
         },
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(path.name + ".part")
-    scratch.write_text(json.dumps(content), encoding="utf-8")
-    scratch.replace(path)
+    write_whole(path, json.dumps(content))
 
 
 def load_programs(path: Path) -> tuple[ChipConfig, dict[str, StoredProgram]]:
@@ -74,7 +72,9 @@ def load_programs(path: Path) -> tuple[ChipConfig, dict[str, StoredProgram]]:
         }
         return from_settings(content["configuration"]), programs
     except (AttributeError, KeyError, TypeError, ValueError):
-        raise ValueError(f"{path} must be a file of programs, as make train leaves one") from None
+        raise ValueError(
+            f"{path} must be a file of programs, as backspike train leaves one"
+        ) from None
 
 
 def _positions(texts: Mapping[str, Any]) -> dict[int, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any
 
 from backspike.compiler.lowering.layout import Layout, Strides, check_words
@@ -240,11 +241,7 @@ def fp_operands(
         ),
         "samples": layer.samples,
         "steps": layer.steps,
-        "out_base": psums_at.base,
-        "out_tile": psums_at.tile,
-        "out_sample": psums_at.sample,
-        "out_step": psums_at.step,
-        "out_row": psums_at.row,
+        **psums_at.operands("out"),
         "out_col": 1,
         "psum_acc": int(psum_acc),
         "skip": int(skip),
@@ -288,79 +285,96 @@ def bp_operands(
     kh, kw = layer.kernel
     taps = -(-kh // layer.stride) * -(-kw // layer.stride)
     _check_terms(layer.m_tiles * shape.lanes * taps, BP_TERMS_BITS, "BP")
-    words = shape.tile_words
     du_at = layer.outputs("du", du)
     psums_at = layer.inputs("psums", psums, written=True)
     fire_at = fire and layer.inputs("fire", fire, shape.pixels)
-    check_words("weights", weights, layer.m_tiles * layer.c_tiles * kh * kw * words)
-    for y0 in range(min(layer.stride, layer.h)):
-        for x0 in range(min(layer.stride, layer.w)):
-            rows = _Residue.of(y0, layer.padding[0], kh, layer.stride, layer.e)
-            cols = _Residue.of(x0, layer.padding[2], kw, layer.stride, layer.f)
-            if psum_acc and not (rows.taps and cols.taps):
-                continue
-            empty = not (rows.taps and cols.taps and rows.size > 0 and cols.size > 0)
-            yield {
-                **_walk(
-                    shape,
-                    in_tiles=1 if empty else layer.m_tiles,
-                    out_tiles=layer.c_tiles,
-                    kernel=(1, 1) if empty else (rows.taps, cols.taps),
-                    stride=1,
-                    pad=(0, 0) if empty else (rows.pad, cols.pad),
-                    # Outputs that nothing reaches are walked over an input of no rows.
-                    size_in=(0, 1) if empty else (rows.size, cols.size),
-                    size_out=(
-                        -(-(layer.h - y0) // layer.stride),
-                        -(-(layer.w - x0) // layer.stride),
-                    ),
-                    layout=replace(
-                        du_at, base=du_at.base + rows.skipped * du_at.row + cols.skipped
-                    ),
-                    weights=(
-                        weights + (rows.last_tap * kw + cols.last_tap) * words,
-                        layer.c_tiles * kh * kw * words,
-                        kh * kw * words,
-                    ),
-                    weight_steps=(-layer.stride * kw * words, -layer.stride * words),
-                ),
-                "samples": layer.samples,
-                "steps": layer.steps,
-                "out_base": psums_at.base + y0 * psums_at.row + x0,
-                "out_tile": psums_at.tile,
-                "out_sample": psums_at.sample,
-                "out_step": psums_at.step,
-                "out_row": layer.stride * psums_at.row,
-                "out_col": layer.stride,
-                **(_fire(fire_at, y0, x0, layer.stride) if fire_at else {}),
-                "psum_acc": int(psum_acc),
-                "skip": int(skip),
-            }
+    check_words("weights", weights, layer.m_tiles * layer.c_tiles * kh * kw * shape.tile_words)
+    stride = layer.stride
+    for y0, x0 in product(range(min(stride, layer.h)), range(min(stride, layer.w))):
+        rows = _Residue.of(y0, layer.padding[0], kh, stride, size_in=layer.e, size_out=layer.h)
+        cols = _Residue.of(x0, layer.padding[2], kw, stride, size_in=layer.f, size_out=layer.w)
+        if psum_acc and not (rows.taps and cols.taps):
+            continue
+        to = _every(psums_at, y0, stride)
+        operands = {
+            **_residue_walk(layer, shape, rows, cols, du=du_at, weights=weights),
+            "samples": layer.samples,
+            "steps": layer.steps,
+            **replace(to, base=to.base + x0).operands("out"),
+            "out_col": stride,
+            "psum_acc": int(psum_acc),
+            "skip": int(skip),
+        }
+        if fire_at:
+            operands |= {"mask": 1, "fire_x": x0, "fire_col": stride}
+            operands |= _every(fire_at, y0, stride).operands("fire")
+        yield operands
 
 
 @dataclass(frozen=True)
 class _Residue:
     """One dimension of a BP pass: the kernel positions that reach y = y0, y0 + stride, ..."""
 
-    taps: int  # how many there are
+    outputs: int  # how many such y there are
+    taps: int  # how many such positions
     last_tap: int  # the last of them, which meets the first du
     pad: int  # du missing before the first, for y = y0
     skipped: int  # du before the first that y0 needs
     size: int  # du from there on
 
     @classmethod
-    def of(cls, y0: int, pad: int, kernel: int, stride: int, size: int) -> _Residue:
+    def of(
+        cls, y0: int, pad: int, kernel: int, stride: int, *, size_in: int, size_out: int
+    ) -> _Residue:
         first_tap = (y0 + pad) % stride
         taps = len(range(first_tap, kernel, stride))
         # The first tap meets du number (y0 + pad) // stride, the last one the earliest du.
         earliest = (y0 + pad) // stride - (taps - 1)
         return cls(
+            outputs=-(-(size_out - y0) // stride),
             taps=taps,
             last_tap=max(0, first_tap + stride * (taps - 1)),
             pad=max(0, -earliest),
             skipped=max(0, earliest),
-            size=size - max(0, earliest),
+            size=size_in - max(0, earliest),
         )
+
+
+def _residue_walk(
+    layer: ConvLayer,
+    shape: EngineShape,
+    rows: _Residue,
+    cols: _Residue,
+    *,
+    du: Strides,
+    weights: int,
+) -> dict[str, int]:
+    """The walk of a BP pass; outputs that nothing reaches are walked over an input of no rows."""
+    kh, kw = layer.kernel
+    words = shape.tile_words
+    reached = rows.taps and cols.taps and rows.size > 0 and cols.size > 0
+    return _walk(
+        shape,
+        in_tiles=layer.m_tiles if reached else 1,
+        out_tiles=layer.c_tiles,
+        kernel=(rows.taps, cols.taps) if reached else (1, 1),
+        stride=1,
+        pad=(rows.pad, cols.pad) if reached else (0, 0),
+        size_in=(rows.size, cols.size) if reached else (0, 1),
+        size_out=(rows.outputs, cols.outputs),
+        layout=replace(du, base=du.base + rows.skipped * du.row + cols.skipped),
+        weights=(
+            weights + (rows.last_tap * kw + cols.last_tap) * words,
+            layer.c_tiles * kh * kw * words,
+            kh * kw * words,
+        ),
+        weight_steps=(-layer.stride * kw * words, -layer.stride * words),
+    )
+
+
+def _every(map_: Strides, first: int, step: int) -> Strides:
+    """The rows ``first``, ``first + step``, ... of a map."""
+    return replace(map_, base=map_.base + first * map_.row, row=step * map_.row)
 
 
 def _walk(
@@ -404,29 +418,12 @@ def _walk(
         "stride": stride,
         "pad_top": pad[0],
         "pad_left": pad[1],
-        "in_base": layout.base,
-        "in_tile": layout.tile,
-        "in_row": layout.row,
-        "in_sample": layout.sample,
-        "in_step": layout.step,
+        **layout.operands("in"),
         "w_base": w_base,
         "w_out_tile": w_out_tile,
         "w_tile": w_tile,
         "w_row": w_row,
         "w_col": w_col,
-    }
-
-
-def _fire(fire: Strides, y0: int, x0: int, stride: int) -> dict[str, int]:
-    return {
-        "fire_base": fire.base + y0 * fire.row,
-        "fire_tile": fire.tile,
-        "fire_sample": fire.sample,
-        "fire_step": fire.step,
-        "fire_row": stride * fire.row,
-        "fire_x": x0,
-        "fire_col": stride,
-        "mask": 1,
     }
 
 

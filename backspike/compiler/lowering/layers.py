@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from backspike.compiler.lowering.convolution import ConvLayer
@@ -12,7 +13,18 @@ from backspike.hw.config import ChipConfig
 from backspike.hw.limits import TAP_MAX
 from backspike.network import Layer, Network
 
-__all__ = ["Lowered", "lowered_layers"]
+__all__ = ["Lowered", "Strip", "lowered_layers"]
+
+
+Strip = tuple[ConvLayer, int]
+"""A part of a convolution, and the row of the whole map that its own begins with."""
+
+
+def _if_possible(strip: Callable[[int, int], Strip], rows: range) -> Strip | None:
+    try:
+        return strip(rows.start, rows.stop)
+    except ValueError:
+        return None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +61,17 @@ class Lowered:
     def channels(self, tiles: range, size: int) -> int:
         """Channels in ``tiles`` of a map of ``size`` channels."""
         return min(size, tiles.stop * self.lanes) - tiles.start * self.lanes
+
+    def fp_strip(self, strip: range) -> Strip | None:
+        """The convolution to the neurons behind pooled rows, and the first row of its input.
+
+        None if the engine cannot do it.
+        """
+        return _if_possible(self.conv.fp_strip, self.neuron_rows(strip))
+
+    def bp_strip(self, strip: range) -> Strip | None:
+        """The convolution from du to rows of the input, and the first row of du; None likewise."""
+        return _if_possible(self.conv.bp_strip, strip)
 
     def area(self, strip: range, tiles: range, samples: int) -> NeuronArea:
         """What an instruction of Soma or Grad covers."""
@@ -107,50 +130,56 @@ def lowered_layers(
         raise ValueError(
             f"the network must be in the chip's format {config.format}, not {network.format}"
         )
-    lanes = config.array.lanes
     h, w, c = network.input_size
-    layers = []
-    for index, layer in enumerate(network.layers):
-        if layer.stride[0] != layer.stride[1]:
-            raise ValueError(
-                f"the stride of layer {index} must be the same both ways, not {layer.stride}"
-            )
-        kernel = (h, w) if layer.fully_connected else layer.kernel
-        if layer.fully_connected and max(kernel) > TAP_MAX:
-            raise ValueError(
-                f"layer {index}, fully connected, must read a map of at most "
-                f"{TAP_MAX}x{TAP_MAX} pixels, not {h}x{w}"
-            )
-        conv = ConvLayer(
-            h=h,
-            w=w,
-            kernel=kernel,
-            stride=layer.stride[0],
-            padding=layer.padding,
-            c_tiles=tiles_of(c, lanes),
-            m_tiles=tiles_of(layer.m_size, lanes),
-        )
-        conv.fp_strip(0, conv.e)  # raises if all that it sees is padding
-        planes = 0 if index else network.planes
-        terms = conv.c_tiles * lanes * kernel[0] * kernel[1] * ((2 << planes) - 1)
-        if terms > 1 << FP_TERMS_BITS:
-            raise ValueError(
-                f"a sum of FP in layer {index} must have at most {1 << FP_TERMS_BITS} terms "
-                f"over all bit planes, not {terms}"
-            )
-        layers.append(
-            Lowered(
-                index=index,
-                layer=layer,
-                conv=conv,
-                c_size=c,
-                lanes=lanes,
-                planes=planes,
-                input_steps=network.steps if index else input_steps,
-                masked=network.fire_mask and layer.pool == 1,
-            )
-        )
+    layers: list[Lowered] = []
+    for layer in network.layers:
+        steps = network.steps if layers else input_steps
+        layers.append(_lowered(network, len(layers), (h, w, c), config.array.lanes, steps))
         (h, w), c = layers[-1].pooled, layer.m_size
     if (h, w) != (1, 1):
         raise ValueError(f"the last layer's map must be of one pixel, for the loss, not {h}x{w}")
     return layers
+
+
+def _lowered(
+    network: Network, index: int, size: tuple[int, int, int], lanes: int, input_steps: int
+) -> Lowered:
+    """A layer that reads maps of this size, or why the core cannot run it."""
+    layer, (h, w, c) = network.layers[index], size
+    if layer.stride[0] != layer.stride[1]:
+        raise ValueError(
+            f"the stride of layer {index} must be the same both ways, not {layer.stride}"
+        )
+    kernel = (h, w) if layer.fully_connected else layer.kernel
+    if layer.fully_connected and max(kernel) > TAP_MAX:
+        raise ValueError(
+            f"layer {index}, fully connected, must read a map of at most "
+            f"{TAP_MAX}x{TAP_MAX} pixels, not {h}x{w}"
+        )
+    conv = ConvLayer(
+        h=h,
+        w=w,
+        kernel=kernel,
+        stride=layer.stride[0],
+        padding=layer.padding,
+        c_tiles=tiles_of(c, lanes),
+        m_tiles=tiles_of(layer.m_size, lanes),
+    )
+    conv.fp_strip(0, conv.e)  # raises if all that it sees is padding
+    planes = 0 if index else network.planes
+    terms = conv.c_tiles * lanes * kernel[0] * kernel[1] * ((2 << planes) - 1)
+    if terms > 1 << FP_TERMS_BITS:
+        raise ValueError(
+            f"a sum of FP in layer {index} must have at most {1 << FP_TERMS_BITS} terms "
+            f"over all bit planes, not {terms}"
+        )
+    return Lowered(
+        index=index,
+        layer=layer,
+        conv=conv,
+        c_size=c,
+        lanes=lanes,
+        planes=planes,
+        input_steps=input_steps,
+        masked=network.fire_mask and layer.pool == 1,
+    )

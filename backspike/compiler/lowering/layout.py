@@ -28,6 +28,11 @@ class Strides:
     step: int
     sample: int
 
+    def operands(self, name: str, *fields: str) -> dict[str, int]:
+        """The operands of an instruction that tell them: ``name``_base and so on, or ``fields``."""
+        chosen = fields or ("base", "tile", "sample", "step", "row")
+        return {f"{name}_{field}": getattr(self, field) for field in chosen}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:

@@ -13,6 +13,9 @@ from backspike.hw.limits import ADDRESS_BITS, COUNT_BITS, PLANE_MAX, POOLING_MAX
 
 __all__ = ["ElementOperands", "NeuronArea"]
 
+NOWHERE = Strides(base=0, row=0, tile=0, step=0, sample=0)
+"""Of a map that an instruction does not use."""
+
 Operands = dict[str, Any]
 # Members of Amaranth's enumerations look like plain numbers to a type checker: ``operation: Any``.
 
@@ -240,27 +243,6 @@ class ElementOperands:
             "last_lanes": area.m_size % self.lanes or self.lanes,
         }
 
-    def _resolved(
-        self,
-        name: str,
-        at: Layout,
-        area: NeuronArea,
-        *,
-        row_pixels: int = 1,
-        pooled: bool,
-        written: bool,
-    ) -> Strides:
-        """The layout with all its strides; raises if the map leaves the memory."""
-        p = area.pooling if pooled else 1
-        return at.of(
-            name,
-            row_words=max(1, -(-(area.w_size // p) // row_pixels)),
-            rows=max(1, area.h_size // p),
-            tiles=self._tiles(area),
-            samples=area.samples,
-            written=written,
-        )
-
     def _map(
         self,
         name: str,
@@ -271,14 +253,19 @@ class ElementOperands:
         pooled: bool = False,
         written: bool = False,
     ) -> Operands:
-        """Base and strides of a map with a word a pixel, or of a bit map; zeros if it is None."""
-        if at is None:
-            return {f"{name}_{part}": 0 for part in ("base", "sample", "tile", "row")}
-        row_pixels = self.pixels if bits else 1
-        full = self._resolved(name, at, area, row_pixels=row_pixels, pooled=pooled, written=written)
-        return {
-            f"{name}_base": full.base,
-            f"{name}_sample": full.sample,
-            f"{name}_tile": full.tile,
-            f"{name}_row": full.row,
-        }
+        """Base and strides of a map with a word a pixel, or of a bit map; zeros if it is None.
+
+        Raises ValueError if the map leaves the memory.
+        """
+        full = NOWHERE
+        if at is not None:
+            p, row_pixels = area.pooling if pooled else 1, self.pixels if bits else 1
+            full = at.of(
+                name,
+                row_words=max(1, -(-(area.w_size // p) // row_pixels)),
+                rows=max(1, area.h_size // p),
+                tiles=self._tiles(area),
+                samples=area.samples,
+                written=written,
+            )
+        return full.operands(name, "base", "sample", "tile", "row")

@@ -17,7 +17,6 @@ __all__ = [
     "codes_dtype",
     "layout_of",
     "pack_spikes",
-    "spike_mask",
     "tile_maps",
     "tile_weights",
     "tiles_of",
@@ -51,15 +50,6 @@ def pack_spikes(spikes: NDArray, lanes: int, pixels: int) -> NDArray:
     return np.packbits(
         bits.reshape(*bits.shape[:-2], words, pixels * lanes), axis=-1, bitorder="little"
     )
-
-
-def spike_mask(spikes: NDArray, lanes: int, pixels: int) -> NDArray:
-    """Spike words with a 1 for each bit that engines write and read.
-
-    The pixels behind the last one of a row are neither: what is in them does not matter.
-    """
-    channels = tiles_of(spikes.shape[-1], lanes) * lanes
-    return pack_spikes(np.ones((*spikes.shape[:-1], channels), bool), lanes, pixels)
 
 
 def tile_weights(w: NDArray, lanes: int, format: Float | None) -> NDArray:

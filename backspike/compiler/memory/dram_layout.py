@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,36 +63,24 @@ class DramLayout:
         self._format, self._lanes = network.format, room.config.array.lanes
         self._pixels = room.config.array.spike_pixels
         self.dram = Allocator()
-        first, last = layers[0], layers[-1]
-
-        def maps(name: str, steps: int, tiles: int, size: tuple[int, int], *, spikes: bool) -> Maps:
-            row_words = room.spike_words(size[1]) if spikes else size[1]
-            word_bytes = room.word_bytes("bp.s" if spikes else "bp.u")
-            begins = (cuts or {}).get(name, set())
-            made = Maps(
-                address=self.dram.size,
-                steps=steps,
-                samples=batch,
-                tiles=tiles,
-                rows=size[0],
-                row_words=row_words,
-                word_bytes=word_bytes,
-                bus_bytes=room.bus_bytes,
-                padded=any(row * row_words * word_bytes % room.bus_bytes for row in begins),
-            )
-            self.dram.take(name, made.size)
-            return made
-
         self.u, self.s_out, self.du = (dict[int, Maps]() for _ in range(3))
+        self.first_row: dict[int, int] = {}
+        self._take_maps(cuts or {})
+        self._take_weights()
+
+    def _take_maps(self, cuts: Mapping[str, set[int]]) -> None:
+        """Gives every map its place."""
+        first, last, steps = self._layers[0], self._layers[-1], self._network.steps
+        maps = partial(self._maps, cuts)
         if 0 in self.forward or 0 in self.gradients:
             conv, planes = first.conv, first.input_steps * (first.planes + 1)
             # Bit planes of step 0, of step 1, ...
             self.s_out[-1] = maps(
                 spikes_of(-1), planes, conv.c_tiles, (conv.h, conv.w), spikes=True
             )
-        for layer in layers:
+        for layer in self._layers:
             index, neurons = layer.index, (layer.conv.e, layer.conv.f)
-            common = network.steps, layer.conv.m_tiles
+            common = steps, layer.conv.m_tiles
             if index in self.forward:
                 self.u[index] = maps(f"u {index}", *common, neurons, spikes=False)
                 self.s_out[index] = maps(spikes_of(index), *common, layer.pooled, spikes=True)
@@ -102,9 +91,41 @@ class DramLayout:
             self.targets = maps("targets", *one, spikes=False)
             self.rates = maps("rates", *one, spikes=False)
 
-        self.first_row: dict[int, int] = {}
+    def _maps(
+        self,
+        cuts: Mapping[str, set[int]],
+        name: str,
+        steps: int,
+        tiles: int,
+        size: tuple[int, int],
+        *,
+        spikes: bool,
+    ) -> Maps:
+        """The region of one kind of maps, with rows that begin where copies may."""
+        room = self._room
+        row_words = room.spike_words(size[1]) if spikes else size[1]
+        word_bytes = room.word_bytes("bp.s" if spikes else "bp.u")
+        made = Maps(
+            address=self.dram.size,
+            steps=steps,
+            samples=self.batch,
+            tiles=tiles,
+            rows=size[0],
+            row_words=row_words,
+            word_bytes=word_bytes,
+            bus_bytes=room.bus_bytes,
+            padded=any(
+                row * row_words * word_bytes % room.bus_bytes for row in cuts.get(name, set())
+            ),
+        )
+        self.dram.take(name, made.size)
+        return made
+
+    def _take_weights(self) -> None:
+        """Gives the rows of all layers that are there their places."""
+        room = self._room
         rows, unit = 0, max(ALIGNMENT // room.row_bytes, room.config.array.weight_words)
-        for layer in layers:
+        for layer in self._layers:
             if layer.index in self.forward or layer.index in self.gradients:
                 self.first_row[layer.index] = rows
                 rows = rounded_up(rows + layer.weight_rows, unit)

@@ -225,16 +225,21 @@ def choose(
             if best is None or cycles < best[0]:
                 best = cycles, cut
     if best is None:
-        possible = (needs(strips, 1) for strips in splits(layer.pooled[0]))
-        least = [each for each in possible if each is not None][-1]
-        for name, each in least.items():
-            if each > capacity[name]:
-                raise ValueError(
-                    f"{stage} of layer {layer.index} must take at most {capacity[name]} words of "
-                    f"{name} for the smallest part of a sample, not {each}"
-                )
-        raise ValueError(
-            f"the weights of layer {layer.index} must be cut where a beat of the bus begins, which "
-            f"tiles of {layer.lanes} lanes are too small for"
-        )
+        raise _refusal(layer, stage, capacity, needs)
     return best[1]
+
+
+def _refusal(layer: Lowered, stage: str, capacity: Mapping[str, int], needs: Needs) -> ValueError:
+    """Why there is no way to cut a layer."""
+    possible = (needs(strips, 1) for strips in splits(layer.pooled[0]))
+    least = [each for each in possible if each is not None][-1]
+    for name, each in least.items():
+        if each > capacity[name]:
+            return ValueError(
+                f"{stage} of layer {layer.index} must take at most {capacity[name]} words of "
+                f"{name} for the smallest part of a sample, not {each}"
+            )
+    return ValueError(
+        f"the weights of layer {layer.index} must be cut where a beat of the bus begins, which "
+        f"tiles of {layer.lanes} lanes are too small for"
+    )

@@ -20,6 +20,7 @@ from backspike.compiler.order.entry import MessageWaits, PendingInstruction
 from backspike.compiler.order.timeline import START, Moment, Timeline
 from backspike.compiler.order.touch import Touch
 from backspike.hw.config import ChipConfig
+from backspike.hw.isa.instruction import Instruction
 from backspike.hw.isa.noc.instructions import Flow
 from backspike.hw.isa.table import SRAMS, UNITS, Control, IsaShape, instruction_set
 from backspike.hw.isa.units import UNIT_TABLE, Unit
@@ -120,21 +121,7 @@ class OrderedProgram:
         values = instruction.fill(
             {name: v.value if isinstance(v, At) else v for name, v in operands.items()}
         )
-        touches = [
-            Touch(each.sram, *self._words(unit, each.sram, reach), each.writes)
-            for each, reach in instruction.reaches(values)
-            if not (mnemonic == "NOC_DATA" and _leaves(values) and each.base == "destination")
-        ]
-        if unit.name in ("read", "write"):
-            touches += self._dram(values, unit.name == "write")
-        elif unit.computes:
-            touches.append(Touch("status", 0, 0, False))
-        elif mnemonic == "NOC_CTRL":
-            if values["flow_type"] == Control.SIGNAL.value:
-                touches.append(Touch("dram", 0, DRAM_BYTES - 1, False))
-            elif values["flow_type"] != Control.REMOTE_SIGNAL.value:
-                touches.append(Touch("status", 0, 0, True))
-        touches += waits.get("exchanged", ())
+        touches = [*self._touches(instruction, unit, values), *waits.get("exchanged", ())]
         cycles = unit.cycles(Work(self._config, values, self._density.get(mnemonic, 1.0)))
         comes = waits.get("comes", START)
         moment = self.timeline.add(unit.name, cycles, touches, comes)
@@ -156,6 +143,24 @@ class OrderedProgram:
             )
         )
         return moment
+
+    def _touches(
+        self, instruction: Instruction, unit: Unit, values: Mapping[str, int]
+    ) -> Iterator[Touch]:
+        """What an instruction reads and writes: SRAMs, and DRAM and statuses."""
+        away = instruction.mnemonic == "NOC_DATA" and values["flow_type"] != Flow.CORE.value
+        for each, reach in instruction.reaches(values):
+            if not (away and each.base == "destination"):  # that is no SRAM of this core
+                yield Touch(each.sram, *self._words(unit, each.sram, reach), each.writes)
+        if unit.name in ("read", "write"):
+            yield from self._dram(values, unit.name == "write")
+        elif unit.computes:
+            yield Touch("status", 0, 0, False)
+        elif instruction.mnemonic == "NOC_CTRL":
+            if values["flow_type"] == Control.SIGNAL.value:
+                yield Touch("dram", 0, DRAM_BYTES - 1, False)
+            elif values["flow_type"] != Control.REMOTE_SIGNAL.value:
+                yield Touch("status", 0, 0, True)
 
     def _words(self, unit: Unit, sram: str, reach: tuple[int, int]) -> tuple[int, int]:
         """First and last word of an access, which a unit may count in rows of tiles."""
@@ -253,8 +258,3 @@ class OrderedProgram:
         position = program.add(entry.mnemonic, operands, reason=entry.reason)
         for operand, name in entry.scalars.items():
             program.scalars.setdefault(name, []).append(program.word_of(position, operand))
-
-
-def _leaves(values: Mapping[str, int]) -> bool:
-    """Whether a copy goes to another core: its destination is no SRAM of this one."""
-    return values["flow_type"] != Flow.CORE.value

@@ -102,14 +102,14 @@ def cheapest_samples(layer: Lowered, room: Room, *, batch: int, steps: int) -> i
         if cheapest:
             found.append((cheapest[0], -group))
     if not found:
-        cut_gradients(layer, room, group=1, groups=batch, steps=steps)  # says why
+        cut_gradients(layer, room, group=1, batch=batch, steps=steps)  # says why
     return -min(found)[1]
 
 
 def cut_gradients(
-    layer: Lowered, room: Room, *, group: int, groups: int, steps: int, reloads: bool = False
+    layer: Lowered, room: Room, *, group: int, batch: int, steps: int, reloads: bool = False
 ) -> GradientBlocks:
-    """The blocks of a layer that cost least, for ``groups`` of ``group`` samples at a time.
+    """The blocks of a layer that cost least, for a batch of which ``group`` samples go at a time.
 
     With ``reloads`` gradients are stored behind each group, and loaded again for the next.
 
@@ -118,6 +118,8 @@ def cut_gradients(
     ValueError
         If a group, or the gradients of a row of a kernel, does not fit.
     """
+    group = min(group, batch)
+    groups = -(-batch // group)
     best = _cheapest(layer, room, group=group, groups=groups, steps=steps, reloads=reloads)
     if best:
         return best[1]

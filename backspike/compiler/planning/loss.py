@@ -46,54 +46,23 @@ def loss(builder: Builder, rings: BackwardRings, tiles: range, samples: range) -
     Returns the first word in bp.conv_bp, where it is conv_bp of the last layer at every step.
     """
     context = builder.context
-    layout, steps, format = context.layout, context.network.steps, context.network.format
-    layer = context.layers[-1]
-    channels = layer.area(range(1), tiles, 1).m_size
+    channels = context.layers[-1].area(range(1), tiles, 1).m_size
     area = NeuronArea(h_size=1, w_size=1, m_size=channels, samples=len(samples))
     what = f"{span('sample', samples)}, {span('output tile', tiles)}"
-    rates, error = Layout(base=rings.du.take()), Layout(base=rings.du.take())
-    vector: Callable[..., dict[str, Any]] = builder.elements.grad_vector
-
-    for t in range(steps):
-        bits = rings.s.take()
-        copies = layout.s_out[layer.index].copies(
-            bits, steps=range(t, t + 1), samples=samples, tiles=tiles
-        )
-        reason = f"spikes of the last layer, {what}, step {t}"
-        builder.move("DMA_RD", "s", copies, reason=reason, relies=samples)
-        operands = vector(
-            area,
-            Operation.ADD,
-            x=Source.DU if t else Source.SCALAR,
-            y=Source.BITS,
-            du=rates,
-            bits=Layout(base=bits),
-            write=rates,
-        )
-        builder.add("BP_VECTOR", operands, reason=f"spikes so far of {what}, step {t}")
-    share = context.code(float(round_values(1 / steps, format)))
-    operands = vector(
-        area,
-        Operation.MULTIPLY,
-        x=Source.DU,
-        y=Source.SCALAR,
-        scalar=share,
-        du=rates,
-        write=rates,
-    )
-    builder.add("BP_VECTOR", operands, reason=f"rates of {what}")
     one = {"steps": range(1), "samples": samples, "tiles": tiles}
-    copies = layout.rates.copies(rates.base, **one)
+    rates, error = Layout(base=rings.du.take()), Layout(base=rings.du.take())
+    _rates(builder, rings, area, rates, tiles, samples, what)
+    copies = context.layout.rates.copies(rates.base, **one)
     builder.move("DMA_WR", "du", copies, reason=f"rates of {what}")
     targets = Layout(base=rings.u.take())
-    copies = layout.targets.copies(targets.base, **one)
+    copies = context.layout.targets.copies(targets.base, **one)
     builder.move("DMA_RD", "u", copies, reason=f"targets of {what}", relies=range(0))
-    operands = vector(
+    operands = builder.elements.grad_vector(
         area, Operation.SUBTRACT, x=Source.DU, y=Source.U, du=rates, u=targets, write=error
     )
     builder.add("BP_VECTOR", operands, reason=f"errors of {what}")
     psums = rings.conv.take()
-    operands = vector(
+    operands = builder.elements.grad_vector(
         area,
         Operation.MULTIPLY,
         x=Source.DU,
@@ -109,3 +78,44 @@ def loss(builder: Builder, rings: BackwardRings, tiles: range, samples: range) -
         scalars={"scalar": LOSS_SCALE},
     )
     return psums
+
+
+def _rates(
+    builder: Builder,
+    rings: BackwardRings,
+    area: NeuronArea,
+    rates: Layout,
+    tiles: range,
+    samples: range,
+    what: str,
+) -> None:
+    """Firing rates of the last layer: its spikes, summed up over all steps and divided by T."""
+    context = builder.context
+    steps, spikes = context.network.steps, context.layout.s_out[context.layers[-1].index]
+    vector: Callable[..., dict[str, Any]] = builder.elements.grad_vector
+    for t in range(steps):
+        bits = rings.s.take()
+        copies = spikes.copies(bits, steps=range(t, t + 1), samples=samples, tiles=tiles)
+        reason = f"spikes of the last layer, {what}, step {t}"
+        builder.move("DMA_RD", "s", copies, reason=reason, relies=samples)
+        operands = vector(
+            area,
+            Operation.ADD,
+            x=Source.DU if t else Source.SCALAR,
+            y=Source.BITS,
+            du=rates,
+            bits=Layout(base=bits),
+            write=rates,
+        )
+        builder.add("BP_VECTOR", operands, reason=f"spikes so far of {what}, step {t}")
+    share = context.code(float(round_values(1 / steps, context.network.format)))
+    operands = vector(
+        area,
+        Operation.MULTIPLY,
+        x=Source.DU,
+        y=Source.SCALAR,
+        scalar=share,
+        du=rates,
+        write=rates,
+    )
+    builder.add("BP_VECTOR", operands, reason=f"rates of {what}")

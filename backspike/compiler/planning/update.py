@@ -133,19 +133,15 @@ class UpdatePlan:
         builder.move("DMA_WR", "dw", arrays(dw + rows, layout.w, 2), reason=f"w and v of {what}")
         builder.move("DMA_WR", "w", weights(), reason=f"stored weights of {what}")
         if delivery:
-            destination = delivery.base if there is None else there + delivery.base
-            builder.add(
-                "NOC_DATA",
-                {
-                    "flow_type": Flow.UNICAST.value,
-                    "data_type": ROUTES["bp"].index(("w", "fp.w")),
-                    "tag_id": delivery.tag,
-                    "source": stored // weight_words,
-                    "destination": destination,
-                    "words": rows // weight_words,
-                },
-                reason=f"stored weights of {what} for FP",
-            )
+            operands = {
+                "flow_type": Flow.UNICAST.value,
+                "data_type": ROUTES["bp"].index(("w", "fp.w")),
+                "tag_id": delivery.tag,
+                "source": stored // weight_words,
+                "destination": delivery.base if there is None else there + delivery.base,
+                "words": rows // weight_words,
+            }
+            builder.add("NOC_DATA", operands, reason=f"stored weights of {what} for FP")
 
 
 def _moved(

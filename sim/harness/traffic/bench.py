@@ -105,18 +105,7 @@ class TrafficBench(EmitOnce):
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        # As in EngineBench: what everything depends on comes from registers.
-        m.domains.sync = ClockDomain()
-        m.d.comb += ClockSignal().eq(self.clk)
-        domains = {"sync": "sync"}
-        if self.crossing:
-            m.domains.noc = ClockDomain()
-            m.d.comb += ClockSignal("noc").eq(self.noc_clk)
-            domains = {"sync": "noc"}
-        for domain in {"sync", *domains.values()}:
-            reset = Signal(reset_less=True, name=f"{domain}_reset")
-            m.d[domain] += reset.eq(self.rst)
-            m.d.comb += ResetSignal(domain).eq(reset)
+        domains = self._clocks(m)
         network = RouterMesh(
             rows=self.rows, columns=self.columns, payload_bits=PAYLOAD_BITS, depth=self.depth
         )
@@ -168,6 +157,22 @@ class TrafficBench(EmitOnce):
             m.d.sync += still.eq(still + 1)
         m.d.comb += self.quiet.eq(still[-1])
         return m
+
+    def _clocks(self, m: Module) -> dict[str, str]:
+        """Makes the clock domains; returns how the network's own is renamed."""
+        # As in EngineBench: what everything depends on comes from registers.
+        m.domains.sync = ClockDomain()
+        m.d.comb += ClockSignal().eq(self.clk)
+        domains = {"sync": "sync"}
+        if self.crossing:
+            m.domains.noc = ClockDomain()
+            m.d.comb += ClockSignal("noc").eq(self.noc_clk)
+            domains = {"sync": "noc"}
+        for domain in dict.fromkeys(("sync", *domains.values())):
+            reset = Signal(reset_less=True, name=f"{domain}_reset")
+            m.d[domain] += reset.eq(self.rst)
+            m.d.comb += ResetSignal(domain).eq(reset)
+        return domains
 
     def _cross(
         self, m: Module, name: str, source: Any, target: Any, domains: dict[str, str]

@@ -8,7 +8,9 @@ from operator import xor
 
 from amaranth import Cat, Signal
 from amaranth.lib import data
+from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out, Signature
+from amaranth.utils import exact_log2
 
 from backspike.hw.noc.flit import SubCoreAddress
 
@@ -18,7 +20,6 @@ __all__ = [
     "LENGTH_BITS",
     "PAYLOAD_BITS",
     "RESULTS",
-    "SEQUENCE_BITS",
     "SETTINGS",
     "TAG_BITS",
     "TIME_BITS",
@@ -28,6 +29,7 @@ __all__ = [
     "check_of",
     "following",
     "length_of",
+    "sequence_ports",
 ]
 
 TAG_BITS = 2
@@ -96,6 +98,20 @@ RESULTS = Signature(
     }
 )
 """What a sink has counted."""
+
+
+def sequence_ports(m, columns, rows, other, tag):
+    """Ports to the sequence number of the next packet from, or to, a sub-core with this tag."""
+    x_bits, y_bits = exact_log2(columns), exact_log2(rows)
+    m.submodules.sequences = sequences = Memory(
+        shape=SEQUENCE_BITS, depth=1 << x_bits + y_bits + 1 + TAG_BITS, init=[]
+    )
+    read, write = sequences.read_port(domain="comb"), sequences.write_port()
+    m.d.comb += [
+        read.addr.eq(Cat(other.x[:x_bits], other.y[:y_bits], other.port, tag)),
+        write.addr.eq(read.addr),
+    ]
+    return read, write
 
 
 def check_of(head):

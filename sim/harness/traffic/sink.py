@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth import Cat, Module, Mux, Signal
+from amaranth import Module, Mux, Signal
 from amaranth.lib import stream
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
-from amaranth.utils import exact_log2
 
 from backspike.hw.component import EmitOnce
 from backspike.hw.noc.flit import SubCoreAddress, flit_layout
@@ -18,15 +16,14 @@ from backspike.sim.harness.traffic.packet import (
     LENGTH_BITS,
     PAYLOAD_BITS,
     RESULTS,
-    SEQUENCE_BITS,
     SETTINGS,
-    TAG_BITS,
     TIME_BITS,
     InjectedFault,
     TrafficHead,
     check_of,
     following,
     length_of,
+    sequence_ports,
 )
 
 __all__ = ["TrafficSink"]
@@ -57,7 +54,7 @@ class TrafficSink(EmitOnce):
     """
 
     def __init__(self, *, columns: int, rows: int):
-        self._bits = (exact_log2(columns), exact_log2(rows))
+        self._sizes = (columns, rows)
         super().__init__(
             {
                 **SETTINGS,
@@ -74,7 +71,13 @@ class TrafficSink(EmitOnce):
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        results = self.results
+        comes, flit = self._take(m)
+        made = self._check(m, comes, flit)
+        self._count(m, comes, flit.last, self.now - made)
+        return m
+
+    def _take(self, m: Module) -> tuple[Signal, Any]:
+        """Whether a flit comes, and what it is after the injected fault."""
         m.submodules.staller = staller = Staller()
         again = Signal()
         m.d.comb += [
@@ -93,24 +96,22 @@ class TrafficSink(EmitOnce):
             flit.payload.eq(self.i.payload.payload ^ (self.fault == InjectedFault.CORRUPT) << 20),
             flit.last.eq(self.i.payload.last ^ (self.fault == InjectedFault.CUT)),
         ]
+        return comes, flit
+
+    def _check(self, m: Module, comes: Signal, flit: Any) -> Any:
+        """Finds what is wrong with a flit; returns when its packet was made."""
+        results = self.results
         head = TrafficHead(flit.payload)
-        columns, rows = self._bits
-        m.submodules.sequences = sequences = Memory(
-            shape=SEQUENCE_BITS, depth=1 << columns + rows + 1 + TAG_BITS, init=[]
-        )
-        read, write = sequences.read_port(domain="comb"), sequences.write_port()
+        read, write = sequence_ports(m, *self._sizes, head.source, head.tag)
         inside = Signal()  # a packet
         left = Signal(LENGTH_BITS + 1)  # flits of it to come
         chain = Signal(PAYLOAD_BITS)  # what the last one should have been
         made = Signal(TIME_BITS)
         after_head, after = Signal(PAYLOAD_BITS), Signal(PAYLOAD_BITS)
         more = Signal(LENGTH_BITS + 1)
-        source = head.source
         m.d.comb += [
             after_head.eq(following(flit.payload)),
             after.eq(following(chain)),
-            read.addr.eq(Cat(source.x[:columns], source.y[:rows], source.port, head.tag)),
-            write.addr.eq(read.addr),
             write.data.eq(head.sequence + 1),
             write.en.eq(comes & ~inside),
             more.eq(Mux(inside, left - 1, length_of(after_head, self.least, self.spread))),
@@ -136,19 +137,23 @@ class TrafficSink(EmitOnce):
                     m.d.sync += results.misrouted.eq(1)
                 with m.If(head.sequence != read.data):
                     m.d.sync += results.out_of_order.eq(1)
+        return Mux(inside, made, head.time)
+
+    def _count(self, m: Module, comes: Signal, last: Any, since: Any) -> None:
+        """Flits, packets and their latency, while ``count`` is high."""
+        results = self.results
         latency = Signal(TIME_BITS)
-        m.d.comb += latency.eq(self.now - Mux(inside, made, head.time))
+        m.d.comb += latency.eq(since)
         counted = Signal()  # a cycle ago
         m.d.sync += counted.eq(self.count)
         with m.If(self.count & ~counted):
             m.d.sync += results.least_latency.eq(~0)
         with m.Elif(self.count & comes):
             m.d.sync += results.counted_flits.eq(results.counted_flits + 1)
-            with m.If(flit.last):
+            with m.If(last):
                 m.d.sync += [
                     results.counted_packets.eq(results.counted_packets + 1),
                     results.latency.eq(results.latency + latency),
                 ]
                 with m.If(latency < results.least_latency):
                     m.d.sync += results.least_latency.eq(latency)
-        return m

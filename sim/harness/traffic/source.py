@@ -7,7 +7,6 @@ from typing import Any
 from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import stream
 from amaranth.lib.fifo import SyncFIFO
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
@@ -19,7 +18,6 @@ from backspike.sim.harness.traffic.packet import (
     COUNT_BITS,
     LENGTH_BITS,
     PAYLOAD_BITS,
-    SEQUENCE_BITS,
     SETTINGS,
     TAG_BITS,
     TIME_BITS,
@@ -28,6 +26,7 @@ from backspike.sim.harness.traffic.packet import (
     check_of,
     following,
     length_of,
+    sequence_ports,
 )
 
 __all__ = ["TrafficSource"]
@@ -83,12 +82,12 @@ class TrafficSource(EmitOnce):
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        here = self.here.as_value()
         m.submodules.random = random = Noise()
         m.submodules.choice = choice = Noise()
         m.submodules.staller = staller = Staller()
         for number, unit in enumerate((random, choice, staller)):
-            m.d.comb += [unit.run.eq(self.run), unit.seed.eq((here << 4 | number << 2 | 1) * 40503)]
+            seed = (self.here.as_value() << 4 | number << 2 | 1) * 40503
+            m.d.comb += [unit.run.eq(self.run), unit.seed.eq(seed)]
         m.d.comb += staller.stall.eq(self.idle)
 
         m.submodules.backlog = backlog = SyncFIFO(width=TIME_BITS, depth=BACKLOG)
@@ -98,15 +97,8 @@ class TrafficSource(EmitOnce):
         ]
         head = Signal(TrafficHead)
         possible = self._destination(m, head.destination, choice.o)
-        columns, rows = map(exact_log2, self._sizes)
-        m.submodules.sequences = sequences = Memory(
-            shape=SEQUENCE_BITS, depth=1 << columns + rows + 1 + TAG_BITS, init=[]
-        )
-        read, write = sequences.read_port(domain="comb"), sequences.write_port()
-        there = head.destination
+        read, write = sequence_ports(m, *self._sizes, head.destination, head.tag)
         m.d.comb += [
-            read.addr.eq(Cat(there.x[:columns], there.y[:rows], there.port, head.tag)),
-            write.addr.eq(read.addr),
             write.data.eq(read.data + 1),
             head.source.eq(self.here),
             head.tag.eq(choice.o[-TAG_BITS:]),
@@ -114,7 +106,16 @@ class TrafficSource(EmitOnce):
             head.time.eq(backlog.r_data),
             head.check.eq(check_of(head)),
         ]
+        begins, sending = self._send(m, head, backlog.r_rdy & possible, staller.ready)
+        m.d.comb += [
+            backlog.r_en.eq(begins),
+            write.en.eq(begins),
+            self.busy.eq(backlog.r_rdy | sending),
+        ]
+        return m
 
+    def _send(self, m: Module, head: Any, may_begin: Any, may_go_on: Any) -> tuple[Any, Any]:
+        """Sends packets flit by flit; whether one begins, and whether one is on its way."""
         left = Signal(LENGTH_BITS + 1)  # flits of the packet that are not at the output yet
         payload, last = self.o.payload.payload, self.o.payload.last
         after_head, after = Signal(PAYLOAD_BITS), Signal(PAYLOAD_BITS)
@@ -123,12 +124,9 @@ class TrafficSource(EmitOnce):
         m.d.comb += [
             after_head.eq(following(head.as_value())),
             after.eq(following(payload)),
-            free.eq((~self.o.valid | self.o.ready) & staller.ready),
-            begins.eq(free & (left == 0) & backlog.r_rdy & possible),
-            backlog.r_en.eq(begins),
-            write.en.eq(begins),
+            free.eq((~self.o.valid | self.o.ready) & may_go_on),
+            begins.eq(free & (left == 0) & may_begin),
             more.eq(length_of(after_head, self.least, self.spread)),
-            self.busy.eq(backlog.r_rdy | self.o.valid | (left != 0)),
         ]
         with m.If(begins):
             m.d.sync += [
@@ -149,7 +147,7 @@ class TrafficSource(EmitOnce):
             m.d.sync += self.o.valid.eq(0)
         with m.If(self.o.valid & self.o.ready):
             m.d.sync += self.flits.eq(self.flits + 1)
-        return m
+        return begins, self.o.valid | (left != 0)
 
     def _destination(self, m: Module, there, random):
         """Sets ``there`` by the pattern; returns whether it is one to send to."""

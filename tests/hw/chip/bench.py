@@ -9,16 +9,15 @@ from typing import Any
 import numpy as np
 
 from backspike.compiler.assembling.program import Program
-from backspike.hw.config import ChipConfig
 from backspike.hw.core.connection import Connection, Place
-from backspike.hw.isa.table import UNITS, IsaShape
+from backspike.hw.isa.table import UNITS
 from backspike.hw.presets import load
 from backspike.sim.harness.chip import ChipBench
 from backspike.sim.harness.mesh import LEAST_DRAM
-from backspike.sim.harness.mesh_driver import MeshDriver
 from backspike.sim.model.machine.chip import ChipModel
 from backspike.sim.model.machine.controller import Outcome
 from tests.hw.core.scene import PROGRAM_BYTES, finite
+from tests.hw.core.under_test import UnderTest
 
 __all__ = ["CHIPS", "DRAM_BYTES", "SEED", "Bench", "chip_bench"]
 
@@ -42,7 +41,7 @@ def chip_bench(name: str) -> ChipBench:
     return ChipBench(config, dram_bytes=LEAST_DRAM, chips=chips)
 
 
-class Bench:
+class Bench(UnderTest):
     """The chip under test, and all that its cores are given.
 
     Parameters
@@ -54,22 +53,16 @@ class Bench:
     """
 
     def __init__(self, dut: Any, number: int):
-        print(f"seed {SEED + number}")
-        self.random = np.random.default_rng(SEED + number)
         bench = chip_bench(os.environ["CHIP"])
-        self.config: ChipConfig = bench.config
+        super().__init__(dut, bench, SEED + number)
         self.places: list[Place] = list(bench.sites)
-        self.driver = MeshDriver(dut, bench)
         self.dut = dut
-        self.cycles = 0
         self._model: ChipModel
 
     @classmethod
     async def started(cls, dut: Any, number: int, **reset: int) -> Bench:
         """A bench out of reset."""
-        bench = cls(dut, number)
-        await bench.driver.reset(**reset)
-        return bench
+        return await cls(dut, number).reset(**reset)
 
     def change_conditions(self, *, calm: bool) -> None:
         """How long DRAM and links between chips take: little, or anything."""
@@ -78,10 +71,6 @@ class Bench:
         for name, most in slow.items():
             value = quick[name] if calm else int(self.random.integers(2, most))
             getattr(self.dut, name).value = value
-
-    def program(self, subcore: str) -> Program:
-        """An empty program."""
-        return Program(IsaShape.from_config(self.config), subcore)
 
     @property
     def subcores(self) -> list[tuple[Place, str]]:
@@ -122,7 +111,8 @@ class Bench:
             for name, words in core.memories.raw.items():
                 words[:] = finite(self.random, self.config, name, words)
             self.driver.memories(place).load(core.memories)
-            self._dram(place)[:] = before[place] if by_host else drams[place]
+            dram = before[place] if by_host else drams[place]
+            self.driver.dram(place)[: len(dram)] = dram
             if not empty:
                 core.subcores = self._model.cores[place].subcores
         self._model = model
@@ -134,11 +124,7 @@ class Bench:
         self.cycles += cycles
         assert found == outcomes, f"{what}: {found} instead of {outcomes}"
         for place, core in model.cores.items():
-            wrong = self.driver.memories(place).read().differences(core.memories)
-            text = "\n".join(map(str, wrong[:8]))
-            assert not wrong, f"{what}, core {place}: {text}\n{len(wrong)} words"
-            differ = np.flatnonzero(self._dram(place) != core.dram)
-            assert not len(differ), f"{what}, DRAM of {place} differs at {differ[:8]}"
+            self.compare(place, core.memories, core.dram, what)
         return found
 
     async def _store(self, programs: Mapping[tuple[Place, str], Program]) -> None:
@@ -150,7 +136,3 @@ class Bench:
                     by_words.setdefault(tuple(program.words), []).append(place)
             for words, places in by_words.items():
                 await self.driver.store(places, at * PROGRAM_BYTES, words)
-
-    def _dram(self, place: Place) -> np.ndarray:
-        """What programs see of the DRAM of a core."""
-        return self.driver.dram(place)[:DRAM_BYTES]

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from backspike.compiler.lowering.convolution import ConvLayer
-from backspike.compiler.lowering.words import pack_spikes, spike_mask
+from backspike.compiler.lowering.words import pack_spikes, tiles_of
 from backspike.hw.arith.format import Float
 from backspike.hw.isa.conv.shape import EngineShape
 from backspike.sim.model import round_values
@@ -72,7 +72,23 @@ class Case:
     acc: bool
     special: float
     large: bool
+    rows: str
+    """Which rows strips are cut from: "e" (output rows, FP) or "h" (input rows, BP)."""
     strips: list[tuple[int, int]] | None
+
+    def parts(self) -> list[tuple[ConvLayer, int, int]]:
+        """The layer as a whole, or in strips: each with its first row of input and of output."""
+        if not self.strips:
+            return [(self.layer, 0, 0)]
+        strip = _strip_of(self.layer, self.rows)
+        return [(*strip(first, last), first) for first, last in self.strips]
+
+    def weights(self, random: np.random.Generator, format: Float) -> np.ndarray:
+        """Random weights (m, c, r, s)."""
+        shape = (self.channels_out, self.channels_in, *self.layer.kernel)
+        return random_values(
+            random, shape, format, sparsity=0.1, special=self.special, large=self.large
+        )
 
 
 class Seen:
@@ -137,7 +153,7 @@ def draw_case(
 ) -> Case:
     """A random case; kernels, strides and sparsities take turns, so that all of them meet.
 
-    ``rows`` says which rows strips are cut from: "e" (output rows, FP) or "h" (input rows, BP).
+    For ``rows`` see :class:`Case`.
     """
     kernel = kernel or (1, 2, 3, 5, 7, 4, 6)[index % 7]
     stride = stride or (1, 2, 3, 1, 2)[index // 7 % 5]
@@ -174,8 +190,13 @@ def draw_case(
         acc=bool(random.random() < 0.5),
         special=float(random.choice([0.0, 0.0, 0.02])),
         large=bool(random.random() < 0.25),
+        rows=rows,
         strips=_strips(random, layer, rows) if cut else None,
     )
+
+
+def _strip_of(layer: ConvLayer, rows: str):
+    return layer.fp_strip if rows == "e" else layer.bp_strip
 
 
 def _strips(
@@ -185,7 +206,7 @@ def _strips(
     count = getattr(layer, rows)
     cuts = sorted({0, count, *(int(cut) for cut in random.integers(0, count + 1, 2))})
     found = list(pairwise(cuts))
-    strip = layer.fp_strip if rows == "e" else layer.bp_strip
+    strip = _strip_of(layer, rows)
     try:
         for first, last in found:
             strip(first, last)
@@ -198,7 +219,9 @@ def littered(random: np.random.Generator, spikes, lanes: int, pixels: int):
     """Words of a spike map, with anything in the pixels behind the last one of a row."""
     words = pack_spikes(spikes, lanes, pixels)
     litter = random.integers(0, 256, words.shape, dtype=np.uint8)
-    return words | litter & ~spike_mask(spikes, lanes, pixels)
+    channels = tiles_of(spikes.shape[-1], lanes) * lanes
+    read = pack_spikes(np.ones((*spikes.shape[:-1], channels), bool), lanes, pixels)
+    return words | litter & ~read
 
 
 def random_values(random, shape, format, *, sparsity=0.0, special=0.0, large=False):

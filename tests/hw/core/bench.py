@@ -10,14 +10,13 @@ from numpy.typing import NDArray
 
 from backspike.compiler.assembling.program import Program
 from backspike.hw.core.connection import LONE_CORE
-from backspike.hw.isa.table import IsaShape
 from backspike.sim.harness.core import CoreBench
 from backspike.sim.harness.mesh import LEAST_DRAM
-from backspike.sim.harness.mesh_driver import MeshDriver
 from backspike.sim.model.machine.controller import Outcome
 from tests.hw.core.chips import CHIPS
 from tests.hw.core.draw import Draw
 from tests.hw.core.scene import PROGRAM_BYTES, Expected, Scene, serial_program
+from tests.hw.core.under_test import UnderTest
 
 __all__ = ["DATA", "DRAM_BYTES", "SEED", "Bench"]
 
@@ -28,7 +27,7 @@ DATA = {"fp": (1 << 16, 1 << 17), "bp": (1 << 17, 1 << 18)}
 SEED = 5301
 
 
-class Bench:
+class Bench(UnderTest):
     """The core under test; draws programs and runs them on it.
 
     Parameters
@@ -40,23 +39,14 @@ class Bench:
     """
 
     def __init__(self, dut: Any, number: int):
-        print(f"seed {SEED + number}")
-        self.random = np.random.default_rng(SEED + number)
+        config = CHIPS[os.environ["CORE_CHIP"]]
+        super().__init__(dut, CoreBench(config, dram_bytes=LEAST_DRAM), SEED + number)
         self.cases = int(os.environ.get("CORE_CASES", 0))
-        self.config = CHIPS[os.environ["CORE_CHIP"]]
-        self.driver = MeshDriver(dut, CoreBench(self.config, dram_bytes=LEAST_DRAM))
-        self.cycles = 0
 
     @classmethod
     async def started(cls, dut: Any, number: int, *, limit: int = DRAM_BYTES) -> Bench:
         """A bench out of reset; nothing is behind ``limit`` in DRAM."""
-        bench = cls(dut, number)
-        await bench.driver.reset(limit=limit)
-        return bench
-
-    def program(self, subcore: str) -> Program:
-        """An empty program."""
-        return Program(IsaShape.from_config(self.config), subcore)
+        return await cls(dut, number).reset(limit=limit)
 
     def serial(self, subcore: str, mnemonics: list[str]) -> Program:
         """Such instructions, each behind the one in front of it."""
@@ -88,21 +78,15 @@ class Bench:
         expected: Expected | None = None,
     ) -> dict[str, Outcome]:
         """Runs a scene, and compares all that is left behind; nothing unless it is ``settled``."""
-        driver = self.driver
-        sram, here = driver.memories(LONE_CORE), driver.dram(LONE_CORE)
-        sram.load(scene.memories)
-        here[: len(scene.dram)] = scene.dram
-        ended, cycles = await driver.run({LONE_CORE: scene.programs}, timeout=timeout)
+        self.driver.memories(LONE_CORE).load(scene.memories)
+        self.driver.dram(LONE_CORE)[: len(scene.dram)] = scene.dram
+        ended, cycles = await self.driver.run({LONE_CORE: scene.programs}, timeout=timeout)
         found = ended[LONE_CORE]
         self.cycles += cycles
         if settled:
             outcomes, memories, dram = expected or scene.expected()
             assert found == outcomes, f"{what}: {found} instead of {outcomes}"
-            wrong = sram.read().differences(memories)
-            text = "\n".join(map(str, wrong[:8]))
-            assert not wrong, f"{what}: {text}\n{len(wrong)} words"
-            places = np.flatnonzero(here[: len(dram)] != dram)
-            assert not len(places), f"{what}: DRAM differs at {places[:8]} of {len(places)}"
+            self.compare(LONE_CORE, memories, dram, what)
         return found
 
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import replace
-
 import cocotb
 import numpy as np
 
@@ -13,13 +10,8 @@ from backspike.compiler.lowering.words import layout_of, tile_maps, tile_weights
 from backspike.hw.fp.engine import FpEngine
 from backspike.sim.harness.driver import EngineDriver
 from backspike.sim.model import Status, psum_fp
-from tests.hw.conv.cases import (
-    Seen,
-    bench_settings,
-    draw_case,
-    littered,
-    random_values,
-)
+from tests.hw.conv.cases import Seen, bench_settings, draw_case, littered
+from tests.hw.conv.psum_checks import check_counts, check_psums, from_row
 from tests.hw.fp.test_engine import DEPTHS
 
 
@@ -74,14 +66,7 @@ async def engine_equals_model(dut):
         dut.stall.value = case.stall
         maps = (layer.samples, layer.steps)
         x = random.random((*maps, layer.h, layer.w, case.channels_in)) >= case.sparsity
-        w = random_values(
-            random,
-            (case.channels_out, case.channels_in, *layer.kernel),
-            format,
-            sparsity=0.1,
-            special=case.special,
-            large=case.large,
-        )
+        w = case.weights(random, format)
         out_shape = (*maps, layer.e, layer.f, case.channels_out)
         plane_top = int(random.integers(0, 3))
         plane = int(random.integers(0, plane_top + 1))
@@ -95,7 +80,6 @@ async def engine_equals_model(dut):
         # Away from 0, so that addresses relative to a base are seen to be.
         s_base, psum_base, w_base = (int(b) for b in random.integers(0, 40, 3))
         guard = random.integers(-(1 << 62), 1 << 62, (DEPTHS["conv"], lanes))
-        driver.load("conv", guard)
         driver.load("s_in", spike_words.reshape(-1, spike_words.shape[-1]), s_base)
         driver.load("w", weights.reshape(-1, lanes * shape.weight_words), w_base)
 
@@ -109,47 +93,34 @@ async def engine_equals_model(dut):
             status=status,
             format=format,
         )
-        # The layer as a whole, or in strips of its rows.
-        parts = [(layer, 0, 0)]
-        if case.strips:
-            parts = [(*layer.fp_strip(first, last), first) for first, last in case.strips]
+        spikes, psums = layout_of(spike_words, s_base), layout_of(psum_words, psum_base)
         seen.add(case, plane=plane)
         for skip in (True, False):
-            driver.load("conv", psum_words.reshape(-1, lanes), psum_base)
-            totals = Counter()
-            invalid = False
-            for part, begin, first in parts:
-                spikes = layout_of(spike_words, s_base)
-                psums = layout_of(psum_words, psum_base)
-                command = fp_pass(
+            commands = [
+                fp_pass(
                     part,
                     shape,
-                    spikes=replace(spikes, base=s_base + begin * spikes.row),
+                    spikes=from_row(spikes, begin),
                     weights=w_base,
-                    psums=replace(psums, base=psum_base + first * psums.row),
+                    psums=from_row(psums, first),
                     psum_acc=acc,
                     skip=skip,
                     plane=plane,
                     plane_top=plane_top,
                 )
-                await driver.run(command)
-                assert not driver.statuses["overflow"]
-                invalid |= driver.statuses["invalid"]
-                totals.update(driver.counters())
+                for part, begin, first in case.parts()
+            ]
             where = f"case {index} seed {seed} {case} skip {skip} acc {acc}"
-            count = psum_words[..., 0].size
-            got = driver.fetch("conv", psum_base, count, np.int64).reshape(psum_words.shape)
-            want = tile_maps(expected, lanes)
-            wrong = np.argwhere(got != want)
-            assert not len(wrong), (
-                f"{where}: {len(wrong)} of {want.size} differ, first at {wrong[0]}: "
-                f"{got[tuple(wrong[0])]} for {want[tuple(wrong[0])]}"
+            counters = await check_psums(
+                driver,
+                commands,
+                where,
+                old=psum_words,
+                expected=tile_maps(expected, lanes),
+                compared=np.bool_(True),
+                base=psum_base,
+                guard=guard,
+                status=status,
             )
-            assert invalid == status.invalid, where
-            rest = driver.fetch("conv", 0, DEPTHS["conv"], np.int64).reshape(-1, lanes)
-            outside = np.ones(len(rest), bool)
-            outside[psum_base : psum_base + count] = False
-            assert (rest[outside] == guard[outside]).all(), f"{where}: wrote outside its psums"
-            for name, due in expected_counts(x, layer, command, lanes).items():
-                assert totals[name] == due, f"{where}: {name} {totals[name]}, not {due}"
+            check_counts(counters, expected_counts(x, layer, commands[-1], lanes), where)
     seen.check()

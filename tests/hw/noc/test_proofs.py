@@ -13,8 +13,8 @@ from backspike.hw.noc.crossing import Crossing
 from backspike.hw.noc.queue import InputQueue
 from backspike.hw.noc.route import TURNS, Endpoint, RouterPort
 from backspike.hw.noc.router import Router
-from backspike.sim.formal.network import ArbiterClaims, CrossingClaims, QueueClaims, RouterClaims
-from backspike.sim.formal.prove import ToolError, prove
+from tests.hw.noc.claims import ArbiterClaims, CrossingClaims, QueueClaims, RouterClaims
+from tests.hw.proof import ToolError, prove
 
 HERE = Endpoint(1, 1, 0)
 RIVALS = (RouterPort.NORTH, RouterPort.WEST, RouterPort.FP)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from backspike.compiler.lowering.convolution import ConvLayer
 from backspike.compiler.lowering.layers import Lowered
 from backspike.compiler.memory.dram_layout import spikes_of
 from backspike.compiler.memory.parts import PART_CYCLES, Cut, Room, WeightRoom, choose, span
@@ -17,17 +16,6 @@ from backspike.compiler.planning.weights import WeightPlan
 __all__ = ["Backward", "cut_backward", "first_rows"]
 
 
-def _strip(after: Lowered, strip: range) -> tuple[ConvLayer, int] | None:
-    """The convolution ``after`` from du to rows of its input, and its first row of du.
-
-    None if the engine cannot do it.
-    """
-    try:
-        return after.conv.bp_strip(strip.start, strip.stop)
-    except ValueError:
-        return None
-
-
 def first_rows(layer: Lowered, after: Lowered | None, cut: Cut) -> dict[str, set[int]]:
     """Rows that copies of the backward pass begin with, by the region of the maps."""
     neurons = {layer.neuron_rows(strip).start for strip in cut.strips}
@@ -37,7 +25,7 @@ def first_rows(layer: Lowered, after: Lowered | None, cut: Cut) -> dict[str, set
         spikes_of(layer.index): {strip.start for strip in cut.strips},
     }
     if after:
-        found = [_strip(after, strip) for strip in cut.strips]
+        found = [after.bp_strip(strip) for strip in cut.strips]
         rows[f"du {after.index}"] = {each[1] for each in found if each}
     return rows
 
@@ -72,7 +60,7 @@ def cut_backward(
             "bp.s": tiles * pooled * room.spike_words(columns),
         }
         if after:
-            found = [each for strip in strips if (each := _strip(after, strip))]
+            found = [each for strip in strips if (each := after.bp_strip(strip))]
             if len(found) < len(strips):
                 return None
             rows = max(each[0].e for each in found)
@@ -83,7 +71,7 @@ def cut_backward(
         cycles = float(cut.count * PART_CYCLES)
         if after:
             cycles += len(cut.strips) * len(cut.samples) * after.weight_rows
-            rows = sum(each[0].e for strip in cut.strips if (each := _strip(after, strip)))
+            rows = sum(each[0].e for strip in cut.strips if (each := after.bp_strip(strip)))
             words = len(cut.tiles) * batch * rows * after.conv.f * after.conv.m_tiles
             cycles += words * room.word_bytes("bp.du_next") / room.bus_bytes
         return steps * cycles
@@ -121,6 +109,15 @@ class _Step:
     bits: int = 0
     du_next: int = 0
     psums: int = 0
+
+    @property
+    def where(self) -> dict[str, range]:
+        """Which part of maps of the layer it is, but for the rows."""
+        return {
+            "steps": range(self.t, self.t + 1),
+            "samples": self.samples,
+            "tiles": self.tiles,
+        }
 
 
 class Backward:
@@ -200,38 +197,31 @@ class Backward:
 
     def _load(self, layer: Lowered, step: _Step) -> None:
         """u, and the pooled spikes that say where a gradient goes."""
-        layout = self._context.layout
-        where = {
-            "steps": range(step.t, step.t + 1),
-            "samples": step.samples,
-            "tiles": step.tiles,
-        }
+        layout, rows = self._context.layout, layer.neuron_rows(step.strip)
         step.u = self._rings.u.take()
-        copies = layout.u[layer.index].copies(step.u, **where, rows=layer.neuron_rows(step.strip))
+        copies = layout.u[layer.index].copies(step.u, **step.where, rows=rows)
         self._builder.move("DMA_RD", "u", copies, reason=f"u {step.what}")
         if layer.layer.pool > 1:
             step.bits = self._rings.s.take()
-            copies = layout.s_out[layer.index].copies(step.bits, **where, rows=step.strip)
+            copies = layout.s_out[layer.index].copies(step.bits, **step.where, rows=step.strip)
             self._builder.move("DMA_RD", "s", copies, reason=f"pooled spikes {step.what}")
 
     def _load_after(self, after: Lowered, step: _Step) -> None:
         """du of the layer behind."""
-        found = _strip(after, step.strip)
+        found = after.bp_strip(step.strip)
         assert found is not None
         conv, begin = found
         step.du_next = self._du_next.take()
         copies = self._context.layout.du[after.index].copies(
             step.du_next,
-            steps=range(step.t, step.t + 1),
-            samples=step.samples,
-            tiles=range(conv.m_tiles),
+            **step.where | {"tiles": range(conv.m_tiles)},
             rows=range(begin, begin + conv.e),
         )
         self._builder.move("DMA_RD", "du_next", copies, reason=f"du behind {step.what}")
 
     def _convolve(self, layer: Lowered, after: Lowered, step: _Step) -> None:
         """conv_bp."""
-        found = _strip(after, step.strip)
+        found = after.bp_strip(step.strip)
         assert found is not None
         conv = replace(found[0], c_tiles=len(step.tiles), samples=len(step.samples))
         weights = self._weights.find(after, range(conv.m_tiles), step.tiles)
@@ -262,13 +252,8 @@ class Backward:
             s_out=step.bits if layer.layer.pool > 1 else None,
             reason=f"Grad {step.what}",
         )
-        copies = context.layout.du[layer.index].copies(
-            du,
-            steps=range(step.t, step.t + 1),
-            samples=step.samples,
-            tiles=step.tiles,
-            rows=layer.neuron_rows(step.strip),
-        )
+        rows = layer.neuron_rows(step.strip)
+        copies = context.layout.du[layer.index].copies(du, **step.where, rows=rows)
         self._builder.move("DMA_WR", "du", copies, reason=f"du {step.what}")
         if step.t == 0:
             self._parts_left[layer.index][step.samples] -= 1

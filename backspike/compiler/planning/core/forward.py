@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from backspike.compiler.lowering.convolution import ConvLayer
 from backspike.compiler.lowering.layers import Lowered
 from backspike.compiler.memory.dram_layout import spikes_of
 from backspike.compiler.memory.parts import PART_CYCLES, Cut, Room, WeightRoom, choose, span
@@ -19,18 +18,9 @@ from backspike.hw.isa.table import Control
 __all__ = ["cut_forward", "first_rows", "forward"]
 
 
-def _strip(layer: Lowered, strip: range) -> tuple[ConvLayer, int] | None:
-    """The convolution behind pooled rows, and the first input row; None if it is impossible."""
-    rows = layer.neuron_rows(strip)
-    try:
-        return layer.conv.fp_strip(rows.start, rows.stop)
-    except ValueError:
-        return None
-
-
 def first_rows(layer: Lowered, cut: Cut) -> dict[str, set[int]]:
     """Rows that copies of the forward pass begin with, by the region of the maps."""
-    found = [_strip(layer, strip) for strip in cut.strips]
+    found = [layer.fp_strip(strip) for strip in cut.strips]
     return {
         spikes_of(layer.index - 1): {each[1] for each in found if each},
         spikes_of(layer.index): {strip.start for strip in cut.strips},
@@ -51,7 +41,7 @@ def cut_forward(
     conv, batch = layer.conv, rounds[-1].stop
 
     def needs(strips: tuple[range, ...], tiles: int) -> Mapping[str, int] | None:
-        found = [each for strip in strips if (each := _strip(layer, strip))]
+        found = [each for strip in strips if (each := layer.fp_strip(strip))]
         if len(found) < len(strips):
             return None
         rows = max(len(layer.neuron_rows(strip)) for strip in strips)
@@ -66,7 +56,7 @@ def cut_forward(
 
     def cost(cut: Cut) -> float:
         loads = len(cut.strips) * len(cut.samples) * layer.weight_rows
-        rows = sum(each[0].h for strip in cut.strips if (each := _strip(layer, strip)))
+        rows = sum(each[0].h for strip in cut.strips if (each := layer.fp_strip(strip)))
         words = len(cut.tiles) * batch * rows * conv.c_tiles * room.spike_words(conv.w)
         beats = words * room.word_bytes("fp.s_in") / room.bus_bytes
         return steps * (cut.count * PART_CYCLES + loads + beats)
@@ -141,7 +131,7 @@ class _Forward:
     ) -> None:
         """conv_fp of a time step, or of an input that is the same at all of them."""
         builder, layout = self._builder, self._context.layout
-        found = _strip(layer, strip)
+        found = layer.fp_strip(strip)
         assert found is not None
         conv, begin = found
         weights = self._weights.find(layer, tiles, range(layer.conv.c_tiles))

@@ -102,11 +102,10 @@ def cut_step(
         bp.cut_backward(each, behind, room, backward_weights, rounds=rounds, steps=steps)
         for each, behind in zip(layers, after, strict=True)
     ]
-    blocks = []
-    for each, samples in zip(layers, network.wg_groups, strict=True):
-        group = min(samples, batch)
-        groups = -(-batch // group)
-        blocks.append(cut_gradients(each, room, group=group, groups=groups, steps=network.steps))
+    blocks = [
+        cut_gradients(each, room, group=group, batch=batch, steps=steps)
+        for each, group in zip(layers, network.wg_groups, strict=True)
+    ]
     chunk_rows(room)
     cuts: dict[str, set[int]] = defaultdict(set)
     for layer, behind, there, back, made in zip(

@@ -3,47 +3,19 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from backspike.compiler.lowering.layers import Lowered
 from backspike.compiler.lowering.neuron import NeuronArea
-from backspike.compiler.memory.parts import span
 from backspike.compiler.order.timeline import Moment
 from backspike.compiler.planning.loss import loss
-from backspike.compiler.planning.mesh.core_plan import CorePlan
+from backspike.compiler.planning.mesh.core_plan import CorePlan, Step
 from backspike.compiler.planning.mesh.schedule import StageWork
 from backspike.compiler.planning.mesh.slots import MapWords
 from backspike.compiler.planning.mesh.wiring import Edge
 from backspike.compiler.planning.operations import convolve_back, find_fire, find_grad
 
 __all__ = ["BackwardStage", "Received"]
-
-
-@dataclass
-class _Step:
-    """A time step of a part, and where its operands lie."""
-
-    part: int
-    samples: range
-    t: int
-    u: int = 0
-    bits: int = 0
-    psums: int = 0
-    there: int = 0
-    """When the psums are, about."""
-
-    def __str__(self) -> str:
-        """For people."""
-        return f"{span('sample', self.samples)}, step {self.t}"
-
-
-def _steps(core: CorePlan) -> list[_Step]:
-    """All of a batch, parts ascending, and of each the last step first."""
-    return [
-        _Step(part, samples, t)
-        for part, samples in enumerate(core.parts)
-        for t in reversed(range(core.context.network.steps))
-    ]
 
 
 class Received:
@@ -62,7 +34,7 @@ class Received:
     def __init__(self, core: CorePlan, layer: Lowered, edge: Edge, *, kept: bool):
         self._core, self._layer, self._edge, self._kept = core, layer, edge, kept
         self._builder = core.bp.builder
-        self._steps = iter(_steps(core))
+        self._steps = iter(core.steps(last_first=True))
         self._there: deque[tuple[int, int]] = deque()
         self._stored: list[tuple[int, Moment]] = []
 
@@ -78,12 +50,7 @@ class Received:
         base, waits = self._edge.receive()
         layer, step = self._layer, next(self._steps)
         what = f"du of layer {layer.index}, {step}"
-        copies = self._core.context.layout.du[layer.index].copies(
-            base,
-            steps=range(step.t, step.t + 1),
-            samples=step.samples,
-            tiles=range(layer.conv.m_tiles),
-        )
+        copies = step.copies(self._core.context.layout.du[layer.index], base)
         moment = self._builder.move("DMA_WR", "du_next", copies, reason=what, **waits)
         if step.t == 0:
             self._stored.append((step.samples.stop, moment))
@@ -130,7 +97,7 @@ class BackwardStage:
         self._core, self._layer = core, layer
         self._received, self._target = received, target
         self._builder = core.bp.builder
-        self._steps = _steps(core)
+        self._steps = core.steps(last_first=True)
         self._prepared = self._convolved = self._done = self._lost = 0
 
     def works(self) -> list[StageWork]:
@@ -150,7 +117,7 @@ class BackwardStage:
     def _free(self, unit: str) -> int:
         return self._builder.timeline.free[unit]
 
-    def _area(self, step: _Step) -> NeuronArea:
+    def _area(self, step: Step) -> NeuronArea:
         return self._layer.whole_area(len(step.samples))
 
     # --- Potentials and fire ----------------------------------------------------------------
@@ -166,19 +133,14 @@ class BackwardStage:
     def _prepare(self) -> None:
         core, layer, step = self._core, self._layer, self._steps[self._prepared]
         layout, what = core.context.layout, f"of layer {layer.index}, {step}"
-        where = {
-            "steps": range(step.t, step.t + 1),
-            "samples": step.samples,
-            "tiles": range(layer.conv.m_tiles),
-        }
         core.take(step.part)
         step.u = core.back_u[layer.index].take()
-        copies = layout.u[layer.index].copies(step.u, **where)
+        copies = step.copies(layout.u[layer.index], step.u)
         relies = step.samples
         self._builder.move("DMA_RD", "u", copies, reason=f"u {what}", relies=relies)
         if layer.layer.pool > 1:
             step.bits = core.bits[layer.index].take()
-            copies = layout.s_out[layer.index].copies(step.bits, **where)
+            copies = step.copies(layout.s_out[layer.index], step.bits)
             reason = f"pooled spikes {what}"
             self._builder.move("DMA_RD", "s", copies, reason=reason, relies=relies)
         elif layer.masked and self._received:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from backspike.compiler.lowering.layers import Lowered
+from backspike.compiler.memory.dram import Maps
 from backspike.compiler.memory.parts import Ring, span
 from backspike.compiler.order.timeline import START, Moment
 from backspike.compiler.planning.context import FORWARD_DONE, Builder, PlanContext
@@ -16,12 +18,39 @@ from backspike.compiler.planning.weights import Loaded, load_weights
 from backspike.hw.core.connection import Place
 from backspike.hw.isa.table import Control
 
-__all__ = ["CorePlan"]
+__all__ = ["CorePlan", "Step"]
 
 LEAD = 8
 """Parts of the batch that FP may be ahead of BP: fewer than a message box holds."""
 SHARED, LOSS = -1, -2
 """In place of the number of a layer: slots that layers use in turn, and those of the loss."""
+
+
+@dataclass
+class Step:
+    """A time step of a part, and where the values of a layer lie in it."""
+
+    part: int
+    samples: range
+    t: int
+    u: int = 0
+    bits: int = 0
+    psums: int = 0
+    there: int = 0
+    """When the psums are, about."""
+
+    def __str__(self) -> str:
+        """For people."""
+        return f"{span('sample', self.samples)}, step {self.t}"
+
+    def copies(self, maps: Maps, base: int) -> Iterator[dict[str, int]]:
+        """Operands of the DMA instructions that copy its part of maps, all tiles of it."""
+        return maps.copies(
+            base,
+            steps=range(self.t, self.t + 1),
+            samples=self.samples,
+            tiles=range(maps.tiles),
+        )
 
 
 class CorePlan:
@@ -138,6 +167,15 @@ class CorePlan:
             self.loss = BackwardRings(
                 conv=conv[LOSS], u=self.back_u[LOSS], du=self.du[LOSS], s=self.bits[LOSS]
             )
+
+    def steps(self, *, last_first: bool = False) -> list[Step]:
+        """All of a batch, parts ascending; of each, the first step or the ``last_first``."""
+        steps = range(self.context.network.steps)
+        return [
+            Step(part, samples, t)
+            for part, samples in enumerate(self.parts)
+            for t in (reversed(steps) if last_first else steps)
+        ]
 
     def fence(self) -> list[Builder]:
         """Ends what is one pipeline with the other cores; its two programs."""

@@ -2,35 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 from backspike.compiler.lowering.layers import Lowered
-from backspike.compiler.memory.parts import span
 from backspike.compiler.order.timeline import START
-from backspike.compiler.planning.mesh.core_plan import CorePlan
+from backspike.compiler.planning.mesh.core_plan import CorePlan, Step
 from backspike.compiler.planning.mesh.schedule import StageWork
 from backspike.compiler.planning.mesh.slots import MapWords
 from backspike.compiler.planning.mesh.wiring import Edge
 from backspike.compiler.planning.operations import convolve_forward, find_soma
 
 __all__ = ["ForwardStage"]
-
-
-@dataclass
-class _Step:
-    """A time step of a part, and its psums."""
-
-    part: int
-    samples: range
-    t: int
-    psums: int = 0
-    there: int = 0
-    """When they are there, about."""
-
-    def __str__(self) -> str:
-        """For people."""
-        return f"{span('sample', self.samples)}, step {self.t}"
 
 
 class ForwardStage:
@@ -48,11 +31,7 @@ class ForwardStage:
         self._core, self._layer = core, layer
         self._source, self._target = source, target
         self._builder = core.fp.builder
-        self._steps = [
-            _Step(part, samples, t)
-            for part, samples in enumerate(core.parts)
-            for t in range(core.context.network.steps)
-        ]
+        self._steps = core.steps()
         self._convolved = self._fired = 0
         # Psums of an input that is the same at all steps are those of all steps of a part.
         self._same = core.context.network.steps // layer.input_steps
@@ -101,7 +80,7 @@ class ForwardStage:
             step.psums, step.there = psums, moment.done
         self._convolved += self._same
 
-    def _load(self, step: _Step, plane: int) -> int:
+    def _load(self, step: Step, plane: int) -> int:
         """Loads a bit plane of the input; where to."""
         core, layer, planes = self._core, self._layer, self._layer.planes + 1
         spikes, first = core.s_in[layer.index].take(), step.t * planes + plane
@@ -144,13 +123,8 @@ class ForwardStage:
             self._target.send(s_out.last, words, f"spikes {what}")
         if self._source:
             self._source.release(f"read: input {what}")
-        where = {
-            "steps": range(step.t, step.t + 1),
-            "samples": step.samples,
-            "tiles": range(layer.conv.m_tiles),
-        }
-        builder.move("DMA_WR", "u", layout.u[index].copies(u.last, **where), reason=f"u {what}")
-        copies = layout.s_out[index].copies(s_out.last, **where)
+        builder.move("DMA_WR", "u", step.copies(layout.u[index], u.last), reason=f"u {what}")
+        copies = step.copies(layout.s_out[index], s_out.last)
         builder.move("DMA_WR", "s_out", copies, reason=f"spikes {what}")
         self._fired += 1
         if self._fired % self._same == 0:

@@ -80,36 +80,20 @@ def plan_mesh(
     parts = cut_range(range(batch), part)
     blocks = {
         layer.index: cut_gradients(
-            layer,
-            room,
-            group=min(group, batch),
-            groups=-(-batch // group),
-            steps=network.steps,
-            reloads=True,
+            layer, room, group=group, batch=batch, steps=network.steps, reloads=True
         )
         for layer, group in zip(layers, network.wg_groups, strict=True)
     }
-    wiring = Wiring(config)
     cores = {}
     for place in dict.fromkeys([*places[1:], places[0]]):
-        gradients = [index for index in range(len(layers)) if places[index] == place]
-        cuts: dict[str, set[int]] = {}
-        for index in gradients:
-            cuts |= gradient_first_rows(layers[index], blocks[index])
-        layout = DramLayout(
-            network,
-            layers,
-            room,
-            batch=batch,
-            forward=[index for index in range(len(layers)) if places[index + 1] == place],
-            gradients=gradients,
-            cuts=cuts,
-        )
+        there = [index for index, home in enumerate(places) if home == place]
+        layout = _layout(network, layers, room, batch, blocks, there)
         context = PlanContext(
             network=network, config=config, batch=batch, layers=layers, room=room, layout=layout
         )
         cores[place] = CorePlan(place, context, parts, density)
     homes = [cores[place] for place in places]
+    wiring = Wiring(config)
     _pipeline(homes, layers, parts, blocks, wiring)
     arrange([builder for core in cores.values() for builder in core.fence()])
     collect(list(cores.values()), wiring)
@@ -130,6 +114,32 @@ def _check(places: Sequence[Place], layers: Sequence[Lowered], config: ChipConfi
                 f"places must lie on a mesh of {config.mesh.columns} columns and "
                 f"{config.mesh.rows} rows, which core {(column, row)} does not"
             )
+
+
+def _layout(
+    network: Network,
+    layers: Sequence[Lowered],
+    room: Room,
+    batch: int,
+    blocks: Mapping[int, GradientBlocks],
+    there: Sequence[int],
+) -> DramLayout:
+    """The DRAM of a core, by the numbers of its places: it does FP of the layer in front of each,
+    and WG of the layer behind.
+    """
+    gradients = [index for index in there if index < len(layers)]
+    cuts: dict[str, set[int]] = {}
+    for index in gradients:
+        cuts |= gradient_first_rows(layers[index], blocks[index])
+    return DramLayout(
+        network,
+        layers,
+        room,
+        batch=batch,
+        forward=[index - 1 for index in there if index],
+        gradients=gradients,
+        cuts=cuts,
+    )
 
 
 def _pipeline(

@@ -58,8 +58,8 @@ class Wiring:
         number = first + self._boxes[key]
         if number >= BOXES:
             raise ValueError(
-                f"layers must be placed so that edges need at most {BOXES - first} message boxes, "
-                f"not more as those of the {end.subcore.upper()} sub-core of core {end.place}"
+                f"the layers on core {end.place} must need at most {BOXES - first} message boxes "
+                f"of its {end.subcore.upper()} sub-core, not {number - first + 1} or more"
             )
         self._boxes[key] += 1
         return number
@@ -79,8 +79,8 @@ class Wiring:
                 return tag
         if len(tags) == self._tags:
             raise ValueError(
-                f"layers must be placed so that a sub-core needs at most {self._tags} connections, "
-                f"not more as the {here.subcore.upper()} sub-core of core {here.place}"
+                f"the layers on core {here.place} must need at most {self._tags} connections "
+                f"of its {here.subcore.upper()} sub-core, not {len(tags) + 1} or more"
             )
         tags[len(tags)] = connection
         return len(tags) - 1

@@ -9,7 +9,6 @@ from typing import NamedTuple
 import numpy as np
 
 from backspike.compiler.lowering.neuron import NeuronArea
-from backspike.compiler.lowering.passes import Passes
 from backspike.hw.isa.neuron.command import Destination, Operation, Source
 from backspike.hw.neuron.element import CONVERT_LANES
 from backspike.sim.model import (
@@ -28,6 +27,7 @@ from backspike.sim.model import (
     to_psum,
 )
 from backspike.sim.model.machine import Memories
+from tests.backspike.compiler.lowering.passes import Passes
 from tests.sim.model.machine.maps import Map, garbage, random_psums
 
 __all__ = ["SOURCES", "Pass", "Scene", "areas", "grad_step", "kinds", "soma_step", "vector_pass"]

@@ -42,10 +42,10 @@ def prove(
         What is proved about, with ``Assert`` and ``Assume`` around it; elaborated for the platform
         "formal". What it takes as inputs are ``AnySeq`` and ``AnyConst`` in it.
     steps : int
-        That are looked at, from the initial state. A proof is bounded by them unless
+        That are looked at, from the initial state.
     induction : bool
-        says to show as well that the assertions hold in a state if they did in the ``steps`` before
-        it: they hold for ever then.
+        Show as well that the assertions hold in a state if they did in the ``steps`` before it:
+        they hold for ever then. Without it the proof is of these steps alone.
     any_clocks : bool
         Several clocks, which tick as they like: a step is then half a cycle of the fastest at most.
 

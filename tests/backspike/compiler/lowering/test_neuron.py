@@ -10,9 +10,9 @@ from amaranth.sim import Simulator
 
 from backspike.compiler.lowering.layout import Layout
 from backspike.compiler.lowering.neuron import NeuronArea
-from backspike.compiler.lowering.passes import Passes
 from backspike.hw.isa.neuron.command import LEVELS, Destination, Operation, Source
 from backspike.hw.neuron.walk import Walk
+from tests.backspike.compiler.lowering.passes import Passes
 
 PASSES = Passes(lanes=4, pixels=4)
 AT = Layout()

@@ -1,4 +1,4 @@
-"""What is claimed of the parts of the network on chip, as harnesses for :mod:`.prove`."""
+"""What is claimed of the parts of the network on chip, as harnesses for :mod:`tests.hw.proof`."""
 
 from __future__ import annotations
 

@@ -1,1 +1,0 @@
-"""Formal proofs about hardware, by Yosys and z3."""
