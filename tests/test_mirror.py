@@ -77,10 +77,6 @@ ELSEWHERE = {
 }
 """Where those are tested that share a test with others, by the path in ``tests``."""
 
-MISSING = {
-}
-"""Those with logic of their own that only a test of much more than them runs, and which."""
-
 FILES = sorted(
     str(path.relative_to(ROOT / "hw"))
     for path in (ROOT / "hw").rglob("*.py")
@@ -161,16 +157,16 @@ def test_each_file_of_backspike_has_a_test_beside_its_namesake_or_says_where(pat
 
 @pytest.mark.parametrize("path", FILES)
 def test_each_file_has_a_test_beside_its_namesake_or_says_where(path):
-    said = [path in each for each in (NO_LOGIC, ELSEWHERE, MISSING)]
+    said = [path in each for each in (NO_LOGIC, ELSEWHERE)]
     found = [namesake(path).exists(), *said]
     assert sum(found) == 1, f"hw/{path} must have one test: {namesake(path)}, or a line above"
 
 
 def test_the_lists_name_what_there_is():
-    listed = [*NO_LOGIC, *ELSEWHERE, *MISSING]
+    listed = [*NO_LOGIC, *ELSEWHERE]
     assert set(listed) <= set(FILES), sorted(set(listed) - set(FILES))
     assert set(BACKSPIKE) <= set(BACKSPIKE_FILES), sorted(set(BACKSPIKE) - set(BACKSPIKE_FILES))
     for test in {f"backspike/{each}" for each in BACKSPIKE.values()}:
         assert (ROOT / "tests" / test).exists(), test
-    for test in {*ELSEWHERE.values(), *MISSING.values()}:
+    for test in set(ELSEWHERE.values()):
         assert (ROOT / "tests" / test).exists(), test
