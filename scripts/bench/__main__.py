@@ -15,7 +15,6 @@ from backspike.cli import Parser, guarded
 from backspike.files import write_whole
 from scripts.bench.figure import Figure, NotMeasured
 from scripts.bench.figures import FIGURES
-from scripts.bench.synthesis import ToolError
 
 __all__ = ["main"]
 
@@ -87,7 +86,7 @@ def _run(args: argparse.Namespace) -> int:
             value = figure.measure()
         except NotMeasured as reason:
             why = str(reason)
-        except (ToolError, RuntimeError, ValueError, subprocess.SubprocessError) as reason:
+        except (RuntimeError, ValueError, subprocess.SubprocessError) as reason:
             why = f"failed: {reason}".splitlines()[0]
             failed.append(figure.name)
         print(line(figure, value, why), flush=True)

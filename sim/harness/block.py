@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +24,7 @@ from backspike.sim.harness.tools import (
     TIMESCALE,
     VERILATOR_FLAGS,
     build_lock,
+    call_tool,
     digest_of,
     trace_arguments,
     verilator_environment,
@@ -168,7 +168,7 @@ class VerilatedBlock:
 
         Raises
         ------
-        RuntimeError
+        ToolError
             If Verilator or the compiler fails.
         """
         with build_lock(self.folder):
@@ -182,25 +182,19 @@ class VerilatedBlock:
                 (sources / name).write_text(text)
             (self.folder / "ports.h").write_text(self._header)
             shutil.copy(GLUE, self.folder)
-            self._call(
+            call_tool(
                 "verilator", "--cc", "--vpi", *VERILATOR_FLAGS, "--timescale", "/".join(TIMESCALE),
                 *(trace_arguments() if self._waves else ()), "--prefix", self._prefix,
                 "--top-module", f"{self.name}_block", "-Mdir", str(self.folder),
                 *(str(sources / name) for name in self._sources),
+                folder=self.folder, environment=verilator_environment(),
             )  # fmt: skip
-            self._call(
-                "make", "-j", str(os.cpu_count()), "-C", str(self.folder),
-                "-f", f"{self._prefix}.mk", *MAKE_FLAGS, *(path.name for path in self.objects),
+            call_tool(
+                "make", "-j", str(os.cpu_count()), "-f", f"{self._prefix}.mk", *MAKE_FLAGS,
+                *(path.name for path in self.objects),
+                folder=self.folder, environment=verilator_environment(),
             )  # fmt: skip
             done.touch()
-
-    def _call(self, *command: str) -> None:
-        environment = {**os.environ, **verilator_environment()}
-        log = self.folder / "build.log"
-        with open(log, "a") as file:
-            code = subprocess.run(command, env=environment, stdout=file, stderr=file).returncode
-        if code:
-            raise RuntimeError(f"{command[0]} failed on block {self.name} (log: {log})")
 
     def _declarations(self) -> str:
         """The ports of the module, as they are declared in Verilog."""

@@ -23,6 +23,7 @@ from backspike.sim.harness.tools import (
     MAKE_FLAGS,
     TIMESCALE,
     VERILATOR_FLAGS,
+    ToolError,
     build_lock,
     digest_of,
     trace_arguments,
@@ -70,6 +71,11 @@ def build(top: EngineBench, *, waves: bool = False) -> tuple[_Runner, str, Path]
     :class:`backspike.sim.harness.block.VerilatedBlock`.
 
     Returns the runner, the name of the top module, and the folder it was built in.
+
+    Raises
+    ------
+    ToolError
+        If Verilator or the compiler fails.
     """
     emission = emit(top, cache=BUILD_ROOT / "verilog")
     os.environ.update(verilator_environment())
@@ -97,19 +103,25 @@ def build(top: EngineBench, *, waves: bool = False) -> tuple[_Runner, str, Path]
             sources.mkdir(parents=True)
             for name, text in texts.items():
                 (sources / name).write_text(text)
-            runner.build(
-                sources=[sources / name for name in texts],
-                hdl_toplevel=emission.top,
-                build_dir=folder,
-                build_args=[
-                    *VERILATOR_FLAGS,
-                    *(trace_arguments() if waves else ()),
-                    str(BACKDOOR),
-                ],
-                waves=waves,
-                timescale=TIMESCALE,
-                log_file=folder / "build.log",
-            )
+            log = folder / "build.log"
+            try:
+                runner.build(
+                    sources=[sources / name for name in texts],
+                    hdl_toplevel=emission.top,
+                    build_dir=folder,
+                    build_args=[
+                        *VERILATOR_FLAGS,
+                        *(trace_arguments() if waves else ()),
+                        str(BACKDOOR),
+                    ],
+                    waves=waves,
+                    timescale=TIMESCALE,
+                    log_file=log,
+                )
+            except RuntimeError:
+                raise ToolError(
+                    f"Verilator or the compiler failed on {top.title}, and says why in {log}"
+                ) from None
             done.touch()
         else:
             runner.build_dir = folder
@@ -159,6 +171,8 @@ def run(
 
     Raises
     ------
+    ToolError
+        If ``top`` cannot be built.
     RuntimeError
         If a test fails, or if none ran.
     """

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from backspike.hw.core.connection import Place
 from backspike.sim.harness.cosim import run
 from backspike.sim.harness.mesh import MeshBench
+from backspike.sim.harness.tools import ToolError
 from backspike.sim.model.machine.controller import Outcome
 from backspike.sim.model.machine.core import Connections
 
@@ -115,14 +116,14 @@ class Session:
 
         Raises
         ------
-        RuntimeError
-            If it cannot be built.
+        ToolError
+            If it cannot be built; why is said on standard error.
         """
         if self._connection is not None:
             return
         while not select.select([self._server], [], [], POLL_SECONDS)[0]:
             if self._process.poll() is not None:
-                raise RuntimeError("the simulation could not be built or started")
+                raise ToolError("the simulation could not be built or started")
         self._connection = Connection(self._server.accept()[0].detach())
         self._connection.send(self._setting)
 
@@ -131,7 +132,7 @@ class Session:
 
         Raises
         ------
-        RuntimeError
+        ToolError
             If the simulation breaks off.
         """
         self.start(request)
@@ -144,7 +145,7 @@ class Session:
         try:
             self._connection.send(request)
         except ConnectionError:
-            raise RuntimeError("the simulation broke off") from None
+            raise ToolError("the simulation broke off") from None
 
     def result(self) -> Run:
         """What has become of those that were started, when all have ended; as :meth:`run`."""
@@ -152,7 +153,7 @@ class Session:
         try:
             found: Run = self._connection.recv()
         except (EOFError, ConnectionError):
-            raise RuntimeError("the simulation broke off") from None
+            raise ToolError("the simulation broke off") from None
         return found
 
     def close(self) -> None:
@@ -168,8 +169,11 @@ class Session:
 
 if __name__ == "__main__":
     bench_class, setting = pickle.load(sys.stdin.buffer)
-    run(
-        bench_class(**setting),
-        "backspike.sim.harness.cocotb_session",
-        environment={SOCKET: sys.argv[1]},
-    )
+    try:
+        run(
+            bench_class(**setting),
+            "backspike.sim.harness.cocotb_session",
+            environment={SOCKET: sys.argv[1]},
+        )
+    except ToolError as error:
+        sys.exit(str(error))

@@ -7,7 +7,6 @@ Verilog text; what all units share of Verilator is compiled once for all of them
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import subprocess
@@ -22,9 +21,12 @@ from numpy.typing import ArrayLike, NDArray
 from backspike.hw.emit import ModulePort, emit
 from backspike.sim.harness.tools import (
     BUILD_ROOT,
+    VERILATOR_FLAGS,
     build_lock,
+    call_tool,
+    digest_of,
+    verilator_answer,
     verilator_environment,
-    verilator_version,
 )
 
 if TYPE_CHECKING:
@@ -37,7 +39,6 @@ FOLDER = "unit"
 """Where, below the build root, programs and the run-time library are kept."""
 WORD_BITS = 64
 """A port must fit into one word of a record."""
-VERILATE = ("-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert", "-Wno-fatal")
 COMPILE = (
     "-std=c++17",
     "-O2",
@@ -67,7 +68,7 @@ class StreamUnit:
     ------
     ValueError
         If a port is too wide.
-    RuntimeError
+    ToolError
         If Verilator or the compiler fails.
     """
 
@@ -160,7 +161,7 @@ def _header(
 
 def _build(name: str, verilog: str, header: str) -> Path:
     """The program for ``verilog``, made unless it is there."""
-    digest = _digest(verilog, header, MAIN.read_text(), verilator_version(), *VERILATE, *COMPILE)
+    digest = digest_of(verilog, header, MAIN.read_text(), *COMPILE)
     folder = BUILD_ROOT / FOLDER / f"{name[:60]}-{digest}"
     program = folder / "unit"
     with _made_once(program) as wanted:
@@ -168,31 +169,34 @@ def _build(name: str, verilog: str, header: str) -> Path:
             run_time = _run_time()
             (folder / "unit.v").write_text(verilog)
             (folder / "unit.h").write_text(header)
-            _call("verilator", "--cc", *VERILATE, "--prefix", "Vunit", "--top-module", name,
-                  "--Mdir", str(folder), str(folder / "unit.v"))  # fmt: skip
+            call_tool("verilator", "--cc", *VERILATOR_FLAGS, "--prefix", "Vunit", "--top-module",
+                      name, "--Mdir", str(folder), "unit.v",
+                      folder=folder, environment=verilator_environment())  # fmt: skip
             # One translation unit: Verilator's headers take longer to compile than all the rest.
             sources = [*sorted(folder.glob("Vunit*.cpp")), MAIN]
             main = folder / "unit.cpp"
             main.write_text("".join(f'#include "{path}"\n' for path in sources))
-            _call(*_compiler(), "-I", str(run_time), "-I", str(folder), "-include", "run_time.h",
-                  str(main), *map(str, sorted(run_time.glob("*.o"))), "-pthread",
-                  "-o", str(program) + ".new")  # fmt: skip
+            call_tool(*_compiler(), "-I", str(run_time), "-I", str(folder), "-include",
+                      "run_time.h", str(main), *map(str, sorted(run_time.glob("*.o"))), "-pthread",
+                      "-o", str(program) + ".new", folder=folder)  # fmt: skip
             os.replace(str(program) + ".new", program)
     return program
 
 
 def _run_time() -> Path:
     """A folder with Verilator's run-time library and its header, compiled."""
-    folder = BUILD_ROOT / FOLDER / f"run_time-{_digest(verilator_version(), *COMPILE)}"
+    folder = BUILD_ROOT / FOLDER / f"run_time-{digest_of(*COMPILE)}"
     done = folder / "done"
     with _made_once(done) as wanted:
         if wanted:
             header = folder / "run_time.h"
             header.write_text('#include "verilated.h"\n')
-            _call(*_compiler(), "-x", "c++-header", str(header), "-o", f"{header}.gch")
+            call_tool(
+                *_compiler(), "-x", "c++-header", str(header), "-o", f"{header}.gch", folder=folder
+            )
             for name in RUN_TIME:
                 source = _verilator_root() / "include" / f"{name}.cpp"
-                _call(*_compiler(), "-c", str(source), "-o", str(folder / f"{name}.o"))
+                call_tool(*_compiler(), "-c", str(source), "-o", f"{name}.o", folder=folder)
             done.touch()
     return folder
 
@@ -211,26 +215,10 @@ def _made_once(result: Path) -> Iterator[bool]:
         yield wanted
 
 
-def _digest(*texts: str) -> str:
-    digest = hashlib.sha256()
-    for text in texts:
-        digest.update(text.encode() + b"\0")
-    return digest.hexdigest()[:16]
-
-
 def _compiler() -> list[str]:
     include = _verilator_root() / "include"
     return ["g++", *COMPILE, f"-I{include}", f"-I{include / 'vltstd'}"]
 
 
 def _verilator_root() -> Path:
-    return Path(_call("verilator", "--getenv", "VERILATOR_ROOT").strip())
-
-
-def _call(*command: str) -> str:
-    """Standard output of a command."""
-    environment = {**os.environ, **verilator_environment()}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
-    if done.returncode:
-        raise RuntimeError(f"{' '.join(command)} failed: {done.stderr.strip()}")
-    return done.stdout
+    return Path(verilator_answer("--getenv", "VERILATOR_ROOT").strip())

@@ -1,4 +1,4 @@
-"""Finds Verilator and keeps what is built with it."""
+"""Finds and calls tools, Verilator above all, and keeps what is built with it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -22,10 +22,11 @@ __all__ = [
     "VERILATOR_FLAGS",
     "ToolError",
     "build_lock",
+    "call_tool",
     "digest_of",
     "trace_arguments",
+    "verilator_answer",
     "verilator_environment",
-    "verilator_version",
 ]
 
 
@@ -62,8 +63,43 @@ OLDEST_VERILATOR = (5, 36)
 """The oldest Verilator that cocotb 2.1 works with."""
 
 
-class ToolError(Exception):
-    """A tool that failed; the text is what it said."""
+class ToolError(RuntimeError):
+    """A tool that failed, or is missing; the text says which, and where to read what it said."""
+
+
+def call_tool(
+    *command: str,
+    folder: Path,
+    environment: Mapping[str, str] | None = None,
+    expected: Container[int] = (0,),
+) -> str:
+    """Runs a tool in a folder; what it prints is returned, and kept there in ``<tool>.log``.
+
+    Tools of Python packages are found beside Python; ``environment`` is added to what is set.
+
+    Raises
+    ------
+    ToolError
+        If it is missing, or its exit status is not one of those ``expected``.
+    """
+    tool, log = command[0], folder / f"{command[0]}.log"
+    around = {**os.environ, **(environment or {})}
+    around["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{around['PATH']}"
+    try:
+        done = subprocess.run(
+            command,
+            cwd=folder,
+            env=around,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+        )
+    except FileNotFoundError:
+        raise ToolError(f"{tool} must be installed: it is not on the PATH") from None
+    log.write_text(done.stdout, encoding="utf-8")
+    if done.returncode not in expected:
+        raise ToolError(f"{tool} failed with status {done.returncode}, and says why in {log}")
+    return done.stdout
 
 
 @cache
@@ -126,12 +162,12 @@ def trace_arguments() -> tuple[str, ...]:
 
 
 @cache
-def verilator_version() -> str:
-    """What ``verilator --version`` says: part of what a build depends on."""
+def verilator_answer(*question: str) -> str:
+    """What Verilator says when it is asked for its version, or where it lies."""
     environment = {**os.environ, **verilator_environment()}
     program = shutil.which("verilator", path=environment["PATH"]) or "verilator"
     return subprocess.run(
-        [program, "--version"], env=environment, capture_output=True, text=True, check=True
+        [program, *question], env=environment, capture_output=True, text=True, check=True
     ).stdout
 
 
@@ -144,7 +180,7 @@ def _version(verilator: str) -> tuple[int, ...]:
 def digest_of(*texts: str) -> str:
     """Tells what is built from these texts, by this Verilator, from what is built from others."""
     digest = hashlib.sha256()
-    for text in (*texts, *VERILATOR_FLAGS, *MAKE_FLAGS, verilator_version()):
+    for text in (*texts, *VERILATOR_FLAGS, *MAKE_FLAGS, verilator_answer("--version")):
         digest.update(text.encode() + b"\0")
     return digest.hexdigest()[:16]
 

@@ -11,6 +11,7 @@ import pytest
 
 from backspike import cli
 from backspike.hw.config import ConfigError
+from backspike.sim.harness.tools import ToolError
 
 
 @pytest.fixture
@@ -68,6 +69,7 @@ def test_bad_arguments(verb, capsys, arguments, message):
         (ConfigError("array.lanes must be 4, not 5"), "array.lanes must be 4, not 5"),
         (FileNotFoundError(2, "No such file or directory", "a.toml"), "a.toml: No such file or d"),
         (OSError("no Verilator"), "no Verilator"),
+        (ToolError("make failed"), "make failed"),
     ],
 )
 def test_bad_input_is_one_sentence(verb, capsys, error, message):

