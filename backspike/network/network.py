@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
-
-import numpy as np
 
 from backspike.hw.arith.format import BINARY16, BP_TERMS_BITS, FP_TERMS_BITS, Float
 from backspike.hw.config import ChipConfig
@@ -13,7 +14,16 @@ from backspike.hw.limits import PLANE_MAX, POOLING_MAX, TAP_MAX
 from backspike.sim.model.geometry import Geometry, Padding
 from backspike.sim.model.number import round_values
 
-__all__ = ["Layer", "Network"]
+__all__ = ["Layer", "Network", "layer_named"]
+
+
+@contextmanager
+def layer_named(index: int) -> Iterator[None]:
+    """Refusals of what is done meanwhile say which layer they speak of."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"layer {index}: {error}") from None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +71,23 @@ class Layer:
     def geometry(self, size: tuple[int, int]) -> Geometry:
         """The convolution on maps of ``size``."""
         return Geometry.of(size, self.kernel, self.stride, self.padding)
+
+    def pooled(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Rows and columns behind the pooling, of maps of ``size``.
+
+        Raises
+        ------
+        ValueError
+            If there are none.
+        """
+        geometry = self.geometry((1, 1) if self.fully_connected else size)
+        found = geometry.e_size // self.pool, geometry.f_size // self.pool
+        if min(found) < 1:
+            raise ValueError(
+                f"pool must be at most the map's size {geometry.e_size}x{geometry.f_size}, "
+                f"not {self.pool}"
+            )
+        return found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,9 +148,36 @@ class Network:
     def for_chip(cls, config: ChipConfig, **settings: Any) -> Network:
         """A network in a chip's storage format, refused if the chip's arrays cannot run it."""
         network = cls(format=config.format, **settings)
-        if network.planes > PLANE_MAX:
-            raise ValueError(f"planes must be at most {PLANE_MAX}, not {network.planes}")
-        for index, layer in enumerate(network.layers):
+        network.check_arrays(config)
+        return network
+
+    def check_arrays(self, config: ChipConfig) -> None:
+        """Refuses the network if a chip's arrays cannot run it.
+
+        A fully connected layer runs as a convolution whose kernel is the map before it. A sum of FP
+        goes over all bit planes; one of BP, which the first layer does without, over the taps of
+        a residue of the stride.
+
+        Raises
+        ------
+        ValueError
+            In one sentence, which says what does not fit.
+        """
+        if self.format != config.format:
+            raise ValueError(
+                f"the network must be in the chip's format {config.format}, not {self.format}"
+            )
+        if self.planes > PLANE_MAX:
+            raise ValueError(f"planes must be at most {PLANE_MAX}, not {self.planes}")
+        lanes = config.array.lanes
+        for index, (layer, (h, w, c_size)) in enumerate(
+            zip(self.layers, self.neuron_maps, strict=False)
+        ):
+            if layer.fully_connected and max(h, w) > TAP_MAX:
+                raise ValueError(
+                    f"layer {index}, fully connected, must read a map of at most "
+                    f"{TAP_MAX}x{TAP_MAX} pixels, not {h}x{w}"
+                )
             if max(layer.kernel) > TAP_MAX:
                 raise ValueError(
                     f"the kernel of layer {index} must be at most {TAP_MAX} high and wide, "
@@ -138,20 +192,19 @@ class Network:
                 raise ValueError(
                     f"pool of layer {index} must be at most {POOLING_MAX}, not {layer.pool}"
                 )
-            m_size, c_size, kh, kw = network.weight_shapes[index]
-            lanes, stride = config.array.lanes, layer.stride[0]
-            bp_taps = -(-kh // stride) * -(-kw // stride)
+            kh, kw = (h, w) if layer.fully_connected else layer.kernel
+            inputs = kh * kw * ((2 << (0 if index else self.planes)) - 1)
+            outputs = math.prod(-(-taps // layer.stride[0]) for taps in (kh, kw)) if index else 0
             for what, channels, taps, bits in (
-                ("FP", c_size, kh * kw << (0 if index else network.planes), FP_TERMS_BITS),
-                ("BP", m_size, bp_taps, BP_TERMS_BITS),
+                ("FP over all bit planes", c_size, inputs, FP_TERMS_BITS),
+                ("BP", layer.m_size, outputs, BP_TERMS_BITS),
             ):
                 terms = -(-channels // lanes) * lanes * taps
-                if terms > 1 << bits and (index or what == "FP"):
+                if terms > 1 << bits:
                     raise ValueError(
                         f"a sum of {what} in layer {index} must have at most {1 << bits} terms, "
                         f"not {terms}"
                     )
-        return network
 
     @property
     def wg_groups(self) -> tuple[int, ...]:
@@ -161,21 +214,21 @@ class Network:
         return self.wg_samples
 
     @property
-    def maps(self) -> list[tuple[int, int, int]]:
-        """(y size, x size, channels) that each layer reads, and at last what the network gives."""
+    def neuron_maps(self) -> list[tuple[int, int, int]]:
+        """(y size, x size, channels) in front of each layer, and at last what the network gives."""
         sizes = [self.input_size]
-        for layer in self.layers:
-            if layer.fully_connected:
-                sizes[-1] = (1, 1, int(np.prod(sizes[-1])))
-            geometry = layer.geometry(sizes[-1][:2])
-            out = geometry.e_size // layer.pool, geometry.f_size // layer.pool
-            if min(out) < 1:
-                raise ValueError(
-                    f"pool must be at most the map's size {geometry.e_size}x{geometry.f_size}, "
-                    f"not {layer.pool}"
-                )
-            sizes.append((*out, layer.m_size))
+        for index, layer in enumerate(self.layers):
+            with layer_named(index):
+                sizes.append((*layer.pooled(sizes[-1][:2]), layer.m_size))
         return sizes
+
+    @property
+    def maps(self) -> list[tuple[int, int, int]]:
+        """The same as each layer reads them: a fully connected one reads a vector."""
+        return [
+            (1, 1, math.prod(size)) if layer is not None and layer.fully_connected else size
+            for layer, size in zip((*self.layers, None), self.neuron_maps, strict=True)
+        ]
 
     @property
     def weight_shapes(self) -> list[tuple[int, int, int, int]]:

@@ -46,10 +46,10 @@ def test_its_work_is_balanced():
     assert set(batch.plan.images) == set(PLACES)
     work = {place: {"fp": 0, "bp": 0, "wg": 0} for place in PLACES}
     for layer, before, here in zip(batch.plan.layers, PLACES, PLACES[1:], strict=False):
-        work[here]["fp"] += layer.dense_products
-        work[before]["wg"] += layer.dense_products
+        work[here]["fp"] += layer.dense_cycles
+        work[before]["wg"] += layer.dense_cycles
         if layer.index:
-            work[before]["bp"] += layer.dense_products
+            work[before]["bp"] += layer.dense_cycles
     most = max(max(each.values()) for each in work.values())
     total = sum(sum(each.values()) for each in work.values())
     assert total > 0.7 * 12 * most

@@ -112,32 +112,34 @@ class ConvLayer:
             written=written,
         )
 
-    def fp_strip(self, first: int, last: int) -> tuple[ConvLayer, int]:
+    def fp_strip(self, first: int, last: int) -> Strip | None:
         """Output rows ``first`` to ``last - 1`` as a layer, and the input row its map begins with.
+
+        None if they see nothing but padding.
 
         Raises
         ------
         ValueError
-            If there are no such rows, or they see nothing but padding.
+            If there are no such rows.
         """
         _check_rows("output", first, last, self.e)
         top = first * self.stride - self.padding[0]
         bottom = (last - 1) * self.stride - self.padding[0] + self.kernel[0]
         begin, end = max(0, top), min(self.h, bottom)
         if begin >= end:
-            raise ValueError(
-                f"output rows {first} to {last - 1} must see a row of the map of {self.h}"
-            )
+            return None
         padding = (begin - top, bottom - end, *self.padding[2:])
         return replace(self, h=end - begin, padding=padding), begin
 
-    def bp_strip(self, first: int, last: int) -> tuple[ConvLayer, int]:
+    def bp_strip(self, first: int, last: int) -> Strip | None:
         """Input rows ``first`` to ``last - 1`` as a layer, and the du row its map begins with.
+
+        None if they lie too far from any output row.
 
         Raises
         ------
         ValueError
-            If there are no such rows, or they lie too far from any output row.
+            If there are no such rows.
         """
         _check_rows("input", first, last, self.h)
         kh = self.kernel[0]
@@ -147,9 +149,11 @@ class ConvLayer:
         end = max(begin + 1, min(self.e, (last - 1 + self.padding[0]) // self.stride + 1))
         top = self.padding[0] + first - begin * self.stride
         bottom = max(0, (end - begin - 1) * self.stride + kh - (last - first) - top)
+        if max(top, bottom) > TAP_MAX:
+            return None
         return replace(self, h=last - first, padding=(top, bottom, *self.padding[2:])), begin
 
-    def wg_strip(self, first: int, last: int) -> tuple[ConvLayer, int]:
+    def wg_strip(self, first: int, last: int) -> Strip:
         """Kernel rows ``first`` to ``last - 1`` as a layer, and the input row its map begins with.
 
         Raises
@@ -168,6 +172,10 @@ class ConvLayer:
         padding = (begin - top, bottom - end, *self.padding[2:])
         kernel = (last - first, self.kernel[1])
         return replace(self, h=end - begin, kernel=kernel, padding=padding), begin
+
+
+Strip = tuple[ConvLayer, int]
+"""A part of a convolution, and the row of the whole map that its own begins with."""
 
 
 def fp_pass(layer: ConvLayer, shape: EngineShape, **where: Any) -> dict[str, int]:

@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from backspike.compiler.lowering.convolution import ConvLayer
+from backspike.compiler.lowering.convolution import ConvLayer, Strip
 from backspike.compiler.lowering.neuron import NeuronArea
 from backspike.compiler.lowering.words import tiles_of
-from backspike.hw.arith.format import FP_TERMS_BITS
 from backspike.hw.config import ChipConfig
-from backspike.hw.limits import TAP_MAX
 from backspike.network import Layer, Network
+from backspike.network.network import layer_named
 
-__all__ = ["Lowered", "Strip", "lowered_layers"]
-
-
-Strip = tuple[ConvLayer, int]
-"""A part of a convolution, and the row of the whole map that its own begins with."""
-
-
-def _if_possible(strip: Callable[[int, int], Strip], rows: range) -> Strip | None:
-    try:
-        return strip(rows.start, rows.stop)
-    except ValueError:
-        return None
+__all__ = ["Lowered", "lowered_layers"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,13 +52,17 @@ class Lowered:
     def fp_strip(self, strip: range) -> Strip | None:
         """The convolution to the neurons behind pooled rows, and the first row of its input.
 
-        None if the engine cannot do it.
+        None if it sees nothing but padding.
         """
-        return _if_possible(self.conv.fp_strip, self.neuron_rows(strip))
+        rows = self.neuron_rows(strip)
+        return self.conv.fp_strip(rows.start, rows.stop)
 
     def bp_strip(self, strip: range) -> Strip | None:
-        """The convolution from du to rows of the input, and the first row of du; None likewise."""
-        return _if_possible(self.conv.bp_strip, strip)
+        """The convolution from du to rows of the input, and the first row of du.
+
+        None if the engine cannot do it.
+        """
+        return self.conv.bp_strip(strip.start, strip.stop)
 
     def area(self, strip: range, tiles: range, samples: int) -> NeuronArea:
         """What an instruction of Soma or Grad covers."""
@@ -93,7 +84,7 @@ class Lowered:
         return self.conv.m_tiles * self.conv.c_tiles * self.tile_rows
 
     @property
-    def dense_products(self) -> int:
+    def dense_cycles(self) -> int:
         """Cycles of WG for one sample and step if all inputs were spikes."""
         pixels = self.conv.e * self.conv.f * (self.planes + 1)
         return self.weight_rows // self.lanes * pixels
@@ -126,60 +117,37 @@ def lowered_layers(
         input_steps = 1 if network.planes else network.steps
     if input_steps not in (1, network.steps):
         raise ValueError(f"input_steps must be 1 or {network.steps}, not {input_steps}")
-    if network.format != config.format:
-        raise ValueError(
-            f"the network must be in the chip's format {config.format}, not {network.format}"
-        )
-    h, w, c = network.input_size
-    layers: list[Lowered] = []
-    for layer in network.layers:
-        steps = network.steps if layers else input_steps
-        layers.append(_lowered(network, len(layers), (h, w, c), config.array.lanes, steps))
-        (h, w), c = layers[-1].pooled, layer.m_size
+    network.check_arrays(config)
+    layers = [_lowered(network, index, config.array.lanes) for index in range(len(network.layers))]
+    layers[0] = replace(layers[0], planes=network.planes, input_steps=input_steps)
+    h, w = layers[-1].pooled
     if (h, w) != (1, 1):
         raise ValueError(f"the last layer's map must be of one pixel, for the loss, not {h}x{w}")
     return layers
 
 
-def _lowered(
-    network: Network, index: int, size: tuple[int, int, int], lanes: int, input_steps: int
-) -> Lowered:
-    """A layer that reads maps of this size, or why the core cannot run it."""
-    layer, (h, w, c) = network.layers[index], size
-    if layer.stride[0] != layer.stride[1]:
-        raise ValueError(
-            f"the stride of layer {index} must be the same both ways, not {layer.stride}"
+def _lowered(network: Network, index: int, lanes: int) -> Lowered:
+    """A layer that reads spikes of all steps."""
+    layer, (h, w, c) = network.layers[index], network.neuron_maps[index]
+    with layer_named(index):
+        conv = ConvLayer(
+            h=h,
+            w=w,
+            kernel=(h, w) if layer.fully_connected else layer.kernel,
+            stride=layer.stride[0],
+            padding=layer.padding,
+            c_tiles=tiles_of(c, lanes),
+            m_tiles=tiles_of(layer.m_size, lanes),
         )
-    kernel = (h, w) if layer.fully_connected else layer.kernel
-    if layer.fully_connected and max(kernel) > TAP_MAX:
-        raise ValueError(
-            f"layer {index}, fully connected, must read a map of at most "
-            f"{TAP_MAX}x{TAP_MAX} pixels, not {h}x{w}"
-        )
-    conv = ConvLayer(
-        h=h,
-        w=w,
-        kernel=kernel,
-        stride=layer.stride[0],
-        padding=layer.padding,
-        c_tiles=tiles_of(c, lanes),
-        m_tiles=tiles_of(layer.m_size, lanes),
-    )
-    conv.fp_strip(0, conv.e)  # raises if all that it sees is padding
-    planes = 0 if index else network.planes
-    terms = conv.c_tiles * lanes * kernel[0] * kernel[1] * ((2 << planes) - 1)
-    if terms > 1 << FP_TERMS_BITS:
-        raise ValueError(
-            f"a sum of FP in layer {index} must have at most {1 << FP_TERMS_BITS} terms "
-            f"over all bit planes, not {terms}"
-        )
+        if conv.fp_strip(0, conv.e) is None:
+            raise ValueError(f"output rows must see a row of the map of {h}, and not padding alone")
     return Lowered(
         index=index,
         layer=layer,
         conv=conv,
         c_size=c,
         lanes=lanes,
-        planes=planes,
-        input_steps=input_steps,
+        planes=0,
+        input_steps=network.steps,
         masked=network.fire_mask and layer.pool == 1,
     )

@@ -132,6 +132,11 @@ def cut_gradients(
         )
     for name, each in _sample_words(layer, room, possible[-1], steps).items():
         words = room.words(name, WG_SHARE)
+        if each > words:
+            raise ValueError(
+                f"a sample of layer {layer.index} must take at most {words} words of {name} (a "
+                f"quarter of it) for WG, not {each}"
+            )
         if group * each > words:
             raise ValueError(
                 f"wg_samples must be at most {words // each} for layer {layer.index}, of which a "

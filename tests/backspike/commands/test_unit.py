@@ -85,7 +85,7 @@ def test_malformed_lines(name, line, message):
 def test_unknown_unit(capsys):
     parser = argparse.ArgumentParser()
     unit.add_arguments(parser)
-    assert unit.run(parser.parse_args(["f16_div"])) != 0
+    assert unit.run(parser.parse_args(["f16_div"])) == 2
     assert capsys.readouterr().err == (
         "backspike unit: the unit must be one of f16_add, f16_sub, f16_mul, f16_lt, f16_le, "
         "f16_eq, f16_to_f32, f32_to_f16, f32_add, f32_mul, not 'f16_div'\n"

@@ -260,10 +260,13 @@ def test_a_status_stops_the_update():
             )
             for wrong in (0, (), (0,), (1, 1))
         ),
-        (lambda: network({"m_size": 1, "pool": 3}, size=(2, 3, 1)), "map's size 2x3, not 3"),
+        (
+            lambda: network({"m_size": 1, "pool": 3}, size=(2, 3, 1)),
+            r"^layer 0: pool must be at most the map's size 2x3, not 3$",
+        ),
         (
             lambda: network({"m_size": 1, "kernel": (3, 3)}, size=(2, 3, 1)),
-            "must fit the padded map, not one of 2x3",
+            "^layer 0: a kernel of 3x3 must fit the padded map, not one of 2x3$",
         ),
         (
             lambda: Network.for_chip(
@@ -295,7 +298,7 @@ def test_a_status_stops_the_update():
                 wg_samples=1,
                 planes=8,
             ),
-            "a sum of FP in layer 0 must have at most 131072 terms, not 200704",
+            "a sum of FP over all bit planes in layer 0 must have at most 131072 terms, not 400624",
         ),
         (
             lambda: Network.for_chip(

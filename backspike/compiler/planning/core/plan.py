@@ -149,7 +149,7 @@ def _backward(context: CoreContext, times: Sequence[Moment]) -> OrderedProgram:
     gradients = Gradients(builder, dict(enumerate(context.blocks)))
     beside = Beside(builder, "wg", ("bp", "grad"))
     # What takes longest is first: it is what the wait for the last samples is filled with.
-    for layer in sorted(context.layers, key=attrgetter("dense_products"), reverse=True):
+    for layer in sorted(context.layers, key=attrgetter("dense_cycles"), reverse=True):
         beside.add(gradients.layer(layer, partial(backward.ready, layer)))
     for samples, comes in zip(context.rounds, times, strict=True):
         beside.catch_up(comes.done)

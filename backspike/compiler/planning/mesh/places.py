@@ -28,7 +28,7 @@ def balanced(layers: Sequence[Lowered], steps: int, cores: Sequence[Place]) -> l
     """
     after: list[Lowered | None] = [*layers[1:], None]
     stages = [
-        (layer.dense_products * layer.input_steps, behind.dense_products * steps if behind else 0)
+        (layer.dense_cycles * layer.input_steps, behind.dense_cycles * steps if behind else 0)
         for layer, behind in zip(layers, after, strict=True)
     ]
 

@@ -184,13 +184,13 @@ def _pipeline(
     spikes.append(None)
     # Of works that could go on, short ones are first, and then those behind which least is left.
     works = received[0].works()
-    behind = [*(layer.dense_products for layer in layers[1:]), 0]
+    behind = [*(layer.dense_cycles for layer in layers[1:]), 0]
     for layer in sorted(layers, key=lambda each: behind[each.index]):
         index = layer.index
         works += BackwardStage(
             homes[index + 1], layer, received.get(index + 1), edges[index]
         ).works()
-    for layer in sorted(reversed(layers), key=lambda each: each.dense_products):
+    for layer in sorted(reversed(layers), key=lambda each: each.dense_cycles):
         index = layer.index
         works += ForwardStage(homes[index + 1], layer, spikes[index], spikes[index + 1]).works()
     for core in dict.fromkeys(homes):

@@ -58,8 +58,8 @@ class Wiring:
         number = first + self._boxes[key]
         if number >= BOXES:
             raise ValueError(
-                f"the layers on core {end.place} must need at most {BOXES - first} message boxes "
-                f"of its {end.subcore.upper()} sub-core, not {number - first + 1} or more"
+                f"the {end.subcore.upper()} sub-core of core {end.place} has {BOXES - first} "
+                "message boxes, and the layers placed there need more"
             )
         self._boxes[key] += 1
         return number
@@ -79,8 +79,8 @@ class Wiring:
                 return tag
         if len(tags) == self._tags:
             raise ValueError(
-                f"the layers on core {here.place} must need at most {self._tags} connections "
-                f"of its {here.subcore.upper()} sub-core, not {len(tags) + 1} or more"
+                f"the {here.subcore.upper()} sub-core of core {here.place} has {self._tags} "
+                "connections, and the layers placed there need more"
             )
         tags[len(tags)] = connection
         return len(tags) - 1

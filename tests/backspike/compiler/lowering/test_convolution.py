@@ -101,8 +101,7 @@ def test_strips_see_the_rows_that_they_need(kernel, stride, pad):
         for last in range(first + 1, layer.e + 1):
             seen = range(first * stride - pad, (last - 1) * stride - pad + kernel)
             if not any(0 <= row < layer.h for row in seen):
-                with pytest.raises(ValueError, match="must see a row of the map of 11"):
-                    layer.fp_strip(first, last)
+                assert layer.fp_strip(first, last) is None
                 continue
             part, begin = layer.fp_strip(first, last)
             assert part.e == last - first

@@ -230,13 +230,35 @@ def network(layers=(CONV, LAST), input_size=(6, 6, 3), steps=4, wg_samples=1, **
             network(layers=(dataclasses.replace(CONV, stride=(1, 2)), LAST)),
             [],
             2,
-            "the stride of layer 0 must be the same both ways, not (1, 2)",
+            "stride and padding of layer 0 must be at most 7, and the stride the same both ways, "
+            "not (1, 2) and (0, 0, 0, 0)",
         ),
         (
             network(input_size=(6, 6, 58), planes=7),
             [],
             2,
-            "a sum of FP in layer 0 must have at most 131072 terms over all bit planes, not 137700",
+            "a sum of FP over all bit planes in layer 0 must have at most 131072 terms, not 137700",
+        ),
+        (
+            network(layers=(CONV, Layer(m_size=700, fully_connected=True)), input_size=(9, 9, 3)),
+            [],
+            2,
+            "a sum of BP in layer 1 must have at most 32768 terms, not 34300",
+        ),
+        (
+            network(input_size=(4100, 3, 3), layers=(CONV,)),
+            [],
+            2,
+            "layer 0: h must be a whole number from 1 to 4095, not 4100",
+        ),
+        (
+            network(
+                layers=(Layer(m_size=5, stride=(3, 3), padding=(1, 0, 1, 0)), LAST),
+                input_size=(1, 1, 3),
+            ),
+            [],
+            2,
+            "layer 0: output rows must see a row of the map of 1, and not padding alone",
         ),
         (
             network(),
@@ -249,8 +271,8 @@ def network(layers=(CONV, LAST), input_size=(6, 6, 3), steps=4, wg_samples=1, **
             network(),
             ["bp.du_next=128"],
             2,
-            "wg_samples must be at most 0 for layer 0, of which a sample takes 64 of 4 words of "
-            "bp.du_next, not 1",
+            "a sample of layer 0 must take at most 4 words of bp.du_next (a quarter of it) for WG, "
+            "not 64",
         ),
         (
             network(wg_samples=5),

@@ -274,15 +274,15 @@ LONG = dataclasses.replace(SHORT, layers=(*[conv(2)] * 12, LAST))
             LONG,
             mesh(2, 1),
             {"places": [(0, 0), *[(number % 2, 0) for number in range(13)]]},
-            "the layers on core (1, 0) must need at most 7 message boxes of its BP sub-core, "
-            "not 8 or more",
+            "the BP sub-core of core (1, 0) has 7 message boxes, and the layers placed there need "
+            "more",
         ),
         (
             SHORT,
             mesh(2, 2, "noc.connections=2"),
             {"places": [(0, 1), (0, 0), (1, 0)]},
-            "the layers on core (0, 0) must need at most 2 connections of its BP sub-core, "
-            "not 3 or more",
+            "the BP sub-core of core (0, 0) has 2 connections, and the layers placed there need "
+            "more",
         ),
     ],
 )
