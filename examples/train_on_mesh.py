@@ -9,10 +9,10 @@ in between. The weights stay in the DRAMs of the cores; only the batch is writte
 
 from __future__ import annotations
 
-import argparse
 import itertools
 from functools import cache, partial
 
+from backspike.cli import Parser
 from backspike.compiler.planning.mesh import plan_mesh
 from backspike.device import Device, ModelDevice, RtlDevice
 from backspike.hw.presets import load
@@ -23,13 +23,15 @@ from backspike.training.training import Training
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = Parser(description=__doc__.splitlines()[0])
     parser.add_argument("--columns", type=int, default=2, help="of the mesh (default: 2)")
     parser.add_argument("--rows", type=int, default=2, help="of the mesh (default: 2)")
     parser.add_argument("--steps", type=int, default=3, help="training steps (default: 3)")
     parser.add_argument("--batch", type=int, default=16, help="samples of a step (default: 16)")
     parser.add_argument("--rtl", action="store_true", help="run the Verilog of the chip")
     args = parser.parse_args()
+    if args.steps < 1:
+        parser.error(f"steps must be at least 1, not {args.steps}")
     try:
         config = load("tiny", [f"mesh.columns={args.columns}", f"mesh.rows={args.rows}"])
         training = Training.start(config, TrainingSettings(batch=args.batch))
@@ -44,8 +46,8 @@ def main() -> int:
         print("building the chip, which takes a few minutes the first time", flush=True)
     with device:
         trainer = Trainer(training.network, device, plan_of)
-        steps = itertools.islice(training.epoch_steps(0), args.steps)
-        for step in trainer.run(steps, training.weights):
+        steps = itertools.chain.from_iterable(map(training.epoch_steps, itertools.count()))
+        for step in trainer.run(itertools.islice(steps, args.steps), training.weights):
             took = f", {step.speed.cycles:,} cycles" if step.speed else ""
             print(
                 f"step {step.number + 1}: loss {step.loss:.4f}, {sum(step.compared.values()):,} "

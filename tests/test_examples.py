@@ -10,8 +10,25 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 
 
+def train_on_mesh(*arguments: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, "examples/train_on_mesh.py", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8")
+
+
 def test_training_on_a_mesh():
-    command = [sys.executable, "examples/train_on_mesh.py", "--steps", "2", "--batch", "4"]
-    run = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8")
+    run = train_on_mesh("--steps", "2", "--batch", "4")
     assert run.returncode == 0, run.stderr
     assert len(re.findall(r"^step \d+: .* values compared, 0 differ$", run.stdout, re.M)) == 2
+
+
+def test_training_on_a_mesh_goes_on_over_epochs():
+    """Of 1,437 samples, the batches of an epoch are two."""
+    run = train_on_mesh("--steps", "3", "--batch", "600")
+    assert run.returncode == 0, run.stderr
+    assert len(re.findall("^step", run.stdout, re.M)) == 3
+
+
+def test_training_on_a_mesh_refuses_what_is_no_number_of_steps():
+    run = train_on_mesh("--steps", "-1")
+    assert run.returncode == 2
+    assert run.stderr == "train_on_mesh.py: steps must be at least 1, not -1\n"

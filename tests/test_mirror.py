@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,7 @@ NO_LOGIC = {
 """Files that only name things, and what; whoever uses them would fail."""
 
 INSTRUCTIONS = "hw/control/test_decoder.py"
-CYCLES = "backspike/compiler/order/test_cycles.py"
+CYCLES = "hw/isa/test_cycles.py"
 ELSEWHERE = {
     # The table of instructions: rows, and what they are made of.
     "isa/control.py": INSTRUCTIONS,
@@ -77,6 +78,9 @@ ELSEWHERE = {
 }
 """Where those are tested that share a test with others, by the path in ``tests``."""
 
+PARTS = {"dma/engine.py": "dma.read", "noc/interface.py": "noc.receive"}
+"""Files that are tested by a part, or by what they are a part of."""
+
 FILES = sorted(
     str(path.relative_to(ROOT / "hw"))
     for path in (ROOT / "hw").rglob("*.py")
@@ -122,7 +126,6 @@ BACKSPIKE = {
     "compiler/planning/weights.py": ON_A_CORE,
     "device/model.py": "device/test_device.py",
     "device/rtl.py": "device/test_device.py",
-    "files.py": TRAINING,
     "network/network.py": "../sim/model/test_network.py",
     "training/checkpoint.py": TRAINING,
     "training/data/digits.py": TRAINING,
@@ -145,6 +148,43 @@ BACKSPIKE_FILES = sorted(
     for path in (ROOT / "backspike").rglob("*.py")
     if path.name != "__init__.py" and path.relative_to(ROOT).parts[1] not in ("hw", "sim")
 )
+
+
+def imported(test: Path) -> set[str]:
+    """What a test imports, itself or by benches, by testbenches that it names, or from packages."""
+    found, left = set(), [".".join(test.relative_to(ROOT).with_suffix("").parts)]
+    while left:
+        module = left.pop()
+        path = ROOT / module.replace(".", "/")
+        path = path / "__init__.py" if path.is_dir() else path.with_name(f"{path.name}.py")
+        benches = module.startswith(("tests.", "scripts.", "backspike.sim.harness."))
+        if module in found:
+            continue
+        found.add(module)
+        if not path.exists() or not (benches or path.name == "__init__.py"):
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                left += [node.module, *(f"{node.module}.{each.name}" for each in node.names)]
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                left += [node.value] if node.value.startswith("tests.") else []
+    return found
+
+
+@pytest.mark.parametrize(
+    ("folder", "path"),
+    [
+        (folder, path)
+        for folder, paths in (("hw", FILES), ("backspike", BACKSPIKE_FILES))
+        for path in paths
+        if namesake(path, folder).exists()
+    ],
+)
+def test_a_test_imports_what_it_has_its_name_from(folder, path):
+    module = f"{'backspike.hw' if folder == 'hw' else 'backspike'}.{path[:-3].replace('/', '.')}"
+    module = f"backspike.hw.{PARTS[path]}" if path in PARTS else module
+    test = namesake(path, folder)
+    assert module in imported(test), f"{test} must import {module}"
 
 
 @pytest.mark.parametrize("path", BACKSPIKE_FILES)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import itertools
 import math
 import statistics
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +17,6 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from backspike.hw.config import ChipConfig
-from backspike.hw.presets import load
 from backspike.network import Network
 from backspike.sim.model import UpdateRule
 from backspike.sim.model.network import Weights, train_step
@@ -28,7 +25,7 @@ from backspike.training.checkpoint import load_arrays, save_arrays
 from backspike.training.data.digits import CLASSES, accuracy, digits_network, load_digits
 from backspike.training.settings import TrainingSettings
 
-__all__ = ["TakeStep", "Training", "TrainingStep", "measure_training_step", "train"]
+__all__ = ["TakeStep", "Training", "TrainingStep", "train"]
 
 
 class TrainingStep(NamedTuple):
@@ -233,14 +230,3 @@ def plot(training: Training, path: Path) -> None:
     right.set_ylabel("test accuracy, %", color="tab:orange")
     left.set_title(f"digits, storage {training.network.format}, seed {training.settings.seed}")
     figure.savefig(path, dpi=120)
-
-
-def measure_training_step(count: int = 15) -> float:
-    """Seconds of a training step of batch 32, the median of ``count`` after three others."""
-    training = Training.start(load("paper"), TrainingSettings())
-    seconds = []
-    for step in itertools.islice(training.epoch_steps(0), count + 3):
-        began = time.perf_counter()
-        step.take(training.network, training.weights)
-        seconds.append(time.perf_counter() - began)
-    return statistics.median(seconds[3:])

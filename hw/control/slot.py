@@ -10,13 +10,13 @@ from amaranth.lib.wiring import In, Out
 from backspike.hw.component import EmitOnce
 from backspike.hw.control.fetch import WORD_BITS
 from backspike.hw.control.microcode import FILE_BITS
-from backspike.hw.isa.table import BOXES, UNITS
+from backspike.hw.isa.table import BOXES, OUTSTANDING, UNITS
 from backspike.hw.isa.units import UNIT_REGISTERS
 
 __all__ = ["OUTSTANDING_BITS", "Slot", "assign"]
 
-OUTSTANDING_BITS = 2
-"""Bits of the number of instructions of a unit that are decoded and not done: 0 to 2."""
+OUTSTANDING_BITS = OUTSTANDING.bit_length()
+"""Bits of the number of instructions of a unit that are decoded and not done."""
 
 
 def assign(target, fields):

@@ -31,6 +31,7 @@ __all__ = [
     "INNER_ROUTES",
     "LOOP_LEVELS",
     "LOOP_STEPS",
+    "OUTSTANDING",
     "OWN_ROUTES",
     "REGISTERS",
     "ROUTES",
@@ -42,6 +43,9 @@ __all__ = [
     "Wait",
     "instruction_set",
 ]
+
+OUTSTANDING = 2
+"""Instructions of a unit that are decoded and not done, at most: the decoder waits for more."""
 
 
 @functools.cache

@@ -75,7 +75,7 @@ def core_area() -> CellCounts:
 
 
 def network_area() -> CellCounts:
-    """Routers, network interfaces, dispatch units (what copies words and receives them), DMA."""
+    """Routers, network interfaces, what copies words and receives them, DMA."""
     core = _core()
     return _within_network(core, core.top) + routers_area() + _crossings_area()
 
@@ -161,7 +161,7 @@ FIGURES = (
     _whole("core_dsp", "a core with its network", "DSP", core_area, 320),
     _whole(
         "network_lut",
-        "routers, interfaces, dispatch units and DMA of a core",
+        "routers, interfaces, copying and DMA of a core",
         "LUT",
         network_area,
         30_000,

@@ -12,7 +12,7 @@ from backspike.compiler.assembling.program import Program
 from backspike.compiler.planning.core import plan_step
 from backspike.device import RtlDevice
 from backspike.hw.core.connection import LONE_CORE
-from backspike.hw.isa.table import IsaShape
+from backspike.hw.isa.table import OUTSTANDING, IsaShape
 from backspike.sim.harness.core import CoreBench
 from backspike.sim.harness.session import Request, Session
 from backspike.training.settings import TrainingSettings
@@ -29,8 +29,6 @@ COMPUTE = {
     "bp": {"BP_CONV": "bp", "WG_CONV": "wg", "BP_GRAD": "grad", "WU": "wu"},
 }
 """An instruction of each engine, which without operands has the least to do."""
-QUEUED = 2
-"""Instructions of a unit that are decoded ahead: one at work, one behind it."""
 DRAM_BYTES = 1 << 16
 
 
@@ -69,13 +67,13 @@ def instruction_cycles() -> dict[str, tuple[float, float]]:
         for subcore, mnemonics in COMPUTE.items():
             for mnemonic, unit in mnemonics.items():
                 in_turn = Program(shape, subcore)
-                for _ in range(2 * QUEUED):
+                for _ in range(2 * OUTSTANDING):
                     in_turn.add(mnemonic, reason="one behind the other")
                 starts = _spans(session, {subcore: in_turn}, f"{subcore}_{unit}")[:, 0]
 
                 held = Program(shape, subcore)
                 held.barrier(unit, boxes=[0], reason="nothing starts before all is decoded")
-                for _ in range(QUEUED):
+                for _ in range(OUTSTANDING):
                     held.add(mnemonic, reason="decoded ahead")
                 (other,) = (name for name in COMPUTE if name != subcore)
                 spans = _spans(

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from backspike.compiler.planning.mesh import plan_mesh
 from backspike.compiler.planning.step import StepPlan
+from backspike.device.device import UnitCounters
 from backspike.hw.config import ChipConfig
 from backspike.hw.core.connection import Place
 from backspike.network import Layer, Network
@@ -32,7 +33,6 @@ PLACES: tuple[Place, ...] = ((0, 1), (0, 0), (1, 0), (1, 1), (0, 1), (0, 1), (0,
 """Of the input and of the layers. The core of the last ones has time for dw of the first."""
 DENSITY = {"FP_CONV": 1.0, "BP_CONV": 1.0, "WG_CONV": 1.0}
 
-UnitCounters = Mapping[Place, Mapping[str, Mapping[str, int]]]
 Activity = Mapping[Place, Mapping[str, NDArray[np.int64]]]
 
 
@@ -63,7 +63,10 @@ def dense_network(config: ChipConfig) -> Network:
 
 @dataclass(frozen=True, kw_only=True)
 class DenseBatch:
-    """A batch of it, with the programs; attributes are arguments of Network.train_step."""
+    """A batch of it, with the programs.
+
+    Attributes are arguments of :func:`backspike.sim.model.network.train_step`.
+    """
 
     config: ChipConfig
     samples: int = BATCH

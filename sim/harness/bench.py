@@ -10,8 +10,10 @@ from backspike.hw.memory.nonzero import NonzeroMap
 from backspike.hw.memory.port import ReadPort, WritePort
 from backspike.hw.memory.sram import Sram
 
-__all__ = ["STALL_BITS", "EngineBench", "Staller"]
+__all__ = ["SEED_FACTOR", "STALL_BITS", "EngineBench", "Staller"]
 
+SEED_FACTOR = 40503
+"""Numbers that differ little, times it, are seeds that differ in many of their 16 bits."""
 STALL_BITS = 8
 """Bits of the stall probability: 0 never stalls, 255 all but always."""
 
@@ -126,7 +128,7 @@ class EngineBench(EmitOnce):
                 staller = Staller()
                 m.submodules[f"stall_{memory}_{name}"] = staller
                 m.d.comb += [
-                    staller.seed.eq(sum(f"{memory}_{name}".encode()) * 40503 % 65535 + 1),
+                    staller.seed.eq(sum(f"{memory}_{name}".encode()) * SEED_FACTOR % 65535 + 1),
                     staller.run.eq(self.running | self.start),
                     staller.stall.eq(self.stall),
                     here.ready.eq(staller.ready),

@@ -15,8 +15,8 @@ Everything that can set a sticky status takes a :class:`Status` and adds to it; 
     neuron   soma  grad  fire  pool_spikes  unpool, and the vector unit: add  subtract  multiply
              (scale)  compare
     update   update(w, v, dw, UpdateRule(lr=, mu=, wd=, k=))   -> w, v, w_stored
-    network  Network(layers=, input_size=, steps=, wg_samples=), Network.for_chip(config, ...):
-             forward, backward, train_step -> StepRecord (all of a step)
+    network  of a backspike.network.Network: forward, backward, train_step -> StepRecord (all of a
+             step)
 
 >>> import numpy as np
 >>> from backspike.sim.model import Status, encode, psum_fp, read_fp

@@ -15,6 +15,7 @@ from scripts.bench.__main__ import main
 from scripts.bench.figure import Figure, NotMeasured
 from scripts.bench.figures import FIGURES
 from scripts.bench.synthesis import CellCounts, ToolError, area_of_cells, registered
+from scripts.bench.training import measure_training_step
 
 
 def figure(
@@ -144,3 +145,7 @@ def test_paths_are_measured_between_registers():
         "  end\n"
         "endmodule\n"
     )
+
+
+def test_a_training_step_is_measured():
+    assert 0 < measure_training_step(count=1) < 10

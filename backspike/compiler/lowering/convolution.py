@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import Any
 
 from backspike.compiler.lowering.layout import Layout, Strides, check_words
+from backspike.compiler.lowering.words import even_size
 from backspike.hw.arith.format import BP_TERMS_BITS, FP_TERMS_BITS
 from backspike.hw.isa.conv.shape import EngineShape
-from backspike.hw.isa.table import IsaShape, instruction_set
-from backspike.hw.isa.units import command_of
-from backspike.hw.limits import COUNT_BITS, PLANE_MAX, TAP_MAX, check_whole
+from backspike.hw.isa.operands import COUNT_MAX
+from backspike.hw.limits import PLANE_MAX, TAP_MAX, check_whole
 
-__all__ = ["ConvLayer", "bp_operands", "bp_passes", "fp_operands", "fp_pass"]
+__all__ = ["ConvLayer", "Strip", "bp_operands", "fp_operands"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,15 +40,14 @@ class ConvLayer:
     steps: int = 1
 
     def __post_init__(self) -> None:
-        large = (1 << COUNT_BITS) - 1
         for name, low, high in (
-            ("h", 1, large),
-            ("w", 1, large),
+            ("h", 1, COUNT_MAX),
+            ("w", 1, COUNT_MAX),
             ("stride", 1, TAP_MAX),
-            ("c_tiles", 1, large),
-            ("m_tiles", 1, large),
-            ("samples", 1, large),
-            ("steps", 1, large),
+            ("c_tiles", 1, COUNT_MAX),
+            ("m_tiles", 1, COUNT_MAX),
+            ("samples", 1, COUNT_MAX),
+            ("steps", 1, COUNT_MAX),
         ):
             check_whole(name, getattr(self, name), low, high)
         for name, sizes, length, low in (
@@ -65,9 +63,9 @@ class ConvLayer:
                 f"a kernel of {self.kernel} must fit the padded map of "
                 f"{self.h} x {self.w}, padding {self.padding}, at least once"
             )
-        if max(self.e, self.f) > large:
+        if max(self.e, self.f) > COUNT_MAX:
             raise ValueError(
-                f"output maps must be at most {large} high and wide, not {self.e} x {self.f}"
+                f"output maps must be at most {COUNT_MAX} high and wide, not {self.e} x {self.f}"
             )
 
     @property
@@ -176,23 +174,6 @@ class ConvLayer:
 
 Strip = tuple[ConvLayer, int]
 """A part of a convolution, and the row of the whole map that its own begins with."""
-
-
-def fp_pass(layer: ConvLayer, shape: EngineShape, **where: Any) -> dict[str, int]:
-    """The fields of the ConvCommand that computes conv_fp; for ``where`` see fp_operands."""
-    return _command("FP_CONV", shape, fp_operands(layer, shape, **where))
-
-
-def bp_passes(layer: ConvLayer, shape: EngineShape, **where: Any) -> Iterator[dict[str, int]]:
-    """The fields of the commands that compute conv_bp; for ``where`` see bp_operands."""
-    for operands in bp_operands(layer, shape, **where):
-        yield _command("BP_CONV", shape, operands)
-
-
-def _command(mnemonic: str, shape: EngineShape, operands: dict[str, int]) -> dict[str, int]:
-    unit = mnemonic[:2].lower()
-    instruction = instruction_set(IsaShape.of_engine(shape), unit)[mnemonic]
-    return command_of(unit, instruction.evaluate(instruction.fill(operands)))
 
 
 def fp_operands(
@@ -403,9 +384,9 @@ def _walk(
     kh, kw = kernel
     if kh <= shape.group_rows and kh * kw <= shape.group_tiles:
         most = min(shape.group_tiles // (kh * kw), shape.group_rows // kh)
-        group_tiles, group_rows = _even(in_tiles, most), kh
+        group_tiles, group_rows = even_size(in_tiles, most), kh
     else:
-        group_tiles, group_rows = 1, _even(kh, min(shape.group_rows, shape.group_tiles // kw))
+        group_tiles, group_rows = 1, even_size(kh, min(shape.group_rows, shape.group_tiles // kw))
     in_groups = -(-in_tiles // group_tiles)
     row_groups = -(-kh // group_rows)
     w_base, w_tile, w_out_tile = weights
@@ -440,11 +421,6 @@ def _check_rows(what: str, first: int, last: int, rows: int) -> None:
         raise ValueError(
             f"a strip must be of some of the {what} rows 0 to {rows - 1}, not {first} to {last - 1}"
         )
-
-
-def _even(whole: int, most: int) -> int:
-    """The size of equal parts, but for the last, of at most ``most``, as few as there can be."""
-    return -(-whole // -(-whole // most))
 
 
 def _check_terms(terms: int, bits: int, engine: str) -> None:

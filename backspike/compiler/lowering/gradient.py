@@ -2,24 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from backspike.compiler.lowering.convolution import ConvLayer
 from backspike.compiler.lowering.layout import Layout, check_words
 from backspike.hw.arith.format import FP_TERMS_BITS
-from backspike.hw.isa.table import IsaShape, instruction_set
-from backspike.hw.isa.units import command_of
 from backspike.hw.limits import PLANE_MAX, check_whole
 
-__all__ = ["wg_operands", "wg_pass"]
-
-
-def wg_pass(layer: ConvLayer, *, lanes: int, pixels: int, **where: Any) -> dict[str, int]:
-    """The fields of the WgCommand that computes dw; for ``where`` see wg_operands."""
-    shape = IsaShape(lanes=lanes, pixels=pixels)
-    instruction = instruction_set(shape, "bp")["WG_CONV"]
-    operands = wg_operands(layer, lanes=lanes, pixels=pixels, **where)
-    return command_of("wg", instruction.evaluate(instruction.fill(operands)))
+__all__ = ["wg_operands"]
 
 
 def wg_operands(

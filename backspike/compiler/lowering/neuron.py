@@ -9,7 +9,8 @@ from typing import Any
 from backspike.compiler.lowering.layout import Layout, Strides
 from backspike.hw.arith.format import BINARY16, Float
 from backspike.hw.isa.neuron.command import Destination, Operation, Source
-from backspike.hw.limits import ADDRESS_BITS, COUNT_BITS, PLANE_MAX, POOLING_MAX, check_whole
+from backspike.hw.isa.operands import COUNT_MAX
+from backspike.hw.limits import ADDRESS_BITS, PLANE_MAX, POOLING_MAX, check_whole
 
 __all__ = ["ElementOperands", "NeuronArea"]
 
@@ -36,7 +37,7 @@ class NeuronArea:
 
     def __post_init__(self) -> None:
         for name in ("h_size", "w_size", "samples"):
-            check_whole(name, getattr(self, name), 1, (1 << COUNT_BITS) - 1)
+            check_whole(name, getattr(self, name), 1, COUNT_MAX)
         check_whole("m_size", self.m_size, 1, 1 << ADDRESS_BITS)
         check_whole("pooling", self.pooling, 1, POOLING_MAX)
 
@@ -118,26 +119,6 @@ class ElementOperands:
             **self._map("s_out", s_out, area, bits=True, pooled=True),
             **self._map("du", du, area, written=True),
         }
-
-    def soma_vector(
-        self,
-        area: NeuronArea,
-        operation: Any,
-        *,
-        conv: Layout | None = None,
-        u: Layout | None = None,
-        bits: Layout | None = None,
-        planes: int = 0,
-        **common: Any,
-    ) -> Operands:
-        """FP_VECTOR: an operation on psums, u, spikes and a scalar.
-
-        ``conv``, ``u`` and ``bits`` say where those of them lie that are read, ``planes`` is B of
-        the psums; for ``common`` see :meth:`_vector`.
-        """
-        reads: dict[Any, Layout | None] = {Source.CONV: conv, Source.U: u, Source.BITS: bits}
-        check_whole("planes", planes, 0, PLANE_MAX)
-        return {**self._vector(reads, area, operation, **common), "scale": planes}
 
     def grad_vector(
         self,
@@ -227,7 +208,7 @@ class ElementOperands:
             f"m_size = {area.m_size} in tiles of {self.lanes}",
             -(-area.m_size // self.lanes),
             1,
-            (1 << COUNT_BITS) - 1,
+            COUNT_MAX,
         )
 
     def _extent(self, area: NeuronArea) -> Operands:

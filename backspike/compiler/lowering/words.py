@@ -15,6 +15,7 @@ from backspike.sim.model import encode
 
 __all__ = [
     "codes_dtype",
+    "even_size",
     "layout_of",
     "pack_spikes",
     "tile_maps",
@@ -26,6 +27,11 @@ __all__ = [
 def tiles_of(channels: int, lanes: int) -> int:
     """Channel tiles that so many channels take."""
     return -(-channels // lanes)
+
+
+def even_size(total: int, most: int) -> int:
+    """The size of equal parts, but for the last, of at most ``most``, as few as there can be."""
+    return -(-total // -(-total // most))
 
 
 def codes_dtype(format: Float) -> np.dtype:

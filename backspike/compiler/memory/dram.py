@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from backspike.hw.control.fetch import PROGRAM_ALIGNMENT
-from backspike.hw.limits import ADDRESS_BITS, COUNT_BITS
+from backspike.hw.isa.operands import COUNT_MAX
+from backspike.hw.limits import ADDRESS_BITS
 from backspike.sim.model.machine.memories import Bytes
 
 __all__ = ["ALIGNMENT", "Allocator", "Axis", "Maps", "Region", "rounded_up", "transfers"]
@@ -23,7 +24,6 @@ ALIGNMENT = PROGRAM_ALIGNMENT
 DRAM_BYTES = 1 << 32
 """What an address of the DMA reaches."""
 WORDS_MAX = 1 << ADDRESS_BITS
-ROWS_MAX = (1 << COUNT_BITS) - 1
 
 
 def rounded_up(value: int, multiple: int) -> int:
@@ -48,7 +48,6 @@ class Allocator:
     """Gives out regions one behind the other, by name."""
 
     def __init__(self) -> None:
-        self.regions: dict[str, Region] = {}
         self.size = 0
         """Bytes given out."""
 
@@ -65,7 +64,6 @@ class Allocator:
             raise ValueError(
                 f"DRAM must hold at most {DRAM_BYTES} bytes, {name} ends at {region.end}"
             )
-        self.regions[name] = region
         self.size = rounded_up(region.end, ALIGNMENT)
         return region
 
@@ -194,12 +192,12 @@ def transfers(
     for index in np.ndindex(*(axis.count for axis in others)):
         sram_first = base + sum(i * axis.sram for i, axis in zip(index, others, strict=True))
         dram_first = dram + sum(i * axis.dram for i, axis in zip(index, others, strict=True))
-        for row in range(0, rows.count, ROWS_MAX):
+        for row in range(0, rows.count, COUNT_MAX):
             for word in range(0, words, WORDS_MAX):
                 yield {
                     "base": sram_first + row * rows.sram + word,
                     "words": min(words - word, WORDS_MAX),
-                    "rows": min(rows.count - row, ROWS_MAX),
+                    "rows": min(rows.count - row, COUNT_MAX),
                     "sram_row": rows.sram,
                     "dram": dram_first + row * rows.dram + word * word_bytes,
                     "dram_row": rows.dram,

@@ -158,9 +158,9 @@ class DramLayout:
                 dram[first : first + view.size] = view.reshape(-1)
 
     def put_batch(self, dram: Bytes, x: NDArray, targets: Values) -> None:
-        """Writes an input and the firing rates asked for, as :meth:`Network.train_step` has them.
+        """Writes an input and the firing rates asked for, each where the core needs it.
 
-        Each of them where the core needs it.
+        They are as :func:`backspike.sim.model.network.train_step` has them.
 
         Raises
         ------

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from itertools import product
 
 from backspike.compiler.lowering.layers import Lowered
+from backspike.compiler.lowering.words import even_size
 from backspike.hw.config import ChipConfig
-from backspike.hw.limits import COUNT_BITS
+from backspike.hw.isa.operands import COUNT_MAX
 
 __all__ = [
     "PART_CYCLES",
@@ -23,7 +24,6 @@ __all__ = [
     "splits",
 ]
 
-SAMPLES_MAX = (1 << COUNT_BITS) - 1
 PART_CYCLES = 100
 """About what one more part costs in cycles, whatever its size."""
 
@@ -35,7 +35,7 @@ def even(total: int, parts: int) -> tuple[range, ...]:
 
 def cut_range(items: range, most: int) -> tuple[range, ...]:
     """Items in as few ranges of at most ``most`` as there can be, as even but for the last."""
-    size = -(-len(items) // -(-len(items) // most))
+    size = even_size(len(items), most)
     return tuple(items[first : first + size] for first in range(0, len(items), size))
 
 
@@ -219,7 +219,7 @@ def choose(
             fit = min(capacity[name] // each for name, each in words.items())
             if not fit:
                 continue
-            samples = [each for there in rounds for each in cut_range(there, min(fit, SAMPLES_MAX))]
+            samples = [each for there in rounds for each in cut_range(there, min(fit, COUNT_MAX))]
             cut = Cut(tiles=tiles, strips=strips, samples=tuple(samples))
             cycles = cost(cut)
             if best is None or cycles < best[0]:

@@ -11,11 +11,12 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from backspike.compiler.order.barriers import OUTSTANDING, join
+from backspike.compiler.order.barriers import join
 from backspike.compiler.order.entry import PendingInstruction
 from backspike.compiler.order.hazards import OrderedProgram
 from backspike.compiler.order.timeline import AHEAD, ARRAYS, START, Moment
 from backspike.compiler.order.touch import Touch
+from backspike.hw.isa.table import OUTSTANDING
 
 __all__ = ["arrange"]
 
@@ -37,7 +38,7 @@ What is decoded too early, and waits, holds up more than what is decoded a littl
 def arrange(programs: Sequence[OrderedProgram]) -> int:
     """Puts what was added to the programs, up to the first loop or fence, in order.
 
-    Those of a unit and stream stay in order, and so do those that touch the same. Whoever takes a
+    Those of a unit and work stay in order, and so do those that touch the same. Whoever takes a
     message is decoded behind who sends it, so that no two programs wait for each other for ever.
 
     Returns
@@ -90,7 +91,7 @@ class _Decoder:
         self._needs = list(_needs(entries))
         self._queues: dict[tuple[int, str], list[int]] = defaultdict(list)
         for number in reversed(range(len(entries))):
-            self._queues[entries[number].stream, entries[number].unit].append(number)
+            self._queues[entries[number].work, entries[number].unit].append(number)
         self._free = 0
         self._issued: dict[str, list[int]] = {entry.unit: [] for entry in entries}
         self._place: dict[int, int] = {}
@@ -157,7 +158,7 @@ class _Decoder:
         entry = self.entries[number]
         self._done[number] = self._after(number)[1]
         self._before[number] = {unit: len(there) for unit, there in self._issued.items()}
-        self._queues[entry.stream, entry.unit].pop()
+        self._queues[entry.work, entry.unit].pop()
         self._place[number] = len(self._issued[entry.unit])
         self._issued[entry.unit].append(number)
         self._free, entry.start = self.choice.decoded, self.choice.start

@@ -7,11 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from backspike.compiler.order.entry import PendingInstruction
+from backspike.hw.isa.table import OUTSTANDING
 
-__all__ = ["OUTSTANDING", "Barrier", "join", "placed"]
-
-OUTSTANDING = 2
-"""Instructions of a unit that are issued and not done, at most: the controller waits for more."""
+__all__ = ["Barrier", "join", "placed"]
 
 
 class Barrier(NamedTuple):

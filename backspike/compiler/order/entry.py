@@ -44,7 +44,7 @@ class PendingInstruction:
     cycles: int
     start: int
     """About when it starts."""
-    stream: int
+    work: int
     moment: Moment
     comes: Moment
     boxes: tuple[int, ...]

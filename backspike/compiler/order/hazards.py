@@ -76,8 +76,8 @@ class OrderedProgram:
         self.subcore = subcore
         self.timeline = Timeline()
         """Of what was added."""
-        self.stream = 0
-        """What is added now; those of a unit and stream stay in order when they are arranged."""
+        self.work = 0
+        """What is added now; those of a unit and work stay in order when they are arranged."""
         self._config, self._density = config, density
         self._shape = IsaShape.from_config(config)
         self._instructions = instruction_set(self._shape, subcore)
@@ -135,7 +135,7 @@ class OrderedProgram:
                 decoding=decode_cycles(self._shape, self.subcore)[mnemonic],
                 cycles=cycles,
                 start=moment.done - cycles,
-                stream=self.stream,
+                work=self.work,
                 moment=moment,
                 comes=comes,
                 boxes=waits.get("boxes", ()),

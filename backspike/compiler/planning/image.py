@@ -62,7 +62,9 @@ class CoreImage:
         rule: UpdateRule,
         loss_scale: float = 1.0,
     ) -> Bytes:
-        """DRAM before the step; the arguments are those of :meth:`Network.train_step`."""
+        """DRAM before the step; arguments are those of
+        :func:`backspike.sim.model.network.train_step`.
+        """
         dram = np.zeros(self.size, np.uint8)
         for name, words in self.words.items():
             self._program(dram, name)[:] = words

@@ -1,4 +1,4 @@
-"""The instructions of a time step of a part, when it is known where all that they touch lies."""
+"""Instructions that both planners add, when it is known where all that they touch lies."""
 
 from __future__ import annotations
 
@@ -8,13 +8,46 @@ from backspike.compiler.lowering.convolution import ConvLayer, bp_operands, fp_o
 from backspike.compiler.lowering.layers import Lowered
 from backspike.compiler.lowering.layout import Layout
 from backspike.compiler.lowering.neuron import NeuronArea
+from backspike.compiler.memory.parts import span
 from backspike.compiler.order.entry import MessageWaits
 from backspike.compiler.order.timeline import START, Moment
-from backspike.compiler.planning.context import Builder
+from backspike.compiler.planning.context import FORWARD_DONE, Builder
 from backspike.compiler.planning.weights import Loaded
 from backspike.hw.isa.neuron.command import Operation, Source
+from backspike.hw.isa.table import Control
 
-__all__ = ["convolve_back", "convolve_forward", "find_fire", "find_grad", "find_soma"]
+__all__ = [
+    "add_fire",
+    "add_grad",
+    "add_soma",
+    "clear_statuses",
+    "collect_statuses",
+    "convolve_backward",
+    "convolve_forward",
+    "tell_forward",
+]
+
+
+def clear_statuses(builder: Builder) -> None:
+    """What the first instruction of a program does."""
+    operands = {"flow_type": Control.CLEAR.value}
+    builder.add("NOC_CTRL", operands, reason="forget statuses of the batch before")
+
+
+def collect_statuses(builder: Builder, **waits: Unpack[MessageWaits]) -> None:
+    """Lets the update go on, or not."""
+    operands = {"flow_type": Control.COLLECT.value}
+    builder.add("NOC_CTRL", operands, reason="a status stops the update", **waits)
+
+
+def tell_forward(builder: Builder, samples: range, **waits: Unpack[MessageWaits]) -> Moment:
+    """Tells the BP sub-core that FP of samples is done."""
+    return builder.add(
+        "NOC_CTRL",
+        {"flow_type": Control.SIGNAL.value, "msg_box": FORWARD_DONE},
+        reason=f"the forward pass of {span('sample', samples)} is in DRAM",
+        **waits,
+    )
 
 
 def convolve_forward(
@@ -43,7 +76,7 @@ def convolve_forward(
     return builder.add("FP_CONV", operands, reason=reason, **waits)
 
 
-def find_soma(
+def add_soma(
     builder: Builder,
     layer: Lowered,
     area: NeuronArea,
@@ -73,7 +106,7 @@ def find_soma(
     return builder.add("FP_SOMA", operands, reason=reason)
 
 
-def find_fire(
+def add_fire(
     builder: Builder, layer: Lowered, area: NeuronArea, *, u: int, fire: int, reason: str
 ) -> Moment:
     """The map of neurons whose surrogate derivative is 1."""
@@ -90,7 +123,7 @@ def find_fire(
     return builder.add("BP_VECTOR", operands, reason=reason)
 
 
-def convolve_back(
+def convolve_backward(
     builder: Builder,
     conv: ConvLayer,
     *,
@@ -118,7 +151,7 @@ def convolve_back(
     return moment
 
 
-def find_grad(
+def add_grad(
     builder: Builder,
     layer: Lowered,
     area: NeuronArea,

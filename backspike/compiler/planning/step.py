@@ -89,7 +89,9 @@ class StepPlan:
         rule: UpdateRule,
         loss_scale: float = 1.0,
     ) -> dict[Place, Bytes]:
-        """DRAM of each core before the step; arguments are those of :meth:`Network.train_step`."""
+        """DRAM of each core before the step; arguments are those of
+        :func:`backspike.sim.model.network.train_step`.
+        """
         return {
             place: image.image(weights, x, targets, rule, loss_scale)
             for place, image in self.images.items()

@@ -7,12 +7,12 @@ from typing import Any
 import cocotb
 import numpy as np
 
-from backspike.compiler.lowering.convolution import bp_passes
 from backspike.compiler.lowering.words import layout_of, tile_maps, tile_weights
 from backspike.hw.bp.engine import BpEngine
 from backspike.hw.isa.conv.shape import EngineShape
 from backspike.sim.harness.driver import EngineDriver
 from backspike.sim.model import Status, encode, psum_bp
+from scripts.bench.rtl.passes import bp_passes
 from scripts.bench.rtl.work import (
     CHANNELS,
     CONFIG,

@@ -8,12 +8,13 @@ import cocotb
 import numpy as np
 from numpy.typing import NDArray
 
-from backspike.compiler.lowering.convolution import ConvLayer, fp_pass
+from backspike.compiler.lowering.convolution import ConvLayer
 from backspike.compiler.lowering.words import layout_of, pack_spikes, tile_maps, tile_weights
 from backspike.hw.fp.engine import FpEngine
 from backspike.hw.isa.conv.shape import EngineShape
 from backspike.sim.harness.driver import EngineDriver
 from backspike.sim.model import Status, psum_fp
+from scripts.bench.rtl.passes import fp_pass
 from scripts.bench.rtl.work import (
     CHANNELS,
     CONFIG,

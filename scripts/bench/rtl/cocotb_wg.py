@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backspike.compiler.lowering.convolution import ConvLayer
-from backspike.compiler.lowering.gradient import wg_pass
 from backspike.compiler.lowering.words import layout_of, pack_spikes, tile_maps, tile_weights
 from backspike.hw.arith.format import BINARY32
 from backspike.hw.wg.engine import WgEngine
 from backspike.sim.harness.driver import EngineDriver
 from backspike.sim.model import Status, encode, psum_wg, read_wg
+from scripts.bench.rtl.passes import wg_pass
 from scripts.bench.rtl.work import (
     CHANNELS,
     CONFIG,

@@ -21,7 +21,7 @@ from amaranth.utils import ceil_log2
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, First, RisingEdge, Timer
 
-from backspike.hw.component import EmitOnce
+from backspike.hw.component import EmitOnce, Parameter
 from backspike.hw.noc.crossing import Crossing
 from backspike.hw.noc.mesh import RouterMesh
 from backspike.hw.noc.route import Endpoint
@@ -63,8 +63,12 @@ class TrafficBench(EmitOnce):
         sinks have the clock of the network, ``clk``.
     """
 
+    columns = Parameter[int]()
+    rows = Parameter[int]()
+    depth = Parameter[int]()
+    crossing = Parameter[int]()
+
     def __init__(self, *, columns: int, rows: int, depth: int, crossing: int = 0):
-        self.columns, self.rows, self.depth, self.crossing = columns, rows, depth, crossing
         self.places = [
             Endpoint(x, y, port) for y, x, port in product(range(rows), range(columns), range(2))
         ]

@@ -8,9 +8,9 @@ from amaranth import Module, Mux, Signal
 from amaranth.lib import stream
 from amaranth.lib.wiring import In, Out
 
-from backspike.hw.component import EmitOnce
+from backspike.hw.component import EmitOnce, Parameter
 from backspike.hw.noc.flit import SubCoreAddress, flit_layout
-from backspike.sim.harness.bench import STALL_BITS, Staller
+from backspike.sim.harness.bench import SEED_FACTOR, STALL_BITS, Staller
 from backspike.sim.harness.traffic.packet import (
     FAULT_BITS,
     LENGTH_BITS,
@@ -53,8 +53,10 @@ class TrafficSink(EmitOnce):
     results : Out(RESULTS)
     """
 
+    _columns = Parameter[int]()
+    _rows = Parameter[int]()
+
     def __init__(self, *, columns: int, rows: int):
-        self._sizes = (columns, rows)
         super().__init__(
             {
                 **SETTINGS,
@@ -82,7 +84,7 @@ class TrafficSink(EmitOnce):
         again = Signal()
         m.d.comb += [
             staller.run.eq(self.run),
-            staller.seed.eq((self.here.as_value() << 4 | 13) * 40503),
+            staller.seed.eq((self.here.as_value() << 4 | 13) * SEED_FACTOR),
             staller.stall.eq(self.stall),
             self.i.ready.eq(staller.ready & ((self.fault != InjectedFault.DOUBLE) | again)),
         ]
@@ -102,7 +104,7 @@ class TrafficSink(EmitOnce):
         """Finds what is wrong with a flit; returns when its packet was made."""
         results = self.results
         head = TrafficHead(flit.payload)
-        read, write = sequence_ports(m, *self._sizes, head.source, head.tag)
+        read, write = sequence_ports(m, self._columns, self._rows, head.source, head.tag)
         inside = Signal()  # a packet
         left = Signal(LENGTH_BITS + 1)  # flits of it to come
         chain = Signal(PAYLOAD_BITS)  # what the last one should have been

@@ -10,9 +10,9 @@ from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
-from backspike.hw.component import EmitOnce
+from backspike.hw.component import EmitOnce, Parameter
 from backspike.hw.noc.flit import SubCoreAddress, flit_layout
-from backspike.sim.harness.bench import STALL_BITS, Staller
+from backspike.sim.harness.bench import SEED_FACTOR, STALL_BITS, Staller
 from backspike.sim.harness.noise import Noise
 from backspike.sim.harness.traffic.packet import (
     COUNT_BITS,
@@ -61,8 +61,10 @@ class TrafficSource(EmitOnce):
         Some of what was made is not sent yet.
     """
 
+    _columns = Parameter[int]()
+    _rows = Parameter[int]()
+
     def __init__(self, *, columns: int, rows: int):
-        self._sizes = (columns, rows)
         super().__init__(
             {
                 **SETTINGS,
@@ -86,7 +88,7 @@ class TrafficSource(EmitOnce):
         m.submodules.choice = choice = Noise()
         m.submodules.staller = staller = Staller()
         for number, unit in enumerate((random, choice, staller)):
-            seed = (self.here.as_value() << 4 | number << 2 | 1) * 40503
+            seed = (self.here.as_value() << 4 | number << 2 | 1) * SEED_FACTOR
             m.d.comb += [unit.run.eq(self.run), unit.seed.eq(seed)]
         m.d.comb += staller.stall.eq(self.idle)
 
@@ -97,7 +99,7 @@ class TrafficSource(EmitOnce):
         ]
         head = Signal(TrafficHead)
         possible = self._destination(m, head.destination, choice.o)
-        read, write = sequence_ports(m, *self._sizes, head.destination, head.tag)
+        read, write = sequence_ports(m, self._columns, self._rows, head.destination, head.tag)
         m.d.comb += [
             write.data.eq(read.data + 1),
             head.source.eq(self.here),
@@ -152,8 +154,8 @@ class TrafficSource(EmitOnce):
     def _destination(self, m: Module, there, random):
         """Sets ``there`` by the pattern; returns whether it is one to send to."""
         here = self.here
-        columns, rows = self._sizes
-        x_bits, y_bits = map(exact_log2, self._sizes)
+        columns, rows = self._columns, self._rows
+        x_bits, y_bits = exact_log2(self._columns), exact_log2(self._rows)
         possible = Signal(init=1)
         m.d.comb += there.port.eq(here.port)
         uniform = Signal(SubCoreAddress)
@@ -184,7 +186,7 @@ class TrafficSource(EmitOnce):
     def _pipeline(self, m: Module, there, aside):
         """The core before or behind this one along the rows, to and fro."""
         here = self.here
-        columns, rows = self._sizes
+        columns, rows = self._columns, self._rows
         onward = Signal()  # to higher x
         at_end = Signal()  # of its row
         final = Signal()

@@ -15,6 +15,7 @@ from backspike.hw.isa.table import (
     BOX_MESSAGES,
     BOXES,
     LOOP_LEVELS,
+    OUTSTANDING,
     REGISTERS,
     UNITS,
     WORD_MAX,
@@ -23,10 +24,7 @@ from backspike.hw.isa.table import (
 from backspike.hw.isa.units import command_of
 from backspike.sim.model.number import Status
 
-__all__ = ["OUTSTANDING", "ControllerModel", "Outcome", "QueuedInstruction"]
-
-OUTSTANDING = 2
-"""Instructions of a unit that are decoded and not done, at most: the decoder waits for more."""
+__all__ = ["ControllerModel", "Outcome", "QueuedInstruction"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,6 +11,7 @@ from backspike.hw.config import ChipConfig
 from backspike.hw.core.connection import Connection, Place
 from backspike.hw.isa.instruction import Fault
 from backspike.hw.isa.noc.instructions import Flow
+from backspike.hw.isa.operands import ADDRESS_MAX
 from backspike.hw.isa.table import (
     OWN_ROUTES,
     ROUTES,
@@ -182,9 +183,9 @@ class CoreModel:
             own = OWN_ROUTES[subcore.name][route]
             targets.append((self, ROUTES[subcore.name][own][1], "own"))
         for row in range(command["rows"]):
-            first = command["source"] + row * command["source_row"] & 0xFFFF
+            first = command["source"] + row * command["source_row"] & ADDRESS_MAX
             for core, sram, name in targets:
-                to = command[name] + row * command[f"{name}_row"] & 0xFFFF
+                to = command[name] + row * command[f"{name}_row"] & ADDRESS_MAX
                 words = core.memories.raw[sram]
                 words[to : to + command["words"]] = source[first : first + command["words"]]
         return True
@@ -196,7 +197,7 @@ class CoreModel:
         bus = self.config.dram.bus_bits // 8
         size = words.shape[1]
         for row in range(command["rows"]):
-            first = command["base"] + row * command["sram_row"] & 0xFFFF
+            first = command["base"] + row * command["sram_row"] & ADDRESS_MAX
             address = command["dram"] + row * command["dram_row"] & WORD_MAX
             inside = (len(self.dram) - address) // bus * bus
             count = min(command["words"], max(0, inside) // size)

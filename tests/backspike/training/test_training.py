@@ -145,7 +145,3 @@ def test_a_broken_checkpoint_is_no_checkpoint(tmp_path, capsys):
     save_arrays(tmp_path / "checkpoint.npz", {"0.w": np.zeros(3)}, {"settings": settings})
     assert start("--out", str(tmp_path), "--resume") == 2
     assert "must hold 0.w, float32 numbers of shape (" in capsys.readouterr().err
-
-
-def test_a_training_step_is_measured():
-    assert 0 < training.measure_training_step(count=1) < 10

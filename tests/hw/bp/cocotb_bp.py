@@ -5,11 +5,11 @@ from __future__ import annotations
 import cocotb
 import numpy as np
 
-from backspike.compiler.lowering.convolution import bp_passes
 from backspike.compiler.lowering.words import codes_dtype, layout_of, tile_maps, tile_weights
 from backspike.hw.bp.engine import BpEngine
 from backspike.sim.harness.driver import EngineDriver
 from backspike.sim.model import Status, encode, psum_bp
+from scripts.bench.rtl.passes import bp_passes
 from tests.hw.bp.test_engine import DEPTHS
 from tests.hw.conv.cases import Seen, bench_settings, draw_case, littered, random_values
 from tests.hw.conv.psum_checks import check_counts, check_psums, from_row

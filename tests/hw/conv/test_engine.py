@@ -9,13 +9,14 @@ import pytest
 from amaranth import Module, Mux
 from amaranth.lib.wiring import connect, flipped
 
-from backspike.compiler.lowering.convolution import ConvLayer, fp_pass
+from backspike.compiler.lowering.convolution import ConvLayer
 from backspike.compiler.lowering.words import layout_of, pack_spikes, tile_maps, tile_weights
 from backspike.hw.arith.format import BINARY16, PSUM_BITS, Float
 from backspike.hw.conv.engine import ConvEngine
 from backspike.hw.isa.conv.shape import EngineShape
 from backspike.hw.presets import PRESETS
 from backspike.sim.model import decode
+from scripts.bench.rtl.passes import fp_pass
 from tests.hw.conv.arrays import PlainArray
 from tests.hw.simulation import simulate
 

@@ -9,13 +9,14 @@ import numpy as np
 from backspike.compiler.lowering.convolution import bp_operands, fp_operands
 from backspike.compiler.lowering.gradient import wg_operands
 from backspike.compiler.lowering.layout import Layout
-from backspike.compiler.lowering.neuron import ElementOperands, NeuronArea
+from backspike.compiler.lowering.neuron import NeuronArea
 from backspike.hw.config import ChipConfig
 from backspike.hw.isa.conv.shape import EngineShape
 from backspike.hw.isa.instruction import Instruction, ProgramError
 from backspike.hw.isa.neuron.command import Destination, Operation, Source
 from backspike.hw.isa.table import INNER_ROUTES, ROUTES, SRAMS, IsaShape, instruction_set
 from backspike.sim.model.machine import Memories
+from tests.backspike.compiler.lowering.passes import AllOperands
 from tests.hw.conv.cases import draw_case
 from tests.sim.model.machine.maps import Map
 from tests.sim.model.machine.races import words_of
@@ -51,7 +52,7 @@ class Draw:
         self._memories = Memories(config)
         self._shape = EngineShape.from_config(config)
         array = config.array
-        self._elements = ElementOperands(
+        self._elements = AllOperands(
             lanes=array.lanes, pixels=array.spike_pixels, format=config.format
         )
         self._index = int(random.integers(1000))

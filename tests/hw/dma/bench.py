@@ -16,7 +16,7 @@ from backspike.hw.dma.read import DmaRead
 from backspike.hw.dma.write import DmaWrite
 from backspike.hw.isa.dma.command import DmaCommand
 from backspike.hw.memory.sram import Sram
-from backspike.sim.harness.bench import STALL_BITS, Staller
+from backspike.sim.harness.bench import SEED_FACTOR, STALL_BITS, Staller
 from backspike.sim.harness.dram import LATENCY_BITS, Dram
 
 __all__ = ["CHANNELS", "CYCLE_BITS", "DRAM_BYTES", "ENGINES", "SRAM_WORDS", "DmaBench"]
@@ -173,7 +173,9 @@ class DmaBench(EmitOnce):
                 staller = Staller()
                 m.submodules[f"stall_{channel}_{number}_{kind}"] = staller
                 m.d.comb += [
-                    staller.seed.eq((4 * number + 2 * channel + len(kind)) * 40503 % 65535 + 1),
+                    staller.seed.eq(
+                        (4 * number + 2 * channel + len(kind)) * SEED_FACTOR % 65535 + 1
+                    ),
                     staller.run.eq(run),
                     staller.stall.eq(self.stall),
                     here.ready.eq(staller.ready),

@@ -5,11 +5,11 @@ from __future__ import annotations
 import cocotb
 import numpy as np
 
-from backspike.compiler.lowering.convolution import fp_pass
 from backspike.compiler.lowering.words import layout_of, tile_maps, tile_weights
 from backspike.hw.fp.engine import FpEngine
 from backspike.sim.harness.driver import EngineDriver
 from backspike.sim.model import Status, psum_fp
+from scripts.bench.rtl.passes import fp_pass
 from tests.hw.conv.cases import Seen, bench_settings, draw_case, littered
 from tests.hw.conv.psum_checks import check_counts, check_psums, from_row
 from tests.hw.fp.test_engine import DEPTHS

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backspike.compiler.lowering.convolution import ConvLayer
-from backspike.compiler.lowering.gradient import wg_pass
 from backspike.compiler.lowering.words import codes_dtype, layout_of, tile_maps, tile_weights
 from backspike.hw.arith.format import BINARY32, Float
 from backspike.sim.model import Status, add_dw, encode, psum_wg, read_wg
+from scripts.bench.rtl.passes import wg_pass
 from tests.hw.conv.cases import littered
 
 __all__ = ["DEPTHS", "WgCase", "tile_dw"]

@@ -7,9 +7,9 @@ import pytest
 from amaranth.sim import Simulator
 
 from backspike.compiler.lowering.convolution import ConvLayer
-from backspike.compiler.lowering.gradient import wg_pass
 from backspike.compiler.lowering.layout import Layout
 from backspike.hw.wg.scanner import WgSteps
+from scripts.bench.rtl.passes import wg_pass
 
 SEED = 11
 SPIKES = Layout(base=300, tile=1000, row=9, step=3000, sample=7000)

@@ -10,7 +10,7 @@ from backspike.compiler.memory.dram_layout import spikes_of
 from backspike.compiler.memory.parts import PART_CYCLES, Cut, Room, WeightRoom, choose, span
 from backspike.compiler.planning.context import Builder, CoreContext
 from backspike.compiler.planning.loss import BackwardRings, loss
-from backspike.compiler.planning.operations import convolve_back, find_fire, find_grad
+from backspike.compiler.planning.operations import add_fire, add_grad, convolve_backward
 from backspike.compiler.planning.weights import WeightPlan
 
 __all__ = ["Backward", "cut_backward", "first_rows"]
@@ -97,7 +97,7 @@ def cut_backward(
 
 
 @dataclass
-class _Step:
+class StripStep:
     """A time step of a part, and where its operands lie."""
 
     tiles: range
@@ -148,14 +148,14 @@ class Backward:
             return self._last_layer(layer, among)
         return self._inner_layer(layer, among)
 
-    def _steps(self, layer: Lowered, among: range) -> Iterator[_Step]:
+    def _steps(self, layer: Lowered, among: range) -> Iterator[StripStep]:
         """All parts, and of each the steps, last to first."""
         context = self._context
         parts = context.backward[layer.index].parts(context.backward_weights, among)
         for tiles, strip, samples in parts:
             for t in reversed(range(context.network.steps)):
                 what = f"{span('sample', samples)}, {span('row', strip)}, step {t}"
-                yield _Step(tiles, strip, samples, t, f"of layer {layer.index}, {what}")
+                yield StripStep(tiles, strip, samples, t, f"of layer {layer.index}, {what}")
 
     def _last_layer(self, layer: Lowered, among: range) -> Iterator[None]:
         for step in self._steps(layer, among):
@@ -172,13 +172,13 @@ class Backward:
         Fire of a step is made in front of Grad of the step before: it would wait for the array.
         """
         after = self._context.layers[layer.index + 1]
-        before: _Step | None = None
+        before: StripStep | None = None
         for step in self._steps(layer, among):
             self._load(layer, step)
             self._load_after(after, step)
             if layer.masked:
                 step.bits = self._rings.s.take()
-                find_fire(
+                add_fire(
                     self._builder,
                     layer,
                     layer.area(step.strip, step.tiles, len(step.samples)),
@@ -195,7 +195,7 @@ class Backward:
         self._grad(layer, before)
         yield
 
-    def _load(self, layer: Lowered, step: _Step) -> None:
+    def _load(self, layer: Lowered, step: StripStep) -> None:
         """u, and the pooled spikes that say where a gradient goes."""
         layout, rows = self._context.layout, layer.neuron_rows(step.strip)
         step.u = self._rings.u.take()
@@ -206,7 +206,7 @@ class Backward:
             copies = layout.s_out[layer.index].copies(step.bits, **step.where, rows=step.strip)
             self._builder.move("DMA_RD", "s", copies, reason=f"pooled spikes {step.what}")
 
-    def _load_after(self, after: Lowered, step: _Step) -> None:
+    def _load_after(self, after: Lowered, step: StripStep) -> None:
         """du of the layer behind."""
         found = after.bp_strip(step.strip)
         assert found is not None
@@ -219,14 +219,14 @@ class Backward:
         )
         self._builder.move("DMA_RD", "du_next", copies, reason=f"du behind {step.what}")
 
-    def _convolve(self, layer: Lowered, after: Lowered, step: _Step) -> None:
+    def _convolve(self, layer: Lowered, after: Lowered, step: StripStep) -> None:
         """conv_bp."""
         found = after.bp_strip(step.strip)
         assert found is not None
         conv = replace(found[0], c_tiles=len(step.tiles), samples=len(step.samples))
         weights = self._weights.find(after, range(conv.m_tiles), step.tiles)
         step.psums = self._rings.conv.take()
-        convolve_back(
+        convolve_backward(
             self._builder,
             conv,
             du=step.du_next,
@@ -236,12 +236,12 @@ class Backward:
             reason=f"BP {step.what}",
         )
 
-    def _grad(self, layer: Lowered, step: _Step) -> None:
+    def _grad(self, layer: Lowered, step: StripStep) -> None:
         """du."""
         context = self._context
         du_after = self._rings.du.last if step.t < context.network.steps - 1 else None
         du = self._rings.du.take()
-        find_grad(
+        add_grad(
             self._builder,
             layer,
             layer.area(step.strip, step.tiles, len(step.samples)),

@@ -1,4 +1,4 @@
-"""Two streams of instructions in one program, for units that work side by side."""
+"""Tasks beside the instructions of a program, for units that work side by side."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ __all__ = ["Beside"]
 
 
 class Beside:
-    """Puts instructions of other streams between those of a program's own.
+    """Puts instructions of other tasks between those of a program's own.
 
-    A stream is an iterator that adds instructions and stops in between; it gives true, or false if
-    it cannot go on before the program has more of its own. Streams are gone through one after the
+    A task is an iterator that adds instructions and stops in between; it gives true, or false if
+    it cannot go on before the program has more of its own. Tasks are gone through one after the
     other.
 
     Parameters
     ----------
     program : OrderedProgram
     unit : str
-        That the streams are for.
+        That the tasks are for.
     others : sequence of str
         Units that the program's own instructions are for.
     """
 
     def __init__(self, program: OrderedProgram, unit: str, others: Sequence[str]):
         self._program, self._unit, self._others = program, unit, others
-        self._streams: deque[Iterator[bool]] = deque()
+        self._tasks: deque[Iterator[bool]] = deque()
 
-    def add(self, stream: Iterator[bool]) -> None:
-        """A stream that may begin from here on."""
-        self._streams.append(stream)
+    def add(self, task: Iterator[bool]) -> None:
+        """A task that may begin from here on."""
+        self._tasks.append(task)
 
     def catch_up(self, until: int = 0) -> None:
         """Gives the unit as much to do as the others have, or up to the cycle ``until``."""
@@ -42,15 +42,15 @@ class Beside:
             pass
 
     def finish(self) -> None:
-        """Lets the streams go on to their ends."""
+        """Lets the tasks go on to their ends."""
         while self._advance():
             pass
 
     def _advance(self) -> bool:
-        """Lets the first stream go on; false if none can."""
-        while self._streams:
-            moved = next(self._streams[0], None)
+        """Lets the first task go on; false if none can."""
+        while self._tasks:
+            moved = next(self._tasks[0], None)
             if moved is not None:
                 return moved
-            self._streams.popleft()
+            self._tasks.popleft()
         return False

@@ -10,10 +10,14 @@ from backspike.compiler.memory.dram_layout import spikes_of
 from backspike.compiler.memory.parts import PART_CYCLES, Cut, Room, WeightRoom, choose, span
 from backspike.compiler.order.hazards import OrderedProgram
 from backspike.compiler.order.timeline import Moment
-from backspike.compiler.planning.context import FORWARD_DONE, Builder, CoreContext
-from backspike.compiler.planning.operations import convolve_forward, find_soma
+from backspike.compiler.planning.context import Builder, CoreContext
+from backspike.compiler.planning.operations import (
+    add_soma,
+    clear_statuses,
+    convolve_forward,
+    tell_forward,
+)
 from backspike.compiler.planning.weights import WeightPlan
-from backspike.hw.isa.table import Control
 
 __all__ = ["cut_forward", "first_rows", "forward"]
 
@@ -85,20 +89,13 @@ def forward(context: CoreContext) -> tuple[OrderedProgram, list[Moment]]:
     """
     builder = Builder(context, "fp")
     builder.phase("forward")
-    builder.add(
-        "NOC_CTRL", {"flow_type": Control.CLEAR.value}, reason="forget statuses of the batch before"
-    )
+    clear_statuses(builder)
     pass_ = _Forward(builder, context)
     times = []
     for samples in context.rounds:
         for layer in context.layers:
             pass_.layer(layer, samples)
-        done = builder.add(
-            "NOC_CTRL",
-            {"flow_type": Control.SIGNAL.value, "msg_box": FORWARD_DONE},
-            reason=f"the forward pass of {span('sample', samples)} is in DRAM",
-        )
-        times.append(done)
+        times.append(tell_forward(builder, samples))
     return builder, times
 
 
@@ -169,7 +166,7 @@ class _Forward:
         builder, layout = self._builder, self._context.layout
         before = (self._u.last, self._spike.last) if t else None
         u, spike, s_out = self._u.take(), self._spike.take(), self._s_out.take()
-        find_soma(
+        add_soma(
             builder,
             layer,
             layer.area(strip, tiles, len(samples)),

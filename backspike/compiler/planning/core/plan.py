@@ -19,11 +19,11 @@ from backspike.compiler.planning.core import forward as fp
 from backspike.compiler.planning.core.beside import Beside
 from backspike.compiler.planning.gradients import Gradients
 from backspike.compiler.planning.image import CoreImage
+from backspike.compiler.planning.operations import clear_statuses, collect_statuses
 from backspike.compiler.planning.step import StepPlan
 from backspike.compiler.planning.update import UpdatePlan, chunk_rows
 from backspike.hw.config import ChipConfig
 from backspike.hw.core.connection import LONE_CORE
-from backspike.hw.isa.table import Control
 from backspike.network import Network
 
 __all__ = ["cut_step", "plan_step", "samples_for"]
@@ -142,9 +142,7 @@ def _backward(context: CoreContext, times: Sequence[Moment]) -> OrderedProgram:
     """
     builder = Builder(context, "bp")
     builder.phase("backward")
-    builder.add(
-        "NOC_CTRL", {"flow_type": Control.CLEAR.value}, reason="forget statuses of the batch before"
-    )
+    clear_statuses(builder)
     backward = bp.Backward(builder, context)
     gradients = Gradients(builder, dict(enumerate(context.blocks)))
     beside = Beside(builder, "wg", ("bp", "grad"))
@@ -153,16 +151,13 @@ def _backward(context: CoreContext, times: Sequence[Moment]) -> OrderedProgram:
         beside.add(gradients.layer(layer, partial(backward.ready, layer)))
     for samples, comes in zip(context.rounds, times, strict=True):
         beside.catch_up(comes.done)
-        builder.await_message(
-            FORWARD_DONE, comes, samples
-        )  # for the loss, from which all else follows
+        # For the loss, from which all else follows.
+        builder.await_message(FORWARD_DONE, comes, samples)
         for layer in reversed(context.layers):
             for _ in backward.layer(layer, samples):
                 beside.catch_up()
     beside.finish()
     builder.phase("update")
-    builder.add(
-        "NOC_CTRL", {"flow_type": Control.COLLECT.value}, reason="a status stops the update"
-    )
+    collect_statuses(builder)
     UpdatePlan(builder).rows(0, context.layout.rows)
     return builder

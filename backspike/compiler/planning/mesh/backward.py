@@ -9,11 +9,11 @@ from backspike.compiler.lowering.layers import Lowered
 from backspike.compiler.lowering.neuron import NeuronArea
 from backspike.compiler.order.timeline import Moment
 from backspike.compiler.planning.loss import loss
-from backspike.compiler.planning.mesh.core_plan import CorePlan, Step
+from backspike.compiler.planning.mesh.core_plan import CorePlan, PartStep
 from backspike.compiler.planning.mesh.schedule import StageWork
 from backspike.compiler.planning.mesh.slots import MapWords
 from backspike.compiler.planning.mesh.wiring import Edge
-from backspike.compiler.planning.operations import convolve_back, find_fire, find_grad
+from backspike.compiler.planning.operations import add_fire, add_grad, convolve_backward
 
 __all__ = ["BackwardStage", "Received"]
 
@@ -117,7 +117,7 @@ class BackwardStage:
     def _free(self, unit: str) -> int:
         return self._builder.timeline.free[unit]
 
-    def _area(self, step: Step) -> NeuronArea:
+    def _area(self, step: PartStep) -> NeuronArea:
         return self._layer.whole_area(len(step.samples))
 
     # --- Potentials and fire ----------------------------------------------------------------
@@ -145,7 +145,7 @@ class BackwardStage:
             self._builder.move("DMA_RD", "s", copies, reason=reason, relies=relies)
         elif layer.masked and self._received:
             step.bits = core.bits[layer.index].take()
-            find_fire(
+            add_fire(
                 self._builder,
                 layer,
                 self._area(step),
@@ -193,7 +193,7 @@ class BackwardStage:
         core, layer, step = self._core, self._layer, self._steps[self._convolved]
         after = core.context.layers[layer.index + 1]
         step.psums = core.back_psums.popleft()
-        moment = convolve_back(
+        moment = convolve_backward(
             self._builder,
             replace(after.conv, samples=len(step.samples)),
             du=self._received.take(),
@@ -219,7 +219,7 @@ class BackwardStage:
         last = step.t == core.context.network.steps - 1
         du_after = None if last else ring.last
         what = f"of layer {layer.index}, {step}"
-        find_grad(
+        add_grad(
             self._builder,
             layer,
             self._area(step),

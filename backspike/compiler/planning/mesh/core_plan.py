@@ -14,11 +14,11 @@ from backspike.compiler.planning.context import FORWARD_DONE, Builder, PlanConte
 from backspike.compiler.planning.loss import BackwardRings
 from backspike.compiler.planning.mesh.slots import MapWords, slots
 from backspike.compiler.planning.mesh.wiring import End
+from backspike.compiler.planning.operations import clear_statuses, tell_forward
 from backspike.compiler.planning.weights import Loaded, load_weights
 from backspike.hw.core.connection import Place
-from backspike.hw.isa.table import Control
 
-__all__ = ["CorePlan", "Step"]
+__all__ = ["CorePlan", "PartStep"]
 
 LEAD = 8
 """Parts of the batch that FP may be ahead of BP: fewer than a message box holds."""
@@ -27,7 +27,7 @@ SHARED, LOSS = -1, -2
 
 
 @dataclass
-class Step:
+class PartStep:
     """A time step of a part, and where the values of a layer lie in it."""
 
     part: int
@@ -95,8 +95,7 @@ class CorePlan:
         )
         for end, phase in ((self.fp, "forward"), (self.bp, "backward")):
             end.builder.phase(phase)
-            operands = {"flow_type": Control.CLEAR.value}
-            end.builder.add("NOC_CTRL", operands, reason="forget statuses of the batch before")
+            clear_statuses(end.builder)
         self._inner = [layer for layer in self.forward if layer is not layers[-1]]
         behind = [layers[layer.index + 1] for layer in self._inner]
         self.weights = self._load(self.fp.builder, self.forward)
@@ -168,11 +167,11 @@ class CorePlan:
                 conv=conv[LOSS], u=self.back_u[LOSS], du=self.du[LOSS], s=self.bits[LOSS]
             )
 
-    def steps(self, *, last_first: bool = False) -> list[Step]:
+    def steps(self, *, last_first: bool = False) -> list[PartStep]:
         """All of a batch, parts ascending; of each, the first step or the ``last_first``."""
         steps = range(self.context.network.steps)
         return [
-            Step(part, samples, t)
+            PartStep(part, samples, t)
             for part, samples in enumerate(self.parts)
             for t in (reversed(steps) if last_first else steps)
         ]
@@ -196,13 +195,8 @@ class CorePlan:
         if self._finished[number] < len(self.forward):
             return
         taken = self.bp.builder.taken
-        moment = self.fp.builder.add(
-            "NOC_CTRL",
-            {"flow_type": Control.SIGNAL.value, "msg_box": FORWARD_DONE},
-            reason=f"the forward pass of {span('sample', self.parts[number])} is in DRAM",
-            comes=taken[number - LEAD] if number >= LEAD else START,
-        )
-        self._told.append(moment)
+        comes = taken[number - LEAD] if number >= LEAD else START
+        self._told.append(tell_forward(self.fp.builder, self.parts[number], comes=comes))
 
     def told(self, number: int) -> Moment | None:
         """When BP is told that FP of a part is done, if that is known."""

@@ -7,11 +7,11 @@ from functools import partial
 
 from backspike.compiler.lowering.layers import Lowered
 from backspike.compiler.order.timeline import START
-from backspike.compiler.planning.mesh.core_plan import CorePlan, Step
+from backspike.compiler.planning.mesh.core_plan import CorePlan, PartStep
 from backspike.compiler.planning.mesh.schedule import StageWork
 from backspike.compiler.planning.mesh.slots import MapWords
 from backspike.compiler.planning.mesh.wiring import Edge
-from backspike.compiler.planning.operations import convolve_forward, find_soma
+from backspike.compiler.planning.operations import add_soma, convolve_forward
 
 __all__ = ["ForwardStage"]
 
@@ -80,7 +80,7 @@ class ForwardStage:
             step.psums, step.there = psums, moment.done
         self._convolved += self._same
 
-    def _load(self, step: Step, plane: int) -> int:
+    def _load(self, step: PartStep, plane: int) -> int:
         """Loads a bit plane of the input; where to."""
         core, layer, planes = self._core, self._layer, self._layer.planes + 1
         spikes, first = core.s_in[layer.index].take(), step.t * planes + plane
@@ -107,7 +107,7 @@ class ForwardStage:
         what = f"of layer {index}, {step}"
         u, spike, s_out = core.u[index], core.spike[index], core.s_out[index]
         before = (u.last, spike.last) if step.t else None
-        find_soma(
+        add_soma(
             builder,
             layer,
             layer.whole_area(len(step.samples)),

@@ -30,5 +30,5 @@ def schedule(works: Sequence[StageWork]) -> None:
         if not ready:
             return
         _, number = min(ready)
-        works[number].builder.stream = number
+        works[number].builder.work = number
         works[number].add()

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Unpack
 
 from backspike.compiler.lowering.layers import Lowered
 from backspike.compiler.memory.dram import transfers
 from backspike.compiler.order.entry import MessageWaits
 from backspike.compiler.order.timeline import Moment
 from backspike.compiler.planning.mesh.core_plan import CorePlan
-from backspike.compiler.planning.mesh.wiring import End, Wiring, signal
+from backspike.compiler.planning.mesh.wiring import Wiring, signal
+from backspike.compiler.planning.operations import collect_statuses
 from backspike.compiler.planning.update import Delivery, UpdatePlan
 from backspike.hw.isa.table import Control
 
@@ -35,13 +35,8 @@ def collect(cores: Sequence[CorePlan], wiring: Wiring) -> None:
         moment = signal(here, tag, box, "statuses found so far", flow=flow, **waits)
         waits = {"boxes": (box,), "comes": moment}
         if number >= len(ends) - 1:
-            _decide(here)
-    _decide(ends[0], **waits)
-
-
-def _decide(end: End, **waits: Unpack[MessageWaits]) -> None:
-    operands = {"flow_type": Control.COLLECT.value}
-    end.builder.add("NOC_CTRL", operands, reason="a status stops the update", **waits)
+            collect_statuses(here.builder)
+    collect_statuses(ends[0].builder, **waits)
 
 
 def add_update(cores: Sequence[CorePlan], homes: Mapping[int, CorePlan], wiring: Wiring) -> None:

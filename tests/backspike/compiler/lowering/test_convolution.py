@@ -2,9 +2,10 @@
 
 import pytest
 
-from backspike.compiler.lowering.convolution import ConvLayer, bp_passes, fp_pass
+from backspike.compiler.lowering.convolution import ConvLayer
 from backspike.compiler.lowering.layout import Layout
 from backspike.hw.isa.conv.shape import EngineShape
+from scripts.bench.rtl.passes import bp_passes, fp_pass
 
 SHAPE = EngineShape(lanes=16, pixels=16)
 

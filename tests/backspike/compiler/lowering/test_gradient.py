@@ -6,9 +6,9 @@ import pytest
 from amaranth.lib import data
 
 from backspike.compiler.lowering.convolution import ConvLayer
-from backspike.compiler.lowering.gradient import wg_pass
 from backspike.compiler.lowering.layout import Layout
 from backspike.hw.isa.wg.command import WgCommand
+from scripts.bench.rtl.passes import wg_pass
 
 SETTINGS = {
     "lanes": 4,

@@ -55,7 +55,7 @@ def test_what_must_stay_in_order_does(seed):
     for _ in range(600):
         number = int(rng.integers(len(programs)))
         program = programs[number]
-        program.stream = int(rng.integers(4))
+        program.work = int(rng.integers(4))
         first, words = int(rng.integers(100)), int(rng.integers(1, 9))
         kind = rng.random()
         waits = {}
@@ -84,7 +84,7 @@ def test_what_must_stay_in_order_does(seed):
                 if int(earlier.reason) < int(mine.reason):
                     continue
                 # These two have changed places.
-                assert (earlier.unit, earlier.stream) != (mine.unit, mine.stream)
+                assert (earlier.unit, earlier.work) != (mine.unit, mine.work)
                 assert not any(
                     one.conflicts(other) for one in earlier.touches for other in mine.touches
                 )
@@ -109,9 +109,9 @@ def test_who_waits_for_a_message_keeps_no_other_stream_from_working():
     slow, program = OrderedProgram(TINY, "fp"), OrderedProgram(TINY, "fp")
     double(slow, 0, 200, 100)
     message = tell(slow, exchanged=slow.entries[0].touches)
-    program.stream = 1
+    program.work = 1
     dma(program, "DMA_RD", 0, boxes=(0,), comes=message)
-    program.stream = 2
+    program.work = 2
     for number in range(3):
         dma(program, "DMA_RD", 10 + 10 * number)
     arrange([slow, program])
@@ -123,7 +123,7 @@ def test_what_cannot_start_yet_comes_behind_what_can():
     program = OrderedProgram(TINY, "fp")
     double(program, 0, 500, 200)
     dma(program, "DMA_WR", 500, 200)
-    program.stream = 1
+    program.work = 1
     dma(program, "DMA_RD", 250)
     dma(program, "DMA_RD", 300)
     cycles = arrange([program])

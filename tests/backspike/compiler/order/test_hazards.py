@@ -7,13 +7,12 @@ import itertools
 import numpy as np
 import pytest
 
-from backspike.compiler.order.barriers import OUTSTANDING
 from backspike.compiler.order.hazards import OrderedProgram
 from backspike.compiler.order.touch import Touch
 from backspike.hw.isa.encoding import decode_words
 from backspike.hw.isa.instruction import ProgramError
 from backspike.hw.isa.noc.instructions import Flow
-from backspike.hw.isa.table import SRAMS, UNITS, Control
+from backspike.hw.isa.table import OUTSTANDING, SRAMS, UNITS, Control
 from backspike.hw.presets import load
 
 TINY = load("tiny")

@@ -30,9 +30,9 @@ def told(parts):
     return fp, bp
 
 
-def read(builder, number, stream, reason, **relies):
+def read(builder, number, work, reason, **relies):
     """A load from anywhere to anywhere."""
-    builder.stream = stream
+    builder.work = work
     copy = {"base": 8 * number, "words": 8, "dram": 1 << 20 | 4096 * number}
     builder.move("DMA_RD", "u", [copy], reason=reason, **relies)
 
@@ -61,7 +61,7 @@ def test_those_that_take_messages_stay_in_order():
     messages = [fp.add("NOC_CTRL", {"msg_box": 0}, reason="tells") for _ in range(2)]
     bp.add("BP_VECTOR", VECTOR, reason="works where the first comes to")
     for number, base in enumerate((0, 500)):
-        bp.stream = number
+        bp.work = number
         bp.await_message(0, messages[number], range(number, number + 1))
         copy = {"base": base, "words": 8, "dram": 1 << 20 | 4096 * number}
         bp.move("DMA_RD", "du", [copy], reason=f"part {number}")

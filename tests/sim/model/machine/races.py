@@ -21,10 +21,18 @@ from backspike.hw.config import ChipConfig
 from backspike.hw.isa.encoding import WORD_BYTES
 from backspike.hw.isa.instruction import Access
 from backspike.hw.isa.noc.instructions import Flow
-from backspike.hw.isa.table import SRAMS, UNITS, WORD_MAX, Control, IsaShape, instruction_set
-from backspike.sim.model.machine.controller import OUTSTANDING, ControllerModel, QueuedInstruction
+from backspike.hw.isa.table import (
+    OUTSTANDING,
+    SRAMS,
+    UNITS,
+    WORD_MAX,
+    Control,
+    IsaShape,
+    instruction_set,
+)
+from backspike.sim.model.machine.controller import ControllerModel, QueuedInstruction
 
-__all__ = ["PROGRAM", "Race", "Step", "Touch", "Unrolled", "races", "words_of"]
+__all__ = ["PROGRAM", "ExecutedInstruction", "Race", "Touch", "Unrolled", "races", "words_of"]
 
 PROGRAM = "the words of a program"
 """What a race is over in which it is not known what is executed."""
@@ -59,15 +67,15 @@ class Touch(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Step:
+class ExecutedInstruction:
     """An instruction as it is executed once: one in a loop makes several."""
 
     subcore: str
     entry: QueuedInstruction
     number: int
     """Of those of its unit."""
-    before: Sequence[Step]
-    """Steps that are done when it starts, those among them that tell of all others."""
+    before: Sequence[ExecutedInstruction]
+    """Those that are done when it starts, those among them that tell of all others."""
     stops: bool
     """Whether it stops the sub-core: a transfer beyond the end of DRAM, or over no connection."""
 
@@ -117,7 +125,7 @@ class Unrolled:
 
     Attributes
     ----------
-    steps : mapping of str to list of Step
+    steps : mapping of str to list of ExecutedInstruction
         Of each program, as they are decoded, up to the end or to what the decoder refuses.
     fetched : mapping of str to Touch
         The bytes of each program.
@@ -138,7 +146,7 @@ class Unrolled:
     ):
         self._config, self._dram = config, dram
         self._shape = IsaShape.from_config(config)
-        self.steps: dict[str, list[Step]] = {}
+        self.steps: dict[str, list[ExecutedInstruction]] = {}
         self.fetched: dict[str, Touch] = {}
         for subcore, address in programs.items():
             self._unroll(subcore, address, limit)
@@ -146,8 +154,8 @@ class Unrolled:
     def _unroll(self, subcore: str, address: int, limit: int) -> None:
         instructions = instruction_set(self._shape, subcore)
         decoder = _Decoder(subcore, address, self._dram, instructions)
-        units: dict[str, list[Step]] = {unit: [] for unit in UNITS[subcore]}
-        made: dict[QueuedInstruction, Step] = {}
+        units: dict[str, list[ExecutedInstruction]] = {unit: [] for unit in UNITS[subcore]}
+        made: dict[QueuedInstruction, ExecutedInstruction] = {}
         last = 0
         for _ in range(limit):
             last = max(last, decoder.position)
@@ -171,8 +179,12 @@ class Unrolled:
         self.fetched[subcore] = Touch("dram", read, False)
 
     def _step(
-        self, subcore: str, entry: QueuedInstruction, number: int, before: Sequence[Step]
-    ) -> Step:
+        self,
+        subcore: str,
+        entry: QueuedInstruction,
+        number: int,
+        before: Sequence[ExecutedInstruction],
+    ) -> ExecutedInstruction:
         instruction, operands = entry.instruction, entry.operands
         stops = False
         if instruction.unit in ("read", "write"):
@@ -186,7 +198,7 @@ class Unrolled:
                 Control.REMOTE_SIGNAL,
                 Control.REMOTE_COLLECT,
             )
-        return Step(subcore, entry, number, before, stops)
+        return ExecutedInstruction(subcore, entry, number, before, stops)
 
     def _rows(self, subcore: str, operands: Mapping[str, int]) -> tuple[NDArray[np.int64], int]:
         """The first byte of each row of a transfer, and the bytes of a row."""
@@ -194,7 +206,7 @@ class Unrolled:
         rows = operands["dram"] + np.arange(operands["rows"]) * operands["dram_row"] & WORD_MAX
         return rows, operands["words"] * sram.width // 8
 
-    def touches(self, step: Step) -> list[Touch]:
+    def touches(self, step: ExecutedInstruction) -> list[Touch]:
         """All that an instruction touches."""
         instruction, operands = step.entry.instruction, step.entry.operands
         values = instruction.values(operands)
@@ -268,18 +280,18 @@ class _Order:
 
     Attributes
     ----------
-    known : mapping of Step to mapping of unit to int
+    known : mapping of ExecutedInstruction to mapping of unit to int
         Of each step that is executed: how many of each unit are done when it starts.
     races : list of Race
         Over messages.
     """
 
-    def __init__(self, steps: Mapping[str, list[Step]]):
-        self.known: dict[Step, dict[Unit, int]] = {}
+    def __init__(self, steps: Mapping[str, list[ExecutedInstruction]]):
+        self.known: dict[ExecutedInstruction, dict[Unit, int]] = {}
         self.races: list[Race] = []
-        self._sent: dict[tuple[str, int], list[Step]] = defaultdict(list)
+        self._sent: dict[tuple[str, int], list[ExecutedInstruction]] = defaultdict(list)
         """By sub-core and box that a message is put in."""
-        self._taken: dict[tuple[str, int], list[Step]] = defaultdict(list)
+        self._taken: dict[tuple[str, int], list[ExecutedInstruction]] = defaultdict(list)
         """By sub-core and box that it is taken out of."""
         waiting = [step for each in steps.values() for step in each]
         started = True
@@ -287,11 +299,11 @@ class _Order:
             left = [step for step in waiting if not self._start(step)]
             waiting, started = left, len(left) < len(waiting)
 
-    def knows(self, step: Step, other: Step) -> bool:
+    def knows(self, step: ExecutedInstruction, other: ExecutedInstruction) -> bool:
         """Whether ``other`` is done when ``step`` starts."""
         return self.known[step].get(other.unit, 0) > other.number
 
-    def _start(self, step: Step) -> bool:
+    def _start(self, step: ExecutedInstruction) -> bool:
         """Notes what a step knows; false if what it waits for is not done."""
         boxes = [(step.subcore, box) for box in step.entry.boxes]
         if not all(each in self.known and not each.stops for each in step.before):
@@ -314,7 +326,7 @@ class _Order:
             self._sent[step.box].append(step)
         return True
 
-    def _join(self, step: Step, others: Sequence[Step]) -> None:
+    def _join(self, step: ExecutedInstruction, others: Sequence[ExecutedInstruction]) -> None:
         known = self.known[step]
         for other in others:
             for unit, count in (*self.known[other].items(), (other.unit, other.number + 1)):

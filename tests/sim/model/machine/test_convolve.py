@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from backspike.compiler.lowering.convolution import ConvLayer, bp_passes, fp_pass
+from backspike.compiler.lowering.convolution import ConvLayer
 from backspike.compiler.lowering.layout import Layout
 from backspike.compiler.lowering.words import tile_weights
 from backspike.hw.isa.conv.shape import EngineShape
 from backspike.sim.model import Status, encode, psum_bp, psum_fp
 from backspike.sim.model.machine import run_bp, run_fp
+from scripts.bench.rtl.passes import bp_passes, fp_pass
 from tests.hw.conv.cases import draw_case, random_values
 from tests.sim.model.machine.maps import CONFIGS, Map, garbage, random_psums, write_weights
 

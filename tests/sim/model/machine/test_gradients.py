@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from backspike.compiler.lowering.gradient import wg_pass
 from backspike.sim.model import Status, add_dw, encode, psum_wg, read_wg
 from backspike.sim.model.machine import run_wg
+from scripts.bench.rtl.passes import wg_pass
 from tests.hw.conv.cases import draw_case, random_values
 from tests.hw.wg.cases import tile_dw
 from tests.sim.model.machine.maps import CONFIGS, Map, garbage
