@@ -52,7 +52,7 @@ def prove(
         If the tools fail, which is not to be taken for an outcome.
     """
     text = rtlil.convert(harness, platform="formal", ports=())
-    what = f"{text}{steps}{induction}"
+    what = f"{text} {steps} {induction} {any_clocks}"
     folder = FOLDER / hashlib.sha256(what.encode()).hexdigest()[:16]
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "design.il").write_text(text, encoding="utf-8")

@@ -60,12 +60,14 @@ def test_steps_equal_those_of_the_table(subcore):
             await ctx.tick()
         ctx.set(alu.write, 0)
         ctx.set(alu.address, begins[mnemonic])
-        kept = {}
+        kept, ended = {}, 0
         for cycle in range(len(code.programs[mnemonic]) + 3):
             ctx.set(alu.run, cycle == 0)
+            ended += ctx.get(alu.done)
             if ctx.get(alu.kept) and ctx.get(alu.register) != NO_REGISTER:
                 kept[ctx.get(alu.register)] = ctx.get(alu.result)
             await ctx.tick()
+        assert ended == 1
         return Fault(ctx.get(alu.fault)), kept
 
     async def bench(ctx):
@@ -79,6 +81,9 @@ def test_steps_equal_those_of_the_table(subcore):
             found.add(fault)
             told, kept = await run(ctx, mnemonic, operands)
             assert told is fault, f"{mnemonic} {operands}: {told!r} is not {fault!r}"
+            if fault is Fault.NONE:
+                results = {step.register for step in code.programs[mnemonic]} - {NO_REGISTER}
+                assert set(kept) == results, mnemonic
             if fault is Fault.NONE and instruction.registers:
                 names = list(UNIT_REGISTERS[instruction.unit].bits)
                 for number, value in kept.items():

@@ -155,14 +155,14 @@ class Programs:
             operands = some_operands(rng, instruction)
             if instruction.mnemonic == "BARRIER":
                 operands["sub_type"] = Wait.WAIT.value
-            elif rng.random() < 0.02:
-                operand = rng.choice(instruction.operands)
-                operands[operand.name] = rng.choice([operand.low - 1, operand.high + 1])
             try:
                 instruction.evaluate(operands)
                 break
             except ProgramError:
                 pass
+        if instruction.mnemonic != "BARRIER" and rng.random() < 0.02:
+            operand = rng.choice(instruction.operands)
+            operands[operand.name] = rng.choice([operand.low - 1, operand.high + 1])
         # Of those that are never stepped all may be added.
         stepped = rng.sample(list(operands), rng.randint(0, 2))
         return Told(instruction.mnemonic, operands, {n: rng.randrange(REGISTERS) for n in stepped})

@@ -41,12 +41,16 @@ class Bench(UnderTest):
     def __init__(self, dut: Any, number: int):
         config = CHIPS[os.environ["CORE_CHIP"]]
         super().__init__(dut, CoreBench(config, dram_bytes=LEAST_DRAM), SEED + number)
-        self.cases = int(os.environ.get("CORE_CASES", 0))
 
     @classmethod
     async def started(cls, dut: Any, number: int, *, limit: int = DRAM_BYTES) -> Bench:
         """A bench out of reset; nothing is behind ``limit`` in DRAM."""
         return await cls(dut, number).reset(limit=limit)
+
+    @property
+    def cases(self) -> int:
+        """How many a test is to run."""
+        return int(os.environ["CORE_CASES"])
 
     def serial(self, subcore: str, mnemonics: list[str]) -> Program:
         """Such instructions, each behind the one in front of it."""
