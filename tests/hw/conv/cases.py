@@ -207,12 +207,8 @@ def _strips(
     cuts = sorted({0, count, *(int(cut) for cut in random.integers(0, count + 1, 2))})
     found = list(pairwise(cuts))
     strip = _strip_of(layer, rows)
-    try:
-        for first, last in found:
-            strip(first, last)
-    except ValueError:
-        return None
-    return found if len(found) > 1 else None
+    possible = len(found) > 1 and all(strip(first, last) for first, last in found)
+    return found if possible else None
 
 
 def littered(random: np.random.Generator, spikes, lanes: int, pixels: int):
