@@ -10,8 +10,10 @@ from functools import cache
 import pytest
 
 from backspike.hw.emit import emit
+from backspike.sim.harness import block
 from backspike.sim.harness.block import VerilatedBlock, modules_of
 from backspike.sim.harness.cosim import build, run
+from backspike.sim.harness.tools import ToolError
 from tests.sim.harness.cells import CellBench
 from tests.sim.harness.cocotb_cells import CYCLES
 from tests.sim.harness.test_waves import changes
@@ -51,7 +53,7 @@ def test_blocks_do_what_modules_do(tmp_path):
 
 def test_a_block_is_built_once_for_all_tops(monkeypatch, tmp_path):
     build(bench(3))
-    monkeypatch.setattr(VerilatedBlock, "_call", lambda *_: pytest.fail("built again"))
+    monkeypatch.setattr(block, "call_tool", lambda *_, **__: pytest.fail("built again"))
     names, _, _, _ = trace(bench(2), tmp_path / "trace")
     assert len(names) == 6
 
@@ -107,10 +109,10 @@ def test_a_block_must_have_an_input_and_an_output():
 
 
 def test_a_block_that_cannot_be_built_names_its_log():
-    block = block_of(broken(text="nonsense\n"))
+    made = block_of(broken(text="nonsense\n"))
     for _ in range(2):
-        with pytest.raises(RuntimeError) as error:
-            block.build()
-        log = block.folder / "build.log"
-        assert str(error.value) == f"verilator failed on block cell_module (log: {log})"
+        with pytest.raises(ToolError) as error:
+            made.build()
+        log = made.folder / "verilator.log"
+        assert str(error.value) == f"verilator failed with status 1, and says why in {log}"
         assert "nonsense" in log.read_text()

@@ -53,7 +53,7 @@ def test_run(width, latency):
 
 def test_builds_once(monkeypatch):
     first = StreamUnit(Difference(width=12, latency=1))
-    monkeypatch.setattr(stream, "_call", lambda *command: pytest.fail(f"called {command}"))
+    monkeypatch.setattr(stream, "call_tool", lambda *command, **_: pytest.fail(f"called {command}"))
     second = StreamUnit(Difference(width=12, latency=1))
     assert first.program == second.program
 
