@@ -21,13 +21,6 @@ def test_training_on_a_mesh():
     assert len(re.findall(r"^step \d+: .* values compared, 0 differ$", run.stdout, re.M)) == 2
 
 
-def test_training_on_a_mesh_goes_on_over_epochs():
-    """Of 1,437 samples, the batches of an epoch are two."""
-    run = train_on_mesh("--steps", "3", "--batch", "600")
-    assert run.returncode == 0, run.stderr
-    assert len(re.findall("^step", run.stdout, re.M)) == 3
-
-
 def test_training_on_a_mesh_refuses_what_is_no_number_of_steps():
     run = train_on_mesh("--steps", "-1")
     assert run.returncode == 2
