@@ -243,8 +243,8 @@ class Alu(EmitOnce):
     def _total(self, m: Module, minus, x, y, z):
         """``z +- x * y``, on one multiplier and one adder.
 
-        Returns the product, whether it has more bits than that, its sign, whether a difference is
-        negative, and the sum.
+        Returns the low NEAR_BITS bits of the product, whether it needs more than these, its sign,
+        whether a difference is negative, and the sum.
         """
         product = x * y
         near, addend = Signal(signed(NEAR_BITS)), Signal(signed(NEAR_BITS))

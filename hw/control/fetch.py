@@ -32,10 +32,10 @@ class ProgramFetch(EmitOnce):
     bus_bits : int
         Bits of a beat, a power of two from 32.
     beats : int
-        Beats that the buffer holds, a power of two from 8 bursts' worth.
+        Beats that the buffer holds: a power of two, at least 8 bursts.
     burst : int
-        Beats of a burst, a power of two, if that are no more than 256 bytes; a burst lies in a
-        stretch of so many beats, so it crosses no 4 KB boundary.
+        Most beats of a burst, a power of two; fewer where that were more than 256 bytes. A burst
+        lies in a stretch of so many beats, so it crosses no 4 KB boundary.
 
     Members
     -------

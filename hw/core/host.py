@@ -51,7 +51,7 @@ class HostPort(EmitOnce):
     Members
     -------
     bus : In(AxiLite), irq : Out(1)
-    start : Out(2), forget : Out(1), clear_counters : Out(1)
+    start : Out(len(UNITS)), forget : Out(1), clear_counters : Out(1)
         High for one cycle.
     connect : Out(2), entry : Out(ConnectionWrite)
         To the table of connections of a sub-core.
@@ -72,7 +72,7 @@ class HostPort(EmitOnce):
             {
                 "bus": In(AxiLite()),
                 "irq": Out(1),
-                "start": Out(2),
+                "start": Out(len(UNITS)),
                 "forget": Out(1),
                 "clear_counters": Out(1),
                 "connect": Out(len(UNITS)),
@@ -115,7 +115,7 @@ class HostPort(EmitOnce):
         with m.If(self.memory.written | self.memory.found):
             m.d.sync += pointer.eq(pointer + (1 << BYTE_BITS))
 
-        # A program has ended when it was running before.
+        # A program ends in the cycle in which `progress` becomes DONE or STOPPED.
         for number, subcore in enumerate(UNITS):
             progress = getattr(self, subcore).progress
             over = (progress == Progress.DONE) | (progress == Progress.STOPPED)

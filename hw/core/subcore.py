@@ -43,9 +43,9 @@ ENGINES = {
     "grad": GradEngine,
     "wu": UpdateEngine,
 }
-"""The engine of each unit but :data:`MOVERS`."""
+"""The engine of each unit that computes."""
 MOVERS = {"read": DmaRead, "write": DmaWrite, "noc": CopyEngine}
-"""The engines that move data, which both sub-cores have, each for the SRAMs of its own."""
+"""Those of the units that move data: both sub-cores have them, each for its own SRAMs."""
 
 
 def _engines(config: ChipConfig, subcore: str) -> dict[str, Engine]:

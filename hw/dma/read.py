@@ -84,7 +84,7 @@ class DmaRead(DmaEngine):
         return m
 
     def _write(self, m: Module, beat, held, part, goes, whole, failed, address) -> None:
-        """Writes words of a beat, or of as many as a wide word has."""
+        """Writes the word that is complete: part of the beat, the beat, or several beats."""
         latest = beat  # and the beats of a wide word that came before it
         if max(self._widths) > self._bus_bits:
             gathered = Signal(max(self._widths) - self._bus_bits)

@@ -10,8 +10,8 @@ __all__ = ["WordTree"]
 class WordTree:
     """Selects one of ``count`` words by a code: a tree of multiplexers of four words.
 
-    Such a one is a LUT of six inputs a bit; all take (count - 1) / 3 of them, rounded up, where
-    masked words that are OR-ed take (2 count - 1) / 5.
+    Each takes one LUT of six inputs a bit, a whole tree (count - 1) / 3 of them, rounded up. OR-ing
+    masked words would take (2 count - 1) / 5.
 
     Attributes
     ----------

@@ -29,7 +29,7 @@ MOST_ROUTES = 1 << data.Layout.cast(CopyCommand)["route"].width
 
 
 class Route(NamedTuple):
-    """A pair of SRAMs with words as wide."""
+    """A pair of SRAMs whose words have the same width."""
 
     source: str
     destination: str
@@ -44,7 +44,7 @@ class Route(NamedTuple):
 
 
 class CopyEngine(Engine):
-    """Copies between SRAMs with words as wide, by fixed routes, in order.
+    """Copies between SRAMs whose words have the same width, by fixed routes, in order.
 
     Throughput is one word a cycle as both ends allow, also across rows. Within the core a word is
     written two cycles after it is read at the earliest, and a copy of n words takes n + 4 cycles

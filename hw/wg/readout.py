@@ -212,7 +212,7 @@ class WgReadout(EmitOnce):
         Returns the step whose rounded values are there, and the address of its row a cycle later.
         """
         command = self.command
-        # What a step is, by cycles since: its sums come after two, their rounded values later.
+        # What a step is, by cycles since: its sums come SUM_CYCLES later, their values after these.
         stages = [now]
         for cycle in range(1, 1 + SUM_CYCLES + rounder.latency):
             stage = Signal(self._step, name=f"step_{cycle}")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from amaranth.hdl import Module
 from amaranth.lib.wiring import In, Out
-from amaranth.sim import Simulator
 
 from backspike.hw.arith.format import BINARY16
 from backspike.hw.component import EmitOnce, Parameter
+from tests.hw.simulation import simulate
 
 
 class DelayLine(EmitOnce):
@@ -78,10 +78,7 @@ class TestElaborate:
                 assert ctx.get(component.o) == max(0, value - delay)
                 await ctx.tick()
 
-        simulator = Simulator(component)
-        simulator.add_clock(1e-6)
-        simulator.add_testbench(bench)
-        simulator.run()
+        simulate(component, bench)
 
     def test_a_platform_that_makes_instances_is_asked(self):
         asked = []

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from amaranth.sim import Simulator
-
 from backspike.compiler.assembling.program import Program
 from backspike.hw.control.controller import Controller, Progress
 from backspike.hw.isa.instruction import Fault
 from backspike.hw.isa.table import UNITS, IsaShape
 from backspike.hw.presets import load
+from tests.hw.simulation import simulate
 
 CONFIG = load("tiny")
 SHAPE = IsaShape.from_config(CONFIG)
@@ -55,10 +54,7 @@ def outcome(transfers: int, *, takes: int, failing: int | None = None, timeout: 
         found.append(ctx.get(controller.position))
         found.append(started)
 
-    simulator = Simulator(controller)
-    simulator.add_clock(1e-6)
-    simulator.add_testbench(bench)
-    simulator.run()
+    simulate(controller, bench)
     return found
 
 

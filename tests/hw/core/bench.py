@@ -50,7 +50,9 @@ class Bench(UnderTest):
     @property
     def cases(self) -> int:
         """How many a test is to run."""
-        return int(os.environ["CORE_CASES"])
+        cases = int(os.environ["CORE_CASES"])
+        assert cases > 0
+        return cases
 
     def serial(self, subcore: str, mnemonics: list[str]) -> Program:
         """Such instructions, each behind the one in front of it."""

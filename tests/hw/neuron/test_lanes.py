@@ -7,7 +7,6 @@ import random
 
 import numpy as np
 import pytest
-from amaranth.sim import Simulator
 
 from backspike.hw.arith.format import BINARY16
 from backspike.hw.isa.neuron.command import Operation, Source
@@ -16,6 +15,7 @@ from backspike.hw.neuron.soma import SomaLane
 from backspike.hw.neuron.update_lane import UpdateLane
 from tests.hw.neuron import reference
 from tests.hw.neuron.reference import CORNERS, Raised, code, value
+from tests.hw.simulation import simulate
 
 SEED = 20412
 
@@ -39,10 +39,7 @@ def drive(lane, segments, outputs=("value", "bit_out", "overflow", "invalid")):
                     results[-1].append(tuple(ctx.get(getattr(lane, name)) for name in outputs))
                 await ctx.tick()
 
-    simulator = Simulator(lane)
-    simulator.add_clock(1e-6)
-    simulator.add_testbench(bench)
-    simulator.run()
+    simulate(lane, bench)
     return results
 
 

@@ -4,21 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from amaranth.sim import Simulator
 
 from backspike.hw.arith.format import BINARY16, Float
 from backspike.hw.wg.array import WgArray, WgColumn
 from backspike.hw.wg.engine import WgEngine
 from backspike.sim.model import psum_nan
+from tests.hw.simulation import simulate
 
 SEED = 7
-
-
-def simulate(component, bench):
-    simulator = Simulator(component)
-    simulator.add_clock(1e-6)
-    simulator.add_testbench(bench)
-    simulator.run()
 
 
 def read_sums(ctx, column):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from amaranth.sim import Simulator
 
 from backspike.hw.wg.picker import WgPicker
+from tests.hw.simulation import simulate
 
 SEED = 11
 
@@ -67,9 +67,5 @@ def test_picker_takes_every_pending_pixel_once_and_in_order(stride):
                 got.append((vector["read"], addr, vector["spikes"], *flags))
             await ctx.tick()
 
-    simulator = Simulator(picker)
-    simulator.add_clock(1e-6)
-    simulator.add_testbench(feed)
-    simulator.add_testbench(take)
-    simulator.run()
+    simulate(picker, feed, take)
     assert got == expected, SEED

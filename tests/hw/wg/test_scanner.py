@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from amaranth.sim import Simulator
 
 from backspike.compiler.lowering.convolution import ConvLayer
 from backspike.compiler.lowering.layout import Layout
 from backspike.hw.wg.scanner import WgSteps
 from scripts.bench.rtl.passes import wg_pass
+from tests.hw.simulation import simulate
 
 SEED = 11
 SPIKES = Layout(base=300, tile=1000, row=9, step=3000, sample=7000)
@@ -94,10 +94,7 @@ def test_words_and_pixels_are_those_under_a_window(pixels):
                             return
                 await ctx.tick()
 
-        simulator = Simulator(steps)
-        simulator.add_clock(1e-6)
-        simulator.add_testbench(bench)
-        simulator.run()
+        simulate(steps, bench)
         assert len(got) == len(expected), (SEED, layer)
         for (position, vectors), found in zip(expected, got, strict=True):
             words = [((row + x // pixels) % (1 << 16), x % pixels, du) for row, x, du in vectors]
