@@ -35,9 +35,9 @@ class Bench(EmitOnce):
     """As little as can be built."""
 
     title = "Bench"
-    setting: dict = {}  # noqa: RUF012
 
     def __init__(self):
+        self.setting: dict[str, int] = {}
         super().__init__({"i": In(1), "o": Out(1)})
 
     def elaborate(self, platform):
