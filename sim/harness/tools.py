@@ -53,7 +53,7 @@ VERILATOR_FLAGS = (
     "-Wno-fatal",
     "-Wno-lint",
     # The time that a compiler needs for a function grows with the square of its length: parts of
-    # this size take a third of the time to compile, and a few percent longer to run.
+    # this size compile much sooner, and run a little slower (docs/figures.md).
     "--output-split-cfuncs",
     "2000",
 )
