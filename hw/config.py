@@ -396,11 +396,6 @@ class ChipConfig:
         }
 
     @property
-    def core_sram_bytes(self) -> int:
-        """Bytes of all SRAMs of a core."""
-        return sum(size.words * size.width // 8 for size in self.srams.values())
-
-    @property
     def core(self) -> ChipConfig:
         """What a core depends on: chips that differ in the rest have the same cores."""
         network = {"buffer_flits": NocConfig().buffer_flits, "link_credits": 0}

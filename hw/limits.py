@@ -11,9 +11,12 @@ __all__ = [
     "POOLING_MAX",
     "TAP_BITS",
     "TAP_MAX",
+    "WORD_BITS",
     "check_whole",
 ]
 
+WORD_BITS = 32
+"""Bits of a word of a program, of an address register, and of a register of the host."""
 ADDRESS_BITS = 16
 """Bits of every on-chip address. An address counts words of the SRAM it goes to."""
 COUNT_BITS = 12

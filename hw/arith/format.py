@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from amaranth.lib import data
 
-__all__ = ["BINARY16", "BINARY32", "Float"]
+__all__ = ["BINARY16", "BINARY32", "Float", "psum_nan"]
 
 FP_TERMS_BITS = 17
 """log2 of the terms that one FP or WG sum may have (contract, points 3 and 5)."""
@@ -16,6 +16,11 @@ BP_GUARD_BITS = 8
 """How far the grid of products lies below that of the format, at most (contract, point 4)."""
 PSUM_BITS = 64
 """Bits of a psum lane in SRAM, whatever the format."""
+
+
+def psum_nan(bits: int) -> int:
+    """The reserved integer of psums of ``bits`` bits, which means NaN."""
+    return -(1 << (bits - 1))
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,16 @@ class Float:
     def infinity(self) -> int:
         """Code of plus infinity."""
         return ((1 << self.exponent) - 1) << self.mantissa
+
+    @property
+    def one(self) -> int:
+        """Code of 1.0."""
+        return self.bias << self.mantissa
+
+    @property
+    def minus_zero(self) -> int:
+        """Code of -0, which is the sign alone, and added to any value leaves it as it is."""
+        return 1 << (self.width - 1)
 
     @property
     def layout(self) -> data.StructLayout:

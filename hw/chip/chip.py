@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 from amaranth import DomainRenamer, Module
 from amaranth.lib.wiring import In, Out, connect, flipped
@@ -89,8 +89,8 @@ class Chip(EmitOnce):
         )
 
     @classmethod
-    def from_config(cls, config: ChipConfig) -> Chip:
-        """The chip of a configuration."""
+    def from_config(cls, config: ChipConfig) -> Self:
+        """The chip of ``config``."""
         return cls(config=config)
 
     @property

@@ -11,15 +11,9 @@ from amaranth.utils import ceil_log2
 
 from backspike.hw.chip.map import ALL, CHIP_BY_NAME, CHIP_IDENTITY, CHIP_REGISTERS
 from backspike.hw.component import EmitOnce
-from backspike.hw.core.axi_lite import (
-    BYTE_BITS,
-    HOST_ADDRESS_BITS,
-    OKAY,
-    SLAVE_ERROR,
-    WORD_BITS,
-    AxiLite,
-)
-from backspike.hw.limits import check_whole
+from backspike.hw.core.axi_lite import BYTE_BITS, HOST_ADDRESS_BITS, SLAVE_ERROR, AxiLite
+from backspike.hw.dma.axi import OKAY
+from backspike.hw.limits import WORD_BITS, check_whole
 
 __all__ = ["ChipHost", "host_address_bits"]
 

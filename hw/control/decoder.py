@@ -10,18 +10,15 @@ from amaranth.utils import bits_for, exact_log2
 
 from backspike.hw.component import EmitOnce, Parameter
 from backspike.hw.control.alu import FAULT_BITS, Alu, program_bits
-from backspike.hw.control.fetch import POSITION_BITS, WORD_BITS
-from backspike.hw.control.loops import REGISTER_BITS, ProgramLoops
+from backspike.hw.control.fetch import POSITION_BITS
+from backspike.hw.control.loops import ProgramLoops
 from backspike.hw.control.microcode import FILE_BITS, NO_REGISTER, VALUE_BITS, Microcode
-from backspike.hw.isa.control import STEP_OPERANDS
-from backspike.hw.isa.instruction import Fault
+from backspike.hw.isa.control import REGISTER_BITS, STEP_OPERANDS
+from backspike.hw.isa.instruction import SELECTORS, Fault
 from backspike.hw.isa.table import BOXES, UNITS, WORD_MAX, IsaShape, instruction_set
-from backspike.hw.limits import ADDRESS_BITS
+from backspike.hw.limits import ADDRESS_BITS, WORD_BITS
 
 __all__ = ["Decoder"]
-
-SELECTORS = WORD_BITS // REGISTER_BITS
-"""Operands whose address registers one word names."""
 
 
 class State(enum.Enum):

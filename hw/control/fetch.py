@@ -8,11 +8,11 @@ from amaranth.utils import exact_log2
 
 from backspike.hw.component import EmitOnce, Parameter
 from backspike.hw.dma.axi import DRAM_BITS, INCREMENT, OKAY, AxiRead
+from backspike.hw.limits import WORD_BITS
 from backspike.hw.memory.sram import Sram
 
-__all__ = ["POSITION_BITS", "PROGRAM_ALIGNMENT", "WORD_BITS", "ProgramFetch"]
+__all__ = ["POSITION_BITS", "PROGRAM_ALIGNMENT", "ProgramFetch"]
 
-WORD_BITS = 32
 PROGRAM_ALIGNMENT = 256
 """Bytes that the address of a program is a multiple of, and that a burst of it has at most."""
 POSITION_BITS = 20

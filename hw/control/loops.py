@@ -8,13 +8,12 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from backspike.hw.component import EmitOnce
-from backspike.hw.control.fetch import POSITION_BITS, WORD_BITS
-from backspike.hw.isa.table import LOOP_LEVELS, LOOP_STEPS, REGISTERS
-from backspike.hw.limits import COUNT_BITS
+from backspike.hw.control.fetch import POSITION_BITS
+from backspike.hw.isa.control import LOOP_LEVELS, LOOP_STEPS, REGISTER_BITS, REGISTERS
+from backspike.hw.limits import COUNT_BITS, WORD_BITS
 
-__all__ = ["REGISTER_BITS", "ProgramLoops"]
+__all__ = ["ProgramLoops"]
 
-REGISTER_BITS = (REGISTERS - 1).bit_length()
 STEP_BITS = LOOP_STEPS.bit_length()
 
 

@@ -41,7 +41,7 @@ VALUE_BITS = 19
 """Bits of a number in the file, signed: an address, a stride, and the 2**17 terms of a sum."""
 FILE_BITS = 6
 FILE_WORDS = 1 << FILE_BITS
-NO_REGISTER = 63
+NO_REGISTER = FILE_WORDS - 1
 """Stands for the number of a register where a value goes to none."""
 
 

@@ -8,10 +8,10 @@ from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
 from backspike.hw.component import EmitOnce
-from backspike.hw.control.fetch import WORD_BITS
 from backspike.hw.control.microcode import FILE_BITS
 from backspike.hw.isa.table import BOXES, OUTSTANDING, UNITS
 from backspike.hw.isa.units import UNIT_REGISTERS
+from backspike.hw.limits import WORD_BITS
 
 __all__ = ["OUTSTANDING_BITS", "Slot", "assign"]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from amaranth import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib.wiring import In, Out
 
+from backspike.hw.arith.format import psum_nan
 from backspike.hw.component import EmitOnce, Parameter
 
 __all__ = ["Accumulator", "adder_tree"]
@@ -77,9 +78,9 @@ class Accumulator(EmitOnce):
     """
 
     _width = Parameter[int]()
+    _carry = Parameter[int]()
 
     def __init__(self, *, width: int, term_bits: int, carry: bool = False):
-        self._carry = carry
         super().__init__(
             {
                 "accumulate": In(1),
@@ -98,7 +99,7 @@ class Accumulator(EmitOnce):
 
     def elaborate(self, platform):
         m = Module()
-        reserved = -1 << (self._width - 1)
+        reserved = psum_nan(self._width)
         # Neither needs a reset: the first step of a pixel sets both.
         total = Signal(signed(self._width), reset_less=True)
         is_nan = Signal(reset_less=True)

@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from amaranth.utils import ceil_log2
 
 from backspike.hw.component import EmitOnce, Parameter
-from backspike.hw.conv.walker import Step, Walker
+from backspike.hw.conv.walker import ArrayStep, Walker
 from backspike.hw.conv.window import WindowGenerator
 from backspike.hw.isa.conv.command import ConvCommand
 from backspike.hw.limits import ADDRESS_BITS, COUNT_BITS
@@ -66,8 +66,8 @@ class ConvFront(EmitOnce):
         Of the same.
     group_valid, group_base, next_group
         Of :class:`backspike.hw.conv.weights.WeightLoader`.
-    o : Out(stream of Step)
-        The steps (:func:`backspike.hw.conv.walker.Step`), each with its Pixel.
+    o : Out(stream of ArrayStep)
+        The steps (:func:`backspike.hw.conv.walker.ArrayStep`), each with its Pixel.
     present : Out
         Entries of the window that is being handed on with ``window``; for the counters.
     window : Out(1)
@@ -106,7 +106,7 @@ class ConvFront(EmitOnce):
             "group_valid": In(1),
             "group_base": In(slot_bits),
             "next_group": Out(1),
-            "o": Out(stream.Signature(Step(bits, ring_depth, self._pixel))),
+            "o": Out(stream.Signature(ArrayStep(bits, ring_depth, self._pixel))),
             "window": Out(1),
             "present": Out(group_tiles),
             "idle": Out(1),

@@ -10,10 +10,10 @@ from amaranth.utils import ceil_log2
 
 from backspike.hw.component import EmitOnce, Parameter
 
-__all__ = ["Step", "Walker"]
+__all__ = ["ArrayStep", "Walker"]
 
 
-def Step(lanes: int, ring_depth: int, pixel: ShapeLike) -> data.StructLayout:
+def ArrayStep(lanes: int, ring_depth: int, pixel: ShapeLike) -> data.StructLayout:
     """What an array takes in a cycle; ``pixel`` is what else is known of the pixel."""
     return data.StructLayout(
         {
@@ -50,7 +50,7 @@ class Walker(EmitOnce):
     skip : In(1)
     i_valid, i_ready, i_window (group_tiles x lanes), i_present, i_base, i_payload
         The pixels; ``i_base`` is the slot of entry 0.
-    o : Out(stream of Step)
+    o : Out(stream of ArrayStep)
     ends : Out(1)
         The last step of a pixel is being made; ``i_payload`` of it is at ``ends_payload``.
     """
@@ -70,7 +70,7 @@ class Walker(EmitOnce):
                 "i_present": In(group_tiles),
                 "i_base": In(slot_bits),
                 "i_payload": In(payload_bits),
-                "o": Out(stream.Signature(Step(lanes, ring_depth, payload_bits))),
+                "o": Out(stream.Signature(ArrayStep(lanes, ring_depth, payload_bits))),
                 "ends": Out(1),
                 "ends_payload": Out(payload_bits),
             },

@@ -6,24 +6,24 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
+from backspike.hw.limits import WORD_BITS
+
 __all__ = [
     "BYTE_BITS",
     "HOST_ADDRESS_BITS",
-    "OKAY",
     "SLAVE_ERROR",
-    "WORD_BITS",
     "WORD_STROBE",
     "AxiLite",
 ]
 
 HOST_ADDRESS_BITS = 12
 """Bits of an address of a core's register."""
-WORD_BITS = 32
 BYTE_BITS = exact_log2(WORD_BITS // 8)
 """Bits of an address that tell the bytes of a word apart."""
 WORD_STROBE = (1 << WORD_BITS // 8) - 1
 """The strobe of all bytes of a word."""
-OKAY, SLAVE_ERROR = 0, 2
+SLAVE_ERROR = 2
+"""The response to what no register takes; that to all else is OKAY."""
 
 
 class AxiLite(wiring.Signature):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Self
 
 from amaranth import Cat, Module
 from amaranth.lib.wiring import In, Out, connect, flipped
@@ -82,8 +83,8 @@ class Core(EmitOnce):
         )
 
     @classmethod
-    def from_config(cls, config: ChipConfig) -> Core:
-        """The core of a chip: the same for all chips that have such cores."""
+    def from_config(cls, config: ChipConfig) -> Self:
+        """The core of ``config``: the same for all chips that have such cores."""
         return cls(config=config.core)
 
     @property

@@ -10,21 +10,15 @@ from amaranth.lib.wiring import In, Out
 
 from backspike.hw.component import EmitOnce, Parameter
 from backspike.hw.control.controller import TIMEOUT_BITS, Progress
-from backspike.hw.core.axi_lite import (
-    BYTE_BITS,
-    HOST_ADDRESS_BITS,
-    OKAY,
-    SLAVE_ERROR,
-    WORD_BITS,
-    AxiLite,
-)
+from backspike.hw.core.axi_lite import BYTE_BITS, HOST_ADDRESS_BITS, SLAVE_ERROR, AxiLite
 from backspike.hw.core.host_memory import WordAccess
 from backspike.hw.core.map import BY_NAME, IDENTITY, counter_addresses
 from backspike.hw.core.status import SubCoreStatus
 from backspike.hw.counters import COUNTER_BITS, CounterValues
-from backspike.hw.dma.axi import DRAM_BITS
+from backspike.hw.dma.axi import DRAM_BITS, OKAY
 from backspike.hw.dma.select import WordTree
 from backspike.hw.isa.table import UNITS
+from backspike.hw.limits import WORD_BITS
 from backspike.hw.noc.flit import COORDINATE_BITS
 from backspike.hw.noc.table import ConnectionWrite, MeshSize
 

@@ -10,8 +10,9 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from backspike.hw.component import EmitOnce, Parameter
-from backspike.hw.core.axi_lite import BYTE_BITS, WORD_BITS, WORD_STROBE
+from backspike.hw.core.axi_lite import BYTE_BITS, WORD_STROBE
 from backspike.hw.dma.axi import DRAM_BITS, INCREMENT, OKAY, AxiRead, AxiWrite
+from backspike.hw.limits import WORD_BITS
 
 __all__ = ["HostMemory", "WordAccess"]
 

@@ -102,7 +102,7 @@ class DmaEngine(Engine):
 
     @classmethod
     def from_config(cls, config: ChipConfig, subcore: str) -> Self:
-        """The engine for all SRAMs of a sub-core."""
+        """The engine of a sub-core of ``config``."""
         sizes = {name: config.srams[f"{subcore}.{name}"] for name in SRAMS[subcore]}
         return cls(
             memories=tuple((name, size.width, size.granules) for name, size in sizes.items()),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import enum
 
-from backspike.hw.isa.instruction import Instruction, Operand
+from backspike.hw.isa.instruction import SELECTORS, Instruction, Operand
 from backspike.hw.isa.operands import ADDRESS_MAX, choices, count, numbered
+from backspike.hw.limits import WORD_BITS
 
 __all__ = [
     "BOXES",
@@ -13,6 +14,7 @@ __all__ = [
     "LOOP_LEVELS",
     "LOOP_STEPS",
     "REGISTERS",
+    "REGISTER_BITS",
     "STEP_OPERANDS",
     "WORD_MAX",
     "Wait",
@@ -20,9 +22,11 @@ __all__ = [
     "loop",
 ]
 
-REGISTERS = 16
+REGISTER_BITS = WORD_BITS // SELECTORS
+"""Bits of the number of an address register."""
+REGISTERS = 1 << REGISTER_BITS
 """Address registers of a sub-core, which LOOP steps; number 0 is always 0."""
-WORD_MAX = (1 << 32) - 1
+WORD_MAX = (1 << WORD_BITS) - 1
 """Largest number in a word of a program, and in an address register."""
 LOOP_LEVELS = 4
 """Loops that may be inside each other."""

@@ -7,20 +7,17 @@ for each, the lowest for the first: the address register that the hardware adds 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from backspike.hw.isa.instruction import Fault, Instruction, ProgramError
-from backspike.hw.isa.table import REGISTERS
+from backspike.hw.isa.control import REGISTER_BITS, REGISTERS, WORD_MAX
+from backspike.hw.isa.instruction import SELECTORS, Fault, Instruction, ProgramError
+from backspike.hw.limits import WORD_BITS
 
-__all__ = ["SELECTORS", "WORD_BYTES", "Decoded", "decode_words", "encode_words", "fetch"]
+__all__ = ["WORD_BYTES", "Decoded", "encode_words", "fetch"]
 
-WORD_BYTES = 4
-WORD_MASK = (1 << 32) - 1
-SELECTORS = 8
-"""Operands whose address registers one word names."""
-SELECTOR_BITS = 4
+WORD_BYTES = WORD_BITS // 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,8 +42,8 @@ class Decoded:
 
 
 def _signed(value: int, signed: bool) -> int:
-    value &= WORD_MASK
-    return value - (1 << 32) if signed and value >> 31 else value
+    value &= WORD_MAX
+    return value - (1 << WORD_BITS) if signed and value >> WORD_BITS - 1 else value
 
 
 def encode_words(
@@ -72,9 +69,9 @@ def encode_words(
     for first in range(0, len(names), SELECTORS):
         part = names[first : first + SELECTORS]
         words.append(
-            sum(registers.get(name, 0) << SELECTOR_BITS * i for i, name in enumerate(part))
+            sum(registers.get(name, 0) << REGISTER_BITS * i for i, name in enumerate(part))
         )
-        words += [operands[name] & WORD_MASK for name in part]
+        words += [operands[name] & WORD_MAX for name in part]
     return words
 
 
@@ -123,19 +120,9 @@ def fetch(
             selectors = word(at)
         at += 1
         operands[operand.name] = _signed(word(at), operand.low < 0)
-        register = selectors >> SELECTOR_BITS * (index % SELECTORS) & (REGISTERS - 1)
+        register = selectors >> REGISTER_BITS * (index % SELECTORS) & (REGISTERS - 1)
         if register:
             registers[operand.name] = register
     return Decoded(
         instruction=instruction, position=position, operands=operands, registers=registers
     )
-
-
-def decode_words(words: Sequence[int], instructions: Iterable[Instruction]) -> Iterator[Decoded]:
-    """All instructions of a program, one behind the other."""
-    position = 0
-    instructions = list(instructions)
-    while position < len(words):
-        found = fetch(words, position, instructions)
-        yield found
-        position += found.instruction.words

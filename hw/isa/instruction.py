@@ -17,6 +17,7 @@ from typing import Any
 
 __all__ = [
     "ONE",
+    "SELECTORS",
     "Access",
     "Aligned",
     "AtMost",
@@ -34,6 +35,8 @@ __all__ = [
 
 ONE = "one"
 """The constant 1, wherever the name of a value goes."""
+SELECTORS = 8
+"""Operands whose address registers one word names."""
 
 
 class Fault(enum.IntEnum):
@@ -260,8 +263,8 @@ class Instruction:
 
     @property
     def words(self) -> int:
-        """Words of 32 bits: the header, and before each eight operands a word of selectors."""
-        return 1 + len(self.operands) + -(-len(self.operands) // 8)
+        """The header, the operands, and before each eight of them a word of selectors."""
+        return 1 + len(self.operands) + -(-len(self.operands) // SELECTORS)
 
     def check_operands(self, values: Mapping[str, int]) -> None:
         """Raises ProgramError if an operand is out of its range; the first in order is told."""

@@ -6,6 +6,7 @@ import dataclasses
 import enum
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Self
 
 from backspike.hw.arith.format import BINARY16, Float
 from backspike.hw.config import ArrayConfig, ChipConfig, DramConfig
@@ -48,8 +49,8 @@ class IsaShape:
     """Words of each SRAM by its setting; 2**16 for one that is not named."""
 
     @classmethod
-    def from_config(cls, config: ChipConfig) -> IsaShape:
-        """Of a core of ``config``."""
+    def from_config(cls, config: ChipConfig) -> Self:
+        """The shape of a core of ``config``."""
         return dataclasses.replace(
             cls.of_engine(EngineShape.from_config(config)),
             bus_bytes=config.dram.bus_bits // 8,
@@ -57,7 +58,7 @@ class IsaShape:
         )
 
     @classmethod
-    def of_engine(cls, shape: EngineShape) -> IsaShape:
+    def of_engine(cls, shape: EngineShape) -> Self:
         """Of an engine by itself, whose memories have all the words that an address reaches."""
         return cls(
             format=shape.format,

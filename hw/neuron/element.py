@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib.wiring import connect, flipped
 
 from backspike.hw.arith.format import Float
 from backspike.hw.component import Parameter
+from backspike.hw.config import ChipConfig
 from backspike.hw.engine import Engine
 from backspike.hw.isa.neuron.command import Operation, Source
 from backspike.hw.isa.neuron.kinds import ElementKind
 from backspike.hw.neuron.fetch import Fetch, vector_uses
-from backspike.hw.neuron.lane import ElementLane, lane_control, one
+from backspike.hw.neuron.lane import ElementLane, lane_control
 from backspike.hw.neuron.store import Store
 
 __all__ = ["CONVERT_LANES", "ElementEngine"]
@@ -99,8 +100,8 @@ class ElementEngine(Engine):
         return self._lanes // self._pipeline_lanes
 
     @classmethod
-    def from_config(cls, config):
-        """The engine of a core of the chip ``config``."""
+    def from_config(cls, config: ChipConfig) -> Self:
+        """The engine of a core of ``config``."""
         array = config.array
         return cls(
             format=config.format,
@@ -221,7 +222,7 @@ class ElementEngine(Engine):
             control.compare.eq(settings.operation == Operation.COMPARE),
             control.reads_psum.eq(step | vector_uses(settings, Source.CONV)),
             control.scale.eq(settings.scale),
-            control.alpha.eq(Mux(step, settings.alpha, one(self._format))),
+            control.alpha.eq(Mux(step, settings.alpha, self._format.one)),
             control.scalar.eq(Mux(step, settings.alpha, settings.scalar)),
             control.th_f.eq(settings.th_f),
             control.low.eq(Mux(step, getattr(settings, self.KIND.step_low), settings.th_l)),

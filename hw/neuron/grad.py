@@ -16,7 +16,7 @@ from backspike.hw.component import Parameter
 from backspike.hw.isa.neuron.command import Source
 from backspike.hw.isa.neuron.kinds import GRAD
 from backspike.hw.neuron.element import ElementEngine
-from backspike.hw.neuron.lane import Delays, ElementLane, minus_zero, one
+from backspike.hw.neuron.lane import Delays, ElementLane
 
 __all__ = ["GradEngine", "GradLane"]
 
@@ -135,20 +135,20 @@ class GradLane(ElementLane):
             decay.a.eq(self.du),
             decay.b.eq(control.alpha),
         ]
-        conv16 = pipe.at(round_.o, now)
+        conv = pipe.at(round_.o, now)
         x, y = self._operands(
             m,
             {
-                Source.CONV: conv16,
+                Source.CONV: conv,
                 Source.U: pipe.at(self.u, now),
-                Source.BITS: Mux(pipe.at(self.bit_in, now), one(self._format), 0),
+                Source.BITS: Mux(pipe.at(self.bit_in, now), self._format.one, 0),
                 Source.SCALAR: control.scalar,
                 Source.DU: Mux(control.t_acc, pipe.at(decay.o, now), 0),
             },
         )
-        # In a step, x is u and y is p; the minuend is conv16. Else it is x, and y is added to it.
+        # In a step, x is u and y is p; the minuend is conv. Else it is x, and y is added to it.
         other = self._addend(m, "other", y, y)
-        minuend = Mux(control.step, conv16, x)
+        minuend = Mux(control.step, conv, x)
         return (
             pipe.register("x", x, now),
             pipe.register("y", y, now),
@@ -162,7 +162,7 @@ class GradLane(ElementLane):
         In a vector operation the product itself, or x, and what is added to it.
         """
         control, width = self.control, self._format.width
-        product, negative = m.submodules.multiply.o, 1 << (width - 1)
+        product, minus_zero = m.submodules.multiply.o, self._format.minus_zero
         subtrahend = Signal(width)
         first = Signal(width)
         with m.If(~control.step):
@@ -173,7 +173,7 @@ class GradLane(ElementLane):
         with m.Else():
             m.d.comb += [
                 first.eq(Mux(pipe.at(chosen, now), pipe.at(minuend, now), 0)),
-                subtrahend.eq(Mux(control.t_acc, product ^ negative, negative)),
+                subtrahend.eq(Mux(control.t_acc, product ^ minus_zero, minus_zero)),
             ]
         return pipe.register("first", first, now), pipe.register("subtrahend", subtrahend, now)
 
@@ -184,7 +184,7 @@ class GradLane(ElementLane):
         carried = Signal(width)
         ds = Signal(width)
         with m.If(~control.step):
-            m.d.comb += [carried.eq(minus_zero(self._format)), ds.eq(difference)]
+            m.d.comb += [carried.eq(self._format.minus_zero), ds.eq(difference)]
         with m.Else():
             m.d.comb += [
                 carried.eq(Mux(pipe.at(s, now), 0, pipe.at(other, now))),

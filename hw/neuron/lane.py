@@ -15,17 +15,7 @@ from backspike.hw.component import EmitOnce, Parameter
 from backspike.hw.isa.neuron.command import Source
 from backspike.hw.limits import PLANE_BITS
 
-__all__ = ["Delays", "ElementLane", "lane_control", "minus_zero", "one"]
-
-
-def one(format: Float) -> int:
-    """Code of 1.0."""
-    return format.bias << format.mantissa
-
-
-def minus_zero(format: Float) -> int:
-    """Code of -0, which added to any value leaves it as it is."""
-    return 1 << (format.width - 1)
+__all__ = ["Delays", "ElementLane", "lane_control"]
 
 
 def lane_control(format: Float) -> data.StructLayout:
@@ -110,8 +100,8 @@ class Delays:
 class ElementLane(EmitOnce):
     """Base of the lanes of an element-wise engine, each for one channel in a cycle.
 
-    A vector operation is RN(x + y), RN(x - y) or RN(x * y) of any two of conv16 (a rounded psum),
-    the other operands and ``control.scalar``, or ``bit_out = low <= x <= high``. Throughput is one
+    A vector operation is RN(x + y), RN(x - y) or RN(x * y) of any two of the rounded psum, the
+    other operands and ``control.scalar``, or ``bit_out = low <= x <= high``. Throughput is one
     a cycle; results come ``latency`` cycles after their operands.
 
     Statuses: reading a psum sets ``overflow`` or ``invalid``; an operation sets them if its result
@@ -204,7 +194,7 @@ class ElementLane(EmitOnce):
         with m.If(control.step):
             m.d.comb += addend.eq(in_step)
         with m.Elif(control.multiply | control.compare):
-            m.d.comb += addend.eq(minus_zero(self._format))
+            m.d.comb += addend.eq(self._format.minus_zero)
         with m.Else():
             m.d.comb += addend.eq(y ^ (control.subtract << (width - 1)))
         return addend

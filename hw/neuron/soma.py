@@ -16,7 +16,7 @@ from backspike.hw.isa.neuron.command import Source
 from backspike.hw.isa.neuron.kinds import SOMA
 from backspike.hw.limits import PLANE_BITS
 from backspike.hw.neuron.element import ElementEngine
-from backspike.hw.neuron.lane import Delays, ElementLane, one
+from backspike.hw.neuron.lane import Delays, ElementLane
 
 __all__ = ["SomaEngine", "SomaLane"]
 
@@ -123,7 +123,7 @@ class SomaLane(ElementLane):
             {
                 Source.CONV: round_.o,
                 Source.U: u,
-                Source.BITS: Mux(bit, one(self._format), 0),
+                Source.BITS: Mux(bit, self._format.one, 0),
                 Source.SCALAR: control.scalar,
             },
         )

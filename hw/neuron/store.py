@@ -10,7 +10,7 @@ from amaranth.lib.wiring import In, Member, Out
 from amaranth.utils import exact_log2
 
 from backspike.hw.arith.fixed import ToFixed
-from backspike.hw.arith.format import PSUM_BITS, Float
+from backspike.hw.arith.format import PSUM_BITS, Float, psum_nan
 from backspike.hw.component import EmitOnce, Parameter
 from backspike.hw.isa.neuron.command import Destination, Operation, Source
 from backspike.hw.isa.neuron.kinds import ElementKind, word_bits
@@ -218,7 +218,7 @@ class Store(EmitOnce):
             psum = Signal(signed(PSUM_BITS), name=f"psum_{lane}")
             m.d.comb += [
                 fixed.i.eq(group.word_select(lane, self._format.width)),
-                psum.eq(Mux(fixed.special, -(1 << (self._psum_bits - 1)), fixed.o << shift)),
+                psum.eq(Mux(fixed.special, psum_nan(self._psum_bits), fixed.o << shift)),
             ]
             psums.append(psum)
         m.d.comb += [

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib.wiring import Out, connect, flipped
 
 from backspike.hw.arith.format import BINARY32, Float
 from backspike.hw.component import Parameter
+from backspike.hw.config import ChipConfig
 from backspike.hw.engine import Engine
 from backspike.hw.isa.neuron.command import WORDS_BITS, UpdateCommand
 from backspike.hw.memory.port import ReadPort, WritePort
@@ -67,8 +70,8 @@ class UpdateEngine(Engine):
         )
 
     @classmethod
-    def from_config(cls, config):
-        """The engine of a core of the chip ``config``."""
+    def from_config(cls, config: ChipConfig) -> Self:
+        """The engine of a core of ``config``."""
         array = config.array
         return cls(format=config.format, lanes=array.lanes, update_lanes=array.update_lanes)
 

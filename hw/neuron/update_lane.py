@@ -96,7 +96,7 @@ class UpdateLane(EmitOnce):
         now = use("velocity", now, a=result("momentum", now), b=result("gradient", now))
         now = use("rate", now, a=self.lr, b=result("velocity", now))
         # Subtracting is adding with the other sign.
-        minus = result("rate", now) ^ (1 << (BINARY32.width - 1))
+        minus = result("rate", now) ^ BINARY32.minus_zero
         now = use("descent", now, a=pipe.at(self.w, now), b=minus)
         now = use("convert", now, i=result("descent", now))
         m.d.comb += [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream
@@ -100,8 +100,8 @@ class CopyEngine(Engine):
         )
 
     @classmethod
-    def from_config(cls, config: ChipConfig, subcore: str) -> CopyEngine:
-        """The engine for the routes of a sub-core."""
+    def from_config(cls, config: ChipConfig, subcore: str) -> Self:
+        """The engine of a sub-core of ``config``."""
         routes = []
         for number, (source, destination) in enumerate(ROUTES[subcore]):
             size, noc = config.srams[destination], config.noc

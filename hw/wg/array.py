@@ -11,7 +11,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from backspike.hw.arith.fixed import ToFixed
-from backspike.hw.arith.format import Float
+from backspike.hw.arith.format import Float, psum_nan
 from backspike.hw.component import EmitOnce, Parameter
 
 __all__ = ["WgArray", "WgColumn", "WgSum"]
@@ -218,5 +218,5 @@ class WgArray(EmitOnce):
             with m.If(loaded[-1]):
                 m.d.sync += sums.eq(found.sum)
                 with m.If(found.special):
-                    m.d.sync += sums.eq(-(1 << (self._format.psum_bits - 1)))
+                    m.d.sync += sums.eq(psum_nan(self._format.psum_bits))
         return m

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 from amaranth import Module, Mux, Signal
 from amaranth.lib import data
 from amaranth.lib.wiring import Out, connect, flipped
@@ -9,6 +11,7 @@ from amaranth.utils import bits_for
 
 from backspike.hw.arith.format import BINARY32, Float
 from backspike.hw.component import Parameter
+from backspike.hw.config import ChipConfig
 from backspike.hw.engine import Engine
 from backspike.hw.isa.wg.command import WgCommand
 from backspike.hw.memory.port import ReadPort, WritePort
@@ -78,8 +81,8 @@ class WgEngine(Engine):
         )
 
     @classmethod
-    def from_config(cls, config) -> WgEngine:
-        """The WG engine of a core of ``config`` (:class:`backspike.hw.config.ChipConfig`)."""
+    def from_config(cls, config: ChipConfig) -> Self:
+        """The engine of a core of ``config``."""
         array = config.array
         return cls(
             format=config.format,

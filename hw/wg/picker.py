@@ -10,7 +10,7 @@ from backspike.hw.component import EmitOnce, Parameter
 from backspike.hw.limits import ADDRESS_BITS, TAP_BITS
 from backspike.hw.wg.scanner import STRIDES, SpikeWord
 
-__all__ = ["WgPicker", "WgStep", "WgVector"]
+__all__ = ["VectorRequest", "WgPicker", "WgVector"]
 
 
 def WgVector(lanes: int) -> data.StructLayout:
@@ -26,8 +26,8 @@ def WgVector(lanes: int) -> data.StructLayout:
     return data.StructLayout({"spikes": lanes, "read": 1, "last": 1, "last_m": 1, "last_c": 1})
 
 
-def WgStep(lanes: int) -> data.StructLayout:
-    """A step of the array: a vector, and the word of du it lies in."""
+def VectorRequest(lanes: int) -> data.StructLayout:
+    """The address of a word of du, and what is known of the vector in it."""
     return data.StructLayout({"vector": WgVector(lanes), "addr": ADDRESS_BITS})
 
 
@@ -46,7 +46,7 @@ class WgPicker(EmitOnce):
     -------
     stride : In(TAP_BITS)
     i : In(stream of SpikeWord)
-    o : Out(stream of WgStep)
+    o : Out(stream of VectorRequest)
     """
 
     _lanes = Parameter[int]()
@@ -57,7 +57,7 @@ class WgPicker(EmitOnce):
             {
                 "stride": In(TAP_BITS),
                 "i": In(stream.Signature(SpikeWord(lanes, pixels))),
-                "o": Out(stream.Signature(WgStep(lanes))),
+                "o": Out(stream.Signature(VectorRequest(lanes))),
             },
             lanes=lanes,
             pixels=pixels,
@@ -108,7 +108,7 @@ class WgPicker(EmitOnce):
         # The first pending pixel, and how far it is from the word's du_addr, in pixels.
         spikes, distance = Signal(self._lanes), Signal(range(self._pixels + STRIDES[-1]))
         pick = Signal(
-            data.StructLayout({"step": WgStep(self._lanes), "distance": distance.shape()})
+            data.StructLayout({"step": VectorRequest(self._lanes), "distance": distance.shape()})
         )
         vector = pick.step.vector
         for p in reversed(range(self._pixels)):

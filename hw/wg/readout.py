@@ -23,8 +23,6 @@ __all__ = ["WgReadout", "WgRounder"]
 
 SUM_CYCLES = 3
 """Cycles from ``load`` of the array to its sums."""
-MINUS_ZERO = 1 << (BINARY32.width - 1)
-"""Code of -0, which added to any value leaves it as it is."""
 
 
 class WgRounder(EmitOnce):
@@ -223,9 +221,8 @@ class WgReadout(EmitOnce):
         with m.If(command.dw_acc):
             m.d.comb += olds.eq(old.o_data.word_select(adding.group, len(olds)))
         with m.Else():
-            m.d.comb += olds.eq(
-                Cat(Const(MINUS_ZERO, BINARY32.width) for _ in range(self._dw_lanes))
-            )
+            nothing = Const(BINARY32.minus_zero, BINARY32.width)
+            m.d.comb += olds.eq(nothing.replicate(self._dw_lanes))
         m.d.comb += rounder.plane.eq(command.plane)
         for lane in range(self._dw_lanes):
             m.d.comb += [

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from backspike.hw.arith.format import BINARY16, BINARY32, Float
+from backspike.hw.arith.format import BINARY16, BINARY32, Float, psum_nan
 
 __all__ = [
     "Bits",
@@ -151,11 +151,6 @@ def _decode(codes: Integers, format: Float) -> Values:
     values = np.where(codes >> (format.width - 1), -values, values)
     is_nan = (exponent == (1 << format.exponent) - 1) & (mantissa != 0)
     return np.where(is_nan, np.nan, values)
-
-
-def psum_nan(bits: int) -> int:
-    """The reserved integer of psums of ``bits`` bits, which means NaN."""
-    return -(1 << (bits - 1))
 
 
 def read_psum(

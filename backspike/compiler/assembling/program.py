@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from backspike.hw.isa.control import STEP_OPERANDS
-from backspike.hw.isa.encoding import SELECTORS, encode_words
-from backspike.hw.isa.instruction import Fault, Instruction, ProgramError
+from backspike.hw.isa.encoding import encode_words
+from backspike.hw.isa.instruction import SELECTORS, Fault, Instruction, ProgramError
 from backspike.hw.isa.table import (
     LOOP_LEVELS,
     LOOP_STEPS,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Self
 
 from backspike.hw.arith.format import BINARY16, Float
 from backspike.hw.config import ArrayConfig, ChipConfig
@@ -30,8 +31,8 @@ class EngineShape:
     """``array.weight_words``: rows of a tile in a word of the weight SRAM."""
 
     @classmethod
-    def from_config(cls, config: ChipConfig) -> EngineShape:
-        """The shape that the engines of ``config`` have."""
+    def from_config(cls, config: ChipConfig) -> Self:
+        """The shape of the engines of a core of ``config``."""
         array = config.array
         return cls(
             format=config.format,

@@ -8,7 +8,8 @@ import pytest
 
 from backspike.hw.chip.host import ChipHost
 from backspike.hw.chip.map import ALL, CHIP_BY_NAME, CHIP_IDENTITY, core_window
-from backspike.hw.core.axi_lite import HOST_ADDRESS_BITS, OKAY, SLAVE_ERROR
+from backspike.hw.core.axi_lite import HOST_ADDRESS_BITS, SLAVE_ERROR
+from backspike.hw.dma.axi import OKAY
 from tests.hw.axi_lite import Host
 from tests.hw.simulation import simulate
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import random
 
 from backspike.hw.control.controller import Progress
-from backspike.hw.core.axi_lite import OKAY, SLAVE_ERROR
+from backspike.hw.core.axi_lite import SLAVE_ERROR
 from backspike.hw.core.host import FIRST_TIMEOUT, HostPort
 from backspike.hw.core.map import BY_NAME, IDENTITY, REGISTERS, counter_addresses
+from backspike.hw.dma.axi import OKAY
 from tests.hw.axi_lite import Host
 from tests.hw.simulation import simulate
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from backspike.hw.chip.map import CHIP_REGISTERS
-from backspike.hw.core.axi_lite import WORD_BITS
 from backspike.hw.core.connection import Connection
 from backspike.hw.core.map import REGISTERS, START_EMPTY, START_ZERO, HostRegister
+from backspike.hw.limits import WORD_BITS
 from backspike.hw.noc.table import ConnectionWrite
 
 

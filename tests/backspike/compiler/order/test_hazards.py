@@ -9,11 +9,11 @@ import pytest
 
 from backspike.compiler.order.hazards import OrderedProgram
 from backspike.compiler.order.touch import Touch
-from backspike.hw.isa.encoding import decode_words
 from backspike.hw.isa.instruction import ProgramError
 from backspike.hw.isa.noc.instructions import Flow
 from backspike.hw.isa.table import OUTSTANDING, SRAMS, UNITS, Control
 from backspike.hw.presets import load
+from tests.hw.isa.decoding import decode_words
 
 TINY = load("tiny")
 WORD = TINY.srams["fp.u"].width // 8

@@ -17,7 +17,8 @@ def test_zero_at_first_and_as_large_as_configured():
     config = PRESETS["paper"]
     memories = Memories(config)
     assert set(memories.raw) == set(config.srams)
-    assert sum(words.size for words in memories.raw.values()) == config.core_sram_bytes
+    for name, size in config.srams.items():
+        assert memories.raw[name].size == size.words * size.width // 8
     assert not any(words.any() for words in memories.raw.values())
 
 

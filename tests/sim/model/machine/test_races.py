@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from backspike.compiler.assembling.program import Program
-from backspike.hw.isa.encoding import decode_words
 from backspike.hw.isa.noc.instructions import Flow
 from backspike.hw.isa.table import UNITS, Control, IsaShape
 from backspike.hw.presets import load
 from tests.hw.core.corrupt import corrupted, paired_scene
 from tests.hw.core.race import racing_programs
 from tests.hw.core.scene import Scene
+from tests.hw.isa.decoding import decode_words
 from tests.sim.model.machine.orders import any_slow, slow
 from tests.sim.model.machine.races import PROGRAM, Unrolled, races
 
