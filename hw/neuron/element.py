@@ -12,7 +12,6 @@ from backspike.hw.component import Parameter
 from backspike.hw.config import ChipConfig
 from backspike.hw.engine import Engine
 from backspike.hw.isa.neuron.command import Operation, Source
-from backspike.hw.isa.neuron.kinds import ElementKind
 from backspike.hw.neuron.fetch import Fetch, vector_uses
 from backspike.hw.neuron.lane import ElementLane, lane_control
 from backspike.hw.neuron.store import Store
@@ -61,7 +60,6 @@ class ElementEngine(Engine):
         If a parameter is out of its range.
     """
 
-    KIND: ClassVar[ElementKind]
     LANE: ClassVar[type[ElementLane]]
 
     _format = Parameter[Float]()
@@ -81,9 +79,9 @@ class ElementEngine(Engine):
             raise ValueError(
                 f"{type(self).__name__} pixels must be a power of two from 2, not {pixels!r}"
             )
-        common = {"kind": self.KIND, "format": format, "lanes": lanes, "pixels": pixels}
+        common = {"kind": self.LANE.KIND, "format": format, "lanes": lanes, "pixels": pixels}
         super().__init__(
-            command=self.KIND.command,
+            command=self.LANE.KIND.command,
             ports={**Fetch.ports(**common), **Store.ports(**common)},
             counts={"lanes": lanes.bit_length()},
             parameters={
@@ -119,9 +117,9 @@ class ElementEngine(Engine):
         m = Module()
         lane_parameters = self.lane_parameters(self._format, self._parts)
         latency = self.LANE.latency_of(**lane_parameters)
-        psum_bits, psum_lsb = self.LANE.psum_grid(self._format)
+        psum_bits, psum_lsb = self.LANE.KIND.psum_grid(self._format)
         common = {
-            "kind": self.KIND,
+            "kind": self.LANE.KIND,
             "format": self._format,
             "lanes": self._lanes,
             "pixels": self._pixels,
@@ -176,7 +174,7 @@ class ElementEngine(Engine):
         for number, lane in enumerate(lanes):
             m.submodules[f"lane_{number}"] = lane
             m.d.comb += lane.control.eq(control)
-            for operand in self.KIND.operands:
+            for operand in self.LANE.KIND.operands:
                 words = getattr(fetch, operand.source.name.lower())
                 group = words.word_select(part, len(words) // self._parts)
                 each = group.word_select(number, len(words) // self._lanes)
@@ -216,7 +214,7 @@ class ElementEngine(Engine):
             control.step.eq(step),
             control.t_acc.eq(settings.t_acc | ~step),
             control.x.eq(Mux(step, Source.U, settings.x)),
-            control.y.eq(Mux(step, self.KIND.step_y, settings.y)),
+            control.y.eq(Mux(step, self.LANE.KIND.step_y, settings.y)),
             control.subtract.eq(settings.operation == Operation.SUBTRACT),
             control.multiply.eq(settings.operation == Operation.MULTIPLY),
             control.compare.eq(settings.operation == Operation.COMPARE),
@@ -225,7 +223,7 @@ class ElementEngine(Engine):
             control.alpha.eq(Mux(step, settings.alpha, self._format.one)),
             control.scalar.eq(Mux(step, settings.alpha, settings.scalar)),
             control.th_f.eq(settings.th_f),
-            control.low.eq(Mux(step, getattr(settings, self.KIND.step_low), settings.th_l)),
+            control.low.eq(Mux(step, getattr(settings, self.LANE.KIND.step_low), settings.th_l)),
             control.high.eq(settings.th_r),
         ]
         return control

@@ -55,6 +55,8 @@ class GradLane(ElementLane):
         For the others, and vector operations, see :class:`backspike.hw.neuron.lane.ElementLane`.
     """
 
+    KIND = GRAD
+
     _channels = Parameter[int]()
 
     def __init__(self, *, format: Float, channels: int):
@@ -69,10 +71,6 @@ class GradLane(ElementLane):
             },
             parameters={"channels": channels},
         )
-
-    @staticmethod
-    def psum_grid(format: Float) -> tuple[int, int]:
-        return format.product_psum_bits, format.product_lsb
 
     @classmethod
     def latency_of(cls, *, format: Float, channels: int) -> int:
@@ -253,7 +251,6 @@ class GradEngine(ElementEngine):
     ``du``, ``s`` (read and write) and ``u`` (read).
     """
 
-    KIND = GRAD
     LANE = GradLane
 
     @staticmethod

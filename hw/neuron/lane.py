@@ -13,6 +13,7 @@ from amaranth.lib.wiring import In, Out
 from backspike.hw.arith.format import Float
 from backspike.hw.component import EmitOnce, Parameter
 from backspike.hw.isa.neuron.command import Source
+from backspike.hw.isa.neuron.kinds import ElementKind
 from backspike.hw.limits import PLANE_BITS
 
 __all__ = ["Delays", "ElementLane", "lane_control"]
@@ -123,8 +124,7 @@ class ElementLane(EmitOnce):
     value : Out(format.width), bit_out : Out(1), overflow, invalid : Out(1)
     """
 
-    PSUM_SCALE_BITS: ClassVar[int] = 0
-    """Bits of the scale of a psum; 0 if it has none."""
+    KIND: ClassVar[ElementKind]
 
     _format = Parameter[Float]()
 
@@ -135,7 +135,7 @@ class ElementLane(EmitOnce):
         operands: Mapping[str, Any],
         parameters: Mapping[str, object] | None = None,
     ):
-        psum_bits, _ = self.psum_grid(format)
+        psum_bits, _ = self.KIND.psum_grid(format)
         super().__init__(
             {
                 "control": In(lane_control(format)),
@@ -151,16 +151,12 @@ class ElementLane(EmitOnce):
             **(parameters or {}),
         )
 
-    @staticmethod
-    def psum_grid(format: Float) -> tuple[int, int]:
-        """Bits and lsb of the psums in the conv SRAM."""
-        raise NotImplementedError
-
     @classmethod
     def psum_rounding(cls, format: Float) -> dict[str, Any]:
         """Parameters of the :class:`backspike.hw.arith.fixed.RoundFixed` that reads a psum."""
-        width, lsb = cls.psum_grid(format)
-        return {"width": width, "lsb": lsb, "format": format, "scale_bits": cls.PSUM_SCALE_BITS}
+        width, lsb = cls.KIND.psum_grid(format)
+        scale_bits = 0 if cls.KIND.products else PLANE_BITS
+        return {"width": width, "lsb": lsb, "format": format, "scale_bits": scale_bits}
 
     @classmethod
     def latency_of(cls, **parameters: Any) -> int:

@@ -14,7 +14,6 @@ from backspike.hw.arith.format import Float
 from backspike.hw.arith.multiply import FloatMultiply
 from backspike.hw.isa.neuron.command import Source
 from backspike.hw.isa.neuron.kinds import SOMA
-from backspike.hw.limits import PLANE_BITS
 from backspike.hw.neuron.element import ElementEngine
 from backspike.hw.neuron.lane import Delays, ElementLane
 
@@ -43,14 +42,10 @@ class SomaLane(ElementLane):
         For the others, and vector operations, see :class:`backspike.hw.neuron.lane.ElementLane`.
     """
 
-    PSUM_SCALE_BITS = PLANE_BITS
+    KIND = SOMA
 
     def __init__(self, *, format: Float):
         super().__init__(format=format, operands={"bit_in": In(1)})
-
-    @staticmethod
-    def psum_grid(format: Float) -> tuple[int, int]:
-        return format.psum_bits, format.lsb
 
     @classmethod
     def latency_of(cls, *, format: Float) -> int:
@@ -146,7 +141,6 @@ class SomaEngine(ElementEngine):
     ``u``, ``spike`` (read and write) and ``s_out`` (write).
     """
 
-    KIND = SOMA
     LANE = SomaLane
 
     @staticmethod

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import tempfile
 import time
 from functools import cache
 from pathlib import Path
 
+from backspike.sim.harness.tools import call_tool
 from scripts.bench.figure import Figure
 
 __all__ = ["FIGURES"]
@@ -20,9 +19,8 @@ CONFIG = "paper"
 def _emitted() -> tuple[float, int]:
     """Seconds from the start of the command to its end, and bytes of Verilog that it writes."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "backspike.cli", "verilog", CONFIG, "--out", folder]
         began = time.perf_counter()
-        subprocess.run(command, check=True, capture_output=True)
+        call_tool("backspike", "verilog", CONFIG, "--out", folder, folder=Path(folder))
         seconds = time.perf_counter() - began
         return seconds, sum(file.stat().st_size for file in Path(folder).rglob("*.v"))
 

@@ -65,9 +65,9 @@ class EngineBench(EmitOnce):
     """
 
     _engine = Parameter[EmitOnce]()
+    _depths = Parameter[tuple[tuple[str, int], ...]]()
 
     def __init__(self, engine: EmitOnce, depths: dict[str, int]):
-        self._depths = depths
         self._ports = {}
         members = {"clk": In(1), "rst": In(1), "stall": In(STALL_BITS)}
         for name, member in engine.signature.members.items():
@@ -109,7 +109,7 @@ class EngineBench(EmitOnce):
                 m.d.comb += there.eq(here)
             else:
                 m.d.comb += here.eq(there)
-        for memory, depth in self._depths.items():
+        for memory, depth in self._depths:
             read = self._ports.get(f"{memory}_read")
             write = self._ports.get(f"{memory}_write")
             width = (read or write).signature.members["data"].shape

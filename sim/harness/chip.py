@@ -13,6 +13,7 @@ from amaranth.utils import ceil_log2
 from backspike.hw.chip.chip import Chip
 from backspike.hw.chip.host import host_address_bits
 from backspike.hw.chip.map import core_window
+from backspike.hw.component import Parameter
 from backspike.hw.config import ChipConfig
 from backspike.hw.core.axi_lite import AxiLite
 from backspike.hw.core.connection import Place
@@ -35,28 +36,29 @@ class ChipBench(MeshBench):
     dram_bytes : int
         Bytes of DRAM that programs of a core need.
     chips : (int, int)
-        From west to east, and from north to south; they are numbered row by row.
+        From west to east, and from north to south; they are numbered row by row, up to ``count``.
     """
+
+    chips = Parameter[tuple[int, int]]()
 
     def __init__(self, config: ChipConfig, *, dram_bytes: int, chips: tuple[int, int] = (1, 1)):
         if chips != (1, 1) and not config.noc.link_credits:
             raise ValueError(
                 f"ChipBench chips must be (1, 1) where noc.link_credits is 0, not {chips}"
             )
-        self.grid = chips
-        self.chips = chips[0] * chips[1]
+        self.count = chips[0] * chips[1]
         self.host_bits = host_address_bits(config.mesh.cores)
         super().__init__(
             {
                 "noc_clk": In(1),
-                "irq": Out(1).array(self.chips),
+                "irq": Out(1).array(self.count),
                 "delay": In(DELAY_BITS),
                 "delay_stall": In(STALL_BITS),
-                "recorded": RECORDED.array(config.mesh.cores * self.chips),
+                "recorded": RECORDED.array(config.mesh.cores * self.count),
             },
             config=config,
             dram_bytes=dram_bytes,
-            host_bits=self.host_bits + ceil_log2(self.chips),
+            host_bits=self.host_bits + ceil_log2(self.count),
             cores_per_dram=config.mesh.cores if config.dram.shared else 1,
             chips=chips,
         )
@@ -64,7 +66,7 @@ class ChipBench(MeshBench):
     @property
     def setting(self) -> dict[str, Any]:
         """What another one like it is made with."""
-        return {"config": self.config, "dram_bytes": self.dram_bytes, "chips": self.grid}
+        return {"config": self.config, "dram_bytes": self.dram_bytes, "chips": self.chips}
 
     @property
     def title(self) -> str:
@@ -76,7 +78,7 @@ class ChipBench(MeshBench):
         """Where every core is, in the order of their numbers."""
         mesh, shared = self.config.mesh, self.config.dram.shared
         found = {}
-        for chip, y, x in product(range(self.chips), range(mesh.rows), range(mesh.columns)):
+        for chip, y, x in product(range(self.count), range(mesh.rows), range(mesh.columns)):
             first_x, first_y = self.first(chip)
             core = y * mesh.columns + x
             recorder = chip * mesh.cores + core
@@ -98,7 +100,7 @@ class ChipBench(MeshBench):
 
     def first(self, chip: int) -> Place:
         """The place of a chip's north-western core in the whole mesh."""
-        row, column = divmod(chip, self.grid[0])
+        row, column = divmod(chip, self.chips[0])
         return column * self.config.mesh.columns, row * self.config.mesh.rows
 
     def elaborate(self, platform: Any) -> Module:
@@ -109,14 +111,14 @@ class ChipBench(MeshBench):
             m.domains += ClockDomain(name)
             m.d.comb += [ClockSignal(name).eq(clock), ResetSignal(name).eq(reset)]
         m.d.sync += reset.eq(self.rst)
-        chips = [Chip.from_config(self.config) for _ in range(self.chips)]
+        chips = [Chip.from_config(self.config) for _ in range(self.count)]
         for number, chip in enumerate(chips):
             m.submodules[f"chip_{number}"] = chip
             m.d.comb += [
                 chip.x0.eq(self.first(number)[0]),
                 chip.y0.eq(self.first(number)[1]),
-                chip.extent.columns.eq(mesh.columns * self.grid[0]),
-                chip.extent.rows.eq(mesh.rows * self.grid[1]),
+                chip.extent.columns.eq(mesh.columns * self.chips[0]),
+                chip.extent.rows.eq(mesh.rows * self.chips[1]),
                 self.irq[number].eq(chip.irq),
             ]
             for port, bus in enumerate(chip.dram):
@@ -125,13 +127,13 @@ class ChipBench(MeshBench):
                 at = number * mesh.cores + core
                 self.add_recorder(m, f"recorder_{at}", working, self.recorded[at])
         for number, chip in enumerate(chips):
-            row, column = divmod(number, self.grid[0])
-            if column + 1 < self.grid[0]:
+            row, column = divmod(number, self.chips[0])
+            if column + 1 < self.chips[0]:
                 self._link(m, f"eastward_{number}", chip, "east", chips[number + 1])
                 self._link(m, f"westward_{number}", chips[number + 1], "west", chip)
-            if row + 1 < self.grid[1]:
-                self._link(m, f"southward_{number}", chip, "south", chips[number + self.grid[0]])
-                self._link(m, f"northward_{number}", chips[number + self.grid[0]], "north", chip)
+            if row + 1 < self.chips[1]:
+                self._link(m, f"southward_{number}", chip, "south", chips[number + self.chips[0]])
+                self._link(m, f"northward_{number}", chips[number + self.chips[0]], "north", chip)
         self._hosts(m, chips)
         return m
 
@@ -158,7 +160,7 @@ class ChipBench(MeshBench):
 
     def _hosts(self, m: Module, chips: list[Chip]) -> None:
         """The upper bits of an address are the chip."""
-        if self.chips == 1:
+        if self.count == 1:
             connect(m, flipped(self.host), chips[0].host)
             return
         for channel, address in (("w", self.host.awaddr), ("r", self.host.araddr)):

@@ -32,7 +32,7 @@ async def session(dut: Any) -> None:
 
 
 async def _run(driver: MeshDriver, request: Request) -> Run:
-    drams = {place: driver.dram(place)[: len(dram)] for place, dram in request.drams.items()}
+    drams = {place: driver.drams[place][: len(dram)] for place, dram in request.drams.items()}
 
     async def begin() -> None:
         await driver.reset(
@@ -62,6 +62,6 @@ async def _run(driver: MeshDriver, request: Request) -> Run:
         outcomes=outcomes,
         cycles=cycles,
         seconds=seconds,
-        counters={place: await driver.registers(place).counters() for place in request.programs},
+        counters={place: await driver.registers[place].counters() for place in request.programs},
         activity=driver.activity(),
     )

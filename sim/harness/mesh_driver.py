@@ -35,6 +35,12 @@ class MeshDriver:
         cocotb's handle of the bench.
     bench : MeshBench
         What it was made from.
+
+    Attributes
+    ----------
+    registers, memories : dict of place to CoreRegisters, CoreMemories
+    drams : dict of place to uint8 array
+        From the origin of the core on: its own part, if the cores of a chip share a DRAM.
     """
 
     def __init__(self, dut: Any, bench: MeshBench):
@@ -49,29 +55,17 @@ class MeshDriver:
         self._noc_clock: Clock | None = None
         self._noc_period_ps = 0
         config = bench.config
-        self._registers: dict[Place, CoreRegisters] = {}
-        self._memories: dict[Place, CoreMemories] = {}
-        self._drams: dict[Place, NDArray[np.uint8]] = {}
+        self.registers: dict[Place, CoreRegisters] = {}
+        self.memories: dict[Place, CoreMemories] = {}
+        self.drams: dict[Place, NDArray[np.uint8]] = {}
         self._records: dict[Place, NDArray[np.uint64]] = {}
         for place, site in bench.sites.items():
-            self._registers[place] = CoreRegisters(config, self._host, site.window)
-            self._memories[place] = CoreMemories(config, site.scope)
+            self.registers[place] = CoreRegisters(config, self._host, site.window)
+            self.memories[place] = CoreMemories(config, site.scope)
             dram = backdoor(site.dram, bench.dram_words, config.dram.bus_bits).reshape(-1)
-            self._drams[place] = dram[site.origin :][: bench.core_dram_bytes]
+            self.drams[place] = dram[site.origin :][: bench.core_dram_bytes]
             records = backdoor(site.recorder, RECORDS, 64)
             self._records[place] = records.view(np.uint64)[:, 0]
-
-    def dram(self, place: Place) -> NDArray[np.uint8]:
-        """The DRAM of a core from its origin on: its own part, if the cores of a chip share it."""
-        return self._drams[place]
-
-    def memories(self, place: Place) -> CoreMemories:
-        """The SRAMs of a core."""
-        return self._memories[place]
-
-    def registers(self, place: Place) -> CoreRegisters:
-        """The registers of a core."""
-        return self._registers[place]
 
     async def reset(
         self,
@@ -112,7 +106,7 @@ class MeshDriver:
         for _ in range(2):
             await FallingEdge(dut.clk)
         for place, site in self._bench.sites.items():
-            await self._registers[place].write("origin_low", site.origin)
+            await self.registers[place].write("origin_low", site.origin)
 
     def _tick_networks(self, period_ps: int) -> None:
         if self._noc_clock is not None:
@@ -131,7 +125,7 @@ class MeshDriver:
         for place, subcores in connections.items():
             for own, tags in subcores.items():
                 for tag, connection in tags.items():
-                    await self._registers[place].write("connect", connection.word(tag, own))
+                    await self.registers[place].write("connect", connection.word(tag, own))
 
     async def store(self, places: Collection[Place], address: int, words: Iterable[int]) -> None:
         """Writes words of 32 bits to DRAM of all these cores, each from its origin on, by the host.
@@ -159,7 +153,7 @@ class MeshDriver:
         TimeoutError
             If they are not over after ``limit`` cycles.
         """
-        for place, registers in self._registers.items():
+        for place, registers in self.registers.items():
             for subcore, address in programs.get(place, {}).items():
                 await registers.write(f"{subcore}_program", address)
             await registers.write("timeout", timeout)
@@ -168,7 +162,7 @@ class MeshDriver:
         await self._starter.end(limit)
         ended = round(cocotb.simtime.get_sim_time("ps"))
         outcomes = {
-            place: {subcore: await self._registers[place].outcome(subcore) for subcore in subcores}
+            place: {subcore: await self.registers[place].outcome(subcore) for subcore in subcores}
             for place, subcores in programs.items()
         }
         return outcomes, (ended - self._starter.begun) // PERIOD_PS

@@ -116,7 +116,7 @@ class ChipStarter(Starter):
         self._bench = bench
 
     async def start(self, programs: Programs, *, empty: bool) -> None:
-        for chip in range(self._bench.chips):
+        for chip in range(self._bench.count):
             await self._host.write(self._bench.window(chip) + CHIP_ADDRESSES["enable"], 1)
         zero = START_EMPTY * empty | START_ZERO
         await self.write_all(self._bench.sites.keys(), "start", [zero])
@@ -130,7 +130,7 @@ class ChipStarter(Starter):
                 await self.write_all(places, "start", [bits])
 
     async def end(self, limit: int) -> None:
-        for chip in range(self._bench.chips):
+        for chip in range(self._bench.count):
             window = self._bench.window(chip)
             while True:
                 # In this order: what ends from here on raises the interrupt.

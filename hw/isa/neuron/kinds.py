@@ -47,9 +47,17 @@ class ElementKind:
     """What a step multiplies u by: the decay, or du (times the decay)."""
     step_low: str
     """Field of the settings that is the lower threshold of a step."""
+    products: bool
+    """Whether psums are sums of products, of which there are no bit planes."""
 
     def __str__(self) -> str:
         return self.name
+
+    def psum_grid(self, format: Float) -> tuple[int, int]:
+        """Bits and lsb of the psums in the conv SRAM."""
+        if self.products:
+            return format.product_psum_bits, format.product_lsb
+        return format.psum_bits, format.lsb
 
     @property
     def bit_operand(self) -> ElementInput:
@@ -85,6 +93,7 @@ SOMA = ElementKind(
     ),
     step_y=Source.SCALAR,
     step_low="th_f",
+    products=False,
 )
 
 GRAD = ElementKind(
@@ -100,4 +109,5 @@ GRAD = ElementKind(
     bit_results=(BitResult("s", of_step=False, of_compare=True),),
     step_y=Source.DU,
     step_low="th_l",
+    products=True,
 )

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from backspike.hw.arith.format import Float
 from backspike.hw.config import ChipConfig
 from backspike.hw.isa.neuron.command import LEVELS, Destination, Operation, Source
+from backspike.hw.isa.neuron.kinds import GRAD, SOMA, ElementKind
+from backspike.hw.isa.units import UNIT_TABLE
 from backspike.sim.model.machine.memories import Memories, low_bits
 from backspike.sim.model.machine.walk import grouped, loop, nested, read_values, wrapped
 from backspike.sim.model.neuron import (
@@ -44,42 +44,9 @@ OPERATIONS = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Kind:
-    """What an engine calls its memories; its command's fields are named after them."""
-
-    srams: Mapping[str, str]
-    map: str
-    """The memory of values that is written."""
-    bits: str
-    """The memory of spikes that is read, and written by COMPARE."""
-    products: bool
-    """The psums are sums of products, of which there are no bit planes."""
-
-    def grid(self, format: Float) -> dict[str, int]:
-        """Width and grid of the psums."""
-        if self.products:
-            return {"bits": format.product_psum_bits, "lsb": format.product_lsb}
-        return {"bits": format.psum_bits, "lsb": format.lsb}
-
-
-SOMA = _Kind(
-    srams={"conv": "fp.conv_fp", "u": "fp.u", "spike": "fp.spike", "s_out": "fp.s_out"},
-    map="u",
-    bits="spike",
-    products=False,
-)
-GRAD = _Kind(
-    srams={"conv": "bp.conv_bp", "u": "bp.u", "du": "bp.du", "s": "bp.s"},
-    map="du",
-    bits="s",
-    products=True,
-)
-
-
 def run_soma(command: Fields, memories: Memories, config: ChipConfig, status: Status) -> None:
     """A time step of Soma, or a vector operation of the FP sub-core."""
-    walk = _Pass(SOMA, command, memories, config, status)
+    walk = _Pass(SOMA, "fp", command, memories, config, status)
     if walk.operation is not Operation.STEP:
         walk.vector()
         return
@@ -102,7 +69,7 @@ def run_soma(command: Fields, memories: Memories, config: ChipConfig, status: St
 
 def run_grad(command: Fields, memories: Memories, config: ChipConfig, status: Status) -> None:
     """A time step of Grad, or a vector operation of the BP sub-core."""
-    walk = _Pass(GRAD, command, memories, config, status)
+    walk = _Pass(GRAD, "bp", command, memories, config, status)
     if walk.operation is not Operation.STEP:
         walk.vector()
         return
@@ -148,7 +115,8 @@ class _Pass:
 
     def __init__(
         self,
-        kind: _Kind,
+        kind: ElementKind,
+        subcore: str,
         command: Fields,
         memories: Memories,
         config: ChipConfig,
@@ -159,7 +127,10 @@ class _Pass:
         self._memories = memories
         self._config = config
         self._status = status
-        self._grid = kind.grid(config.format)
+        # The SRAM of each memory, after which fields of the command are named.
+        ports = UNIT_TABLE[subcore][kind.name].ports
+        self._srams = {port.rpartition("_")[0]: sram for port, sram in ports.items()}
+        self._grid = dict(zip(("bits", "lsb"), kind.psum_grid(config.format), strict=True))
         extent = command["extent"]
         self.settings = command.get("settings", {})
         self.operation = Operation(self.settings.get("operation", 0))
@@ -186,7 +157,7 @@ class _Pass:
 
     def psums(self, *, by_window: bool = False) -> Values:
         """The psums, rounded."""
-        psum = self._memories.words(self._kind.srams["conv"])[self._words("conv_read", by_window)]
+        psum = self._memories.words(self._srams["conv"])[self._words("conv_read", by_window)]
         return read_psum(
             low_bits(self._used(psum), self._grid["bits"]),
             **self._grid,
@@ -197,45 +168,45 @@ class _Pass:
 
     def values(self, memory: str) -> Values:
         """The values that the command reads from a memory."""
-        sram, word = self._kind.srams[memory], self._words(f"{memory}_read")
+        sram, word = self._srams[memory], self._words(f"{memory}_read")
         return self._used(read_values(self._memories, sram, word))
 
     def bits(self, memory: str, *, by_window: bool = False) -> Bits:
         """The spikes that the command reads from a memory."""
         word, pixel = self._pixels(f"{memory}_read", by_window)
-        return self._used(self._memories.read_bits(self._kind.srams[memory], word, pixel)) != 0
+        return self._used(self._memories.read_bits(self._srams[memory], word, pixel)) != 0
 
     def write_values(self, field: str, memory: str, values: Values) -> None:
         """Writes values, and +0 to channels beyond the last."""
         codes = encode(self._with_unused(values), self._config.format)
-        self._memories.words(self._kind.srams[memory])[self._words(field)] = codes
+        self._memories.words(self._srams[memory])[self._words(field)] = codes
 
     def write_bits(self, memory: str, bits: Bits, *, by_window: bool = False) -> None:
         """Writes spikes, and 0 to channels beyond the last."""
         word, pixel = self._pixels(f"{memory}_write", by_window)
-        self._memories.write_bits(self._kind.srams[memory], word, pixel, self._with_unused(bits))
+        self._memories.write_bits(self._srams[memory], word, pixel, self._with_unused(bits))
 
     def vector(self) -> None:
         """Runs a vector operation."""
         x = self._operand("x")
         if self.operation is Operation.COMPARE:
             low, high = self.number("th_l"), self.number("th_r")
-            self.write_bits(self._kind.bits, compare(x, low, high))
+            self.write_bits(self._kind.bit_operand.memory, compare(x, low, high))
             return
         run, format = OPERATIONS[self.operation], self._config.format
         result = run(x, self._operand("y"), status=self._status, format=format)
         if Destination(self.settings.get("destination", 0)) is Destination.CONV:
             psums = to_psum(self._with_unused(result), **self._grid)
-            self._memories.words(self._kind.srams["conv"])[self._words("write")] = psums
+            self._memories.words(self._srams["conv"])[self._words("write")] = psums
         else:
-            self.write_values("write", self._kind.map, result)
+            self.write_values("write", self._kind.map_memory, result)
 
     def _operand(self, name: str) -> Values:
         source = Source(self.settings.get(name, 0))
         if source is Source.CONV:
             return self.psums()
         if source is Source.BITS:
-            return self.bits(self._kind.bits).astype(np.float64)
+            return self.bits(self._kind.bit_operand.memory).astype(np.float64)
         if source is Source.SCALAR:
             return np.full((self._samples, *self._size, self._channels), self.number("scalar"))
         return self.values(source.name.lower())

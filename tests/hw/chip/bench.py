@@ -110,9 +110,9 @@ class Bench(UnderTest):
         for place, core in model.cores.items():
             for name, words in core.memories.raw.items():
                 words[:] = finite(self.random, self.config, name, words)
-            self.driver.memories(place).load(core.memories)
+            self.driver.memories[place].load(core.memories)
             dram = before[place] if by_host else drams[place]
-            self.driver.dram(place)[: len(dram)] = dram
+            self.driver.drams[place][: len(dram)] = dram
             if not empty:
                 core.subcores = self._model.cores[place].subcores
         self._model = model

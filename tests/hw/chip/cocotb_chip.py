@@ -286,7 +286,7 @@ async def host_stores_programs(dut: Any) -> None:
             following = bench.places[(number + 1) % len(bench.places)]
             connections[place, subcore] = {1: Connection(place=following, subcore=subcore)}
     await bench.run(programs, connections, "by the host", by_host=True)
-    registers = bench.driver.registers(bench.places[-1])
+    registers = bench.driver.registers[bench.places[-1]]
     await registers.write("memory_address", 0)
     words = programs[bench.places[-1], "fp"].words
     assert [await registers.read("memory_data") for _ in words] == words

@@ -84,8 +84,8 @@ class Bench(UnderTest):
         expected: Expected | None = None,
     ) -> dict[str, Outcome]:
         """Runs a scene, and compares all that is left behind; nothing unless it is ``settled``."""
-        self.driver.memories(LONE_CORE).load(scene.memories)
-        self.driver.dram(LONE_CORE)[: len(scene.dram)] = scene.dram
+        self.driver.memories[LONE_CORE].load(scene.memories)
+        self.driver.drams[LONE_CORE][: len(scene.dram)] = scene.dram
         ended, cycles = await self.driver.run({LONE_CORE: scene.programs}, timeout=timeout)
         found = ended[LONE_CORE]
         self.cycles += cycles

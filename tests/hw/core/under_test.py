@@ -47,8 +47,8 @@ class UnderTest:
 
     def compare(self, place: Place, memories: Memories, dram: Bytes, what: object) -> None:
         """Fails unless SRAMs and DRAM of a core hold what they should."""
-        wrong = self.driver.memories(place).read().differences(memories)
+        wrong = self.driver.memories[place].read().differences(memories)
         text = "\n".join(map(str, wrong[:8]))
         assert not wrong, f"{what}, core {place}: {text}\n{len(wrong)} words"
-        differ = np.flatnonzero(self.driver.dram(place)[: len(dram)] != dram)
+        differ = np.flatnonzero(self.driver.drams[place][: len(dram)] != dram)
         assert not len(differ), f"{what}: DRAM of {place} differs at {differ[:8]} of {len(differ)}"

@@ -8,15 +8,12 @@ import pytest
 from backspike.hw.arith.format import BINARY16, PSUM_BITS
 from backspike.hw.isa.neuron.command import Destination, Operation
 from backspike.hw.isa.neuron.kinds import GRAD, SOMA
-from backspike.hw.neuron.grad import GradLane
-from backspike.hw.neuron.soma import SomaLane
 from backspike.hw.neuron.store import Store
 from tests.hw.neuron.walks import place, random_command, visits, word_and_pixel
 from tests.hw.simulation import simulate
 
 SEED = 2357
 LANES, PIXELS, CONVERT_LANES = 6, 4, 2
-LANE = {SOMA: SomaLane, GRAD: GradLane}
 SPECIAL = [0.0, -0.0, 2.0**-24, -(2.0**-24), 65504, -65504, np.inf, -np.inf, np.nan]
 
 CASES = [
@@ -38,7 +35,7 @@ def expected(kind, command, values, bits):
     settings, last = command["settings"], command["extent"]["last_lanes"]
     operation = settings["operation"]
     step, compare = operation is Operation.STEP, operation is Operation.COMPARE
-    psum_bits, psum_lsb = LANE[kind].psum_grid(BINARY16)
+    psum_bits, psum_lsb = kind.psum_grid(BINARY16)
     written: dict[str, list] = {
         name: [] for name in ("conv", kind.map_memory, *(r.memory for r in kind.bit_results))
     }
@@ -150,7 +147,7 @@ def test_all_that_is_pushed_is_written_where_it_belongs(case, granting, under_wa
     values = np.where(random.random(values.shape) < 0.3, special, values)
     # A single spike of a window shows that it is pooled with the others, and with no others.
     bits = [int(random.integers(1 << LANES)) & int(random.integers(1 << LANES)) for _ in values]
-    psum_bits, psum_lsb = LANE[kind].psum_grid(BINARY16)
+    psum_bits, psum_lsb = kind.psum_grid(BINARY16)
     store = Store(
         kind=kind,
         format=BINARY16,
