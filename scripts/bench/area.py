@@ -120,16 +120,14 @@ def _of_engine(engine: str, luts: float, dsps: float) -> tuple[Figure, ...]:
             what=f"{engine.upper()} array, LUTs of xcup",
             unit="LUT/PE",
             measure=partial(array, "luts"),
-            relation="<=",
-            target=luts,
+            at_most=luts,
         ),
         Figure(
             name=f"{engine}_array_dsp_per_pe",
             what=f"{engine.upper()} array, DSP48E2",
             unit="DSP/PE",
             measure=partial(array, "dsps"),
-            relation="<=",
-            target=dsps,
+            at_most=dsps,
         ),
         Figure(
             name=f"{engine}_engine_lut_per_pe",
@@ -148,8 +146,7 @@ def _whole(
         what=f"{what}, without its SRAMs, {unit}s of xcup",
         unit=unit,
         measure=partial(_count, area, f"{unit.lower()}s"),
-        relation="<=",
-        target=target,
+        at_most=target,
     )
 
 

@@ -37,8 +37,7 @@ def _figure(
         what=f"clock of {what}, ECP5 85k speed 8, placed and routed",
         unit="MHz",
         measure=lambda: fmax(emit(make())),
-        relation=None if target is None else ">=",
-        target=target,
+        at_least=target,
     )
 
 

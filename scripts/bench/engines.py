@@ -82,8 +82,7 @@ FIGURES = (
             what=f"{engine.upper()}, cycles in which an operand enters, {what}",
             unit="%",
             measure=partial(_busy_percent, engine, run),
-            relation=">=",
-            target=target,
+            at_least=target,
         )
         for engine, name, what, run, target in (
             ("fp", "busy_share", CONV, "dense", 95),
@@ -99,8 +98,7 @@ FIGURES = (
             what=f"FP, dense cycles / cycles at {percent} % random sparsity",
             unit="x",
             measure=partial(_speedup, percent),
-            relation=">=",
-            target=target,
+            at_least=target,
         )
         for percent, target in ((80, 2.0), (90, 3.0), (95, 4.4))
     ),
@@ -110,8 +108,7 @@ FIGURES = (
             what=f"{engine.upper()}, cycles / {kind} at {percent} % random sparsity",
             unit="x",
             measure=partial(_over, engine, percent, ideal),
-            relation="<=",
-            target=1.05,
+            at_most=1.05,
         )
         for engine, ideal, kind, percents in (
             ("fp", "needed", "cycles needed", (80, 90, 95)),
@@ -125,8 +122,7 @@ FIGURES = (
             what=f"FP, psum SRAM {access} per pixel, tile pair and kernel position, {CONV}",
             unit="per tile visit",
             measure=partial(_psum_accesses, f"conv_{access}"),
-            relation="<=",
-            target=1 / 9,
+            at_most=1 / 9,
         )
         for access in ("reads", "writes")
     ),
@@ -136,8 +132,7 @@ FIGURES = (
             what=f"Verilated {engine.upper()} engine, one thread, {CONV}",
             unit="kHz",
             measure=partial(_speed, engine),
-            relation=">=",
-            target=100,
+            at_least=100,
         )
         for engine in ARRAYS
     ),
@@ -146,7 +141,6 @@ FIGURES = (
         what="bits that differ between RTL and model in all of these runs",
         unit="bits",
         measure=_bits_differ,
-        relation="<=",
-        target=0,
+        at_most=0,
     ),
 )

@@ -19,16 +19,28 @@ class NotMeasured(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """One figure. ``relation`` and ``target`` are None for what is only reported."""
+    """One figure; what is only reported has no bound."""
 
     name: str
     what: str
     unit: str
     measure: Callable[[], float]
-    relation: str | None = None
-    target: float | None = None
+    at_least: float | None = None
+    at_most: float | None = None
     make: str = ""
     """The command that measures it, if that is not ``make bench ONLY=<name>``."""
+
+    @property
+    def relation(self) -> str | None:
+        """How a value has to lie to ``target``."""
+        if self.target is None:
+            return None
+        return "<=" if self.at_least is None else ">="
+
+    @property
+    def target(self) -> float | None:
+        """The bound, if there is one."""
+        return self.at_most if self.at_least is None else self.at_least
 
     @property
     def command(self) -> str:
@@ -39,4 +51,4 @@ class Figure:
         """Whether ``value`` is what it has to be."""
         if self.target is None:
             return True
-        return value >= self.target if self.relation == ">=" else value <= self.target
+        return value <= self.target if self.at_least is None else value >= self.target

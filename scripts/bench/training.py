@@ -71,8 +71,7 @@ FIGURES = (
         what="values that differ between RTL and model in the last `make train`",
         unit="values",
         measure=_values_differ,
-        relation="<=",
-        target=0,
+        at_most=0,
         make="make train",
     ),
     Figure(
@@ -80,16 +79,14 @@ FIGURES = (
         what="a training step of the model, batch 32",
         unit="s",
         measure=measure_training_step,
-        relation="<=",
-        target=0.25,
+        at_most=0.25,
     ),
     Figure(
         name="digits_accuracy",
         what="test accuracy of the last `make train` (binary32 in PyTorch: 97.6)",
         unit="%",
         measure=_accuracy,
-        relation=">=",
-        target=96.6,
+        at_least=96.6,
         make="make train",
     ),
     *(

@@ -31,15 +31,13 @@ FIGURES = (
         what=f"`make verilog CONFIG={CONFIG}`, a chip of 8x4 cores",
         unit="s",
         measure=lambda: _emitted()[0],
-        relation="<=",
-        target=90,
+        at_most=90,
     ),
     Figure(
         name="verilog_megabytes",
         what="the Verilog of that chip, without its manifest",
         unit="MB",
         measure=lambda: _emitted()[1] / 1e6,
-        relation="<=",
-        target=20,
+        at_most=20,
     ),
 )

@@ -27,7 +27,12 @@ def figure(
         return value
 
     return Figure(
-        name=name, what="a thing", unit="m", measure=measure, relation=relation, target=target
+        name=name,
+        what="a thing",
+        unit="m",
+        measure=measure,
+        at_least=target if relation == ">=" else None,
+        at_most=target if relation == "<=" else None,
     )
 
 
