@@ -6,22 +6,16 @@ import functools
 import hashlib
 import re
 from types import EllipsisType
-from typing import Any, Generic, NoReturn, Protocol, TypeVar
+from typing import Any, Generic, NoReturn, TypeVar
 
 from amaranth.lib import wiring
 
-__all__ = ["EmitOnce", "InstanceMaker", "Parameter"]
+__all__ = ["EmitOnce", "Parameter"]
 
 NAME_LENGTH = 100
 """Characters of the longest module name."""
 
 Value = TypeVar("Value")
-
-
-class InstanceMaker(Protocol):
-    """What a platform offers when it wants instances in place of elaborated children."""
-
-    def instance(self, component: EmitOnce): ...
 
 
 class Parameter(Generic[Value]):

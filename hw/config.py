@@ -295,10 +295,6 @@ class SramSize:
         """Words of one bank."""
         return self.words // self.banks
 
-    def to_dict(self) -> dict[str, int]:
-        """The fields as plain values."""
-        return dataclasses.asdict(self)
-
 
 @dataclass(frozen=True, kw_only=True)
 class ChipConfig:

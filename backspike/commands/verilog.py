@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import os
 import subprocess
@@ -49,7 +50,7 @@ def write_verilog(config: ChipConfig, out: Path) -> Path:
     return emission.write(
         out / config.name / "verilog",
         configuration=config.to_dict(),
-        srams={name: size.to_dict() for name, size in config.srams.items()},
+        srams={name: dataclasses.asdict(size) for name, size in config.srams.items()},
     )
 
 

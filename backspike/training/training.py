@@ -6,10 +6,10 @@ import csv
 import dataclasses
 import math
 import statistics
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -25,7 +25,7 @@ from backspike.training.checkpoint import load_arrays, save_arrays
 from backspike.training.data.digits import CLASSES, accuracy, digits_network, load_digits
 from backspike.training.settings import TrainingSettings
 
-__all__ = ["TakeStep", "Training", "TrainingStep", "train"]
+__all__ = ["TakeStep", "Training", "TrainingStep", "train", "write_rows"]
 
 
 class TrainingStep(NamedTuple):
@@ -205,7 +205,7 @@ def train(
     plot(training, folder / "training.png")
 
 
-def write_rows(path: Path, columns: tuple[str, ...], rows: list[list[float]]) -> None:
+def write_rows(path: Path, columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
     """Write a CSV file anew."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="", encoding="utf-8") as file:

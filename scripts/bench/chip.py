@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from functools import cache
 
 import numpy as np
@@ -15,6 +14,7 @@ from backspike.sim.harness.chip import ChipBench
 from backspike.sim.harness.session import Request, Run, Session
 from backspike.sim.model.network import train_step
 from backspike.training.trainer import compare
+from backspike.training.training import write_rows
 from scripts.bench.engines import ARRAYS
 from scripts.bench.figure import FOLDER, Figure
 from scripts.bench.pipeline import DenseBatch, least_cycles, pipeline_cycles, utilisation
@@ -93,11 +93,8 @@ def _plot(run: Run) -> None:
         name: sum(_share(core[unit], edges) for core in run.activity.values()) / len(run.activity)
         for name, unit in ARRAYS.items()
     }
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    with (FOLDER / "utilisation.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["cycle", *shares])
-        writer.writerows(zip(edges[:-1].astype(int), *shares.values(), strict=True))
+    rows = zip(edges[:-1].astype(int), *shares.values(), strict=True)
+    write_rows(FOLDER / "utilisation.csv", ["cycle", *shares], rows)
     figure = Plot(figsize=(10, 4), layout="constrained")
     axes = figure.subplots()
     for name, share in shares.items():

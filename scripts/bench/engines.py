@@ -17,7 +17,7 @@ from backspike.sim.harness.cosim import run
 from scripts.bench.figure import FOLDER, Figure
 from scripts.bench.rtl.work import CONFIG, RESULT
 
-__all__ = ["ARRAYS", "CONFIG", "FIGURES", "engine_of", "engine_runs"]
+__all__ = ["ARRAYS", "CONFIG", "FIGURES", "engine_of", "engine_runs", "measured"]
 
 ARRAYS = {"fp": "fp_fp", "bp": "bp_bp", "wg": "bp_wg"}
 """The engines, and what the counters of each are called in a core."""
@@ -38,18 +38,22 @@ def engine_runs(name: str) -> dict[str, Any]:
 
     The Verilator build is kept from one call to the next while the Verilog stays the same.
     """
-    module = f"scripts.bench.rtl.cocotb_{name}"
+    depths = importlib.import_module(f"scripts.bench.rtl.cocotb_{name}").DEPTHS
+    return measured(EngineBench(engine_of(name), depths), name)["runs"]
+
+
+def measured(bench: EmitOnce, name: str, **settings: str) -> Any:
+    """What the testbench ``cocotb_<name>`` has written of a bench, by ``settings``."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     result = FOLDER / f"{name}-runs.json"
     result.unlink(missing_ok=True)
-    depths = importlib.import_module(module).DEPTHS
-    run(EngineBench(engine_of(name), depths), module, environment={RESULT: str(result)})
-    return json.loads(result.read_text(encoding="utf-8"))["runs"]
+    run(bench, f"scripts.bench.rtl.cocotb_{name}", environment={RESULT: str(result), **settings})
+    return json.loads(result.read_text(encoding="utf-8"))
 
 
 def _busy_percent(engine: str, run: str) -> float:
-    measured = engine_runs(engine)[run]
-    return 100 * measured["counters"]["busy"] / measured["cycles"]
+    found = engine_runs(engine)[run]
+    return 100 * found["counters"]["busy"] / found["cycles"]
 
 
 def _speed(engine: str) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from functools import cache
 from pathlib import Path
@@ -11,12 +10,12 @@ from typing import Any
 from matplotlib.figure import Figure as Plot
 
 from backspike.hw.noc.route import Endpoint
-from backspike.sim.harness.cosim import run
 from backspike.sim.harness.traffic.bench import TrafficBench
 from backspike.sim.harness.traffic.packet import Pattern
+from backspike.training.training import write_rows
+from scripts.bench.engines import measured
 from scripts.bench.figure import FOLDER, Figure
 from scripts.bench.rtl.cocotb_noc import SETTINGS
-from scripts.bench.rtl.work import RESULT
 
 __all__ = ["FIGURES", "hop_cycles", "link_share", "network_runs", "saturation"]
 
@@ -51,15 +50,7 @@ def network_runs() -> list[dict[str, Any]]:
         "warm_up": WARM_UP,
         "cycles": CYCLES,
     }
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    result = FOLDER / "noc-runs.json"
-    result.unlink(missing_ok=True)
-    run(
-        bench,
-        "scripts.bench.rtl.cocotb_noc",
-        environment={RESULT: str(result), SETTINGS: json.dumps(settings)},
-    )
-    rows = json.loads(result.read_text(encoding="utf-8"))
+    rows = measured(bench, "noc", **{SETTINGS: json.dumps(settings)})
     _write(rows, FOLDER / "noc.csv")
     _plot(rows, FOLDER / "noc.png")
     return rows
@@ -102,12 +93,11 @@ def hop_cycles() -> float:
 
 def _write(rows: list[dict[str, Any]], path: Path) -> None:
     names = ("pattern", "flits", "offered", "accepted", "latency")
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(names)
-        for row in rows:
-            measured = (f"{row[name]:.4f}" for name in names[2:])
-            writer.writerow([row["pattern"].lower(), row["least"], *measured])
+    lines = (
+        [row["pattern"].lower(), row["least"], *(f"{row[name]:.4f}" for name in names[2:])]
+        for row in rows
+    )
+    write_rows(path, names, lines)
 
 
 def _plot(rows: list[dict[str, Any]], path: Path) -> None:

@@ -23,9 +23,9 @@ from backspike.sim.harness.tools import (
     MAKE_FLAGS,
     TIMESCALE,
     VERILATOR_FLAGS,
-    build_lock,
     call_tool,
     digest_of,
+    made_once,
     trace_arguments,
     verilator_environment,
 )
@@ -171,13 +171,12 @@ class VerilatedBlock:
         ToolError
             If Verilator or the compiler fails.
         """
-        with build_lock(self.folder):
-            done = self.folder / "built"
-            if done.exists():
+        done = self.folder / "built"
+        with made_once(done) as wanted:
+            if not wanted:
                 return
-            shutil.rmtree(self.folder, ignore_errors=True)
             sources = self.folder / "src"
-            sources.mkdir(parents=True)
+            sources.mkdir()
             for name, text in self._sources.items():
                 (sources / name).write_text(text)
             (self.folder / "ports.h").write_text(self._header)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import sys
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Sequence
@@ -24,8 +23,8 @@ from backspike.sim.harness.tools import (
     TIMESCALE,
     VERILATOR_FLAGS,
     ToolError,
-    build_lock,
     digest_of,
+    made_once,
     trace_arguments,
     verilator_environment,
 )
@@ -94,13 +93,10 @@ def build(top: EngineBench, *, waves: bool = False) -> tuple[_Runner, str, Path]
         MAIN.read_text(),
     )
     folder = BUILD_ROOT / "sim" / f"{top.title}-{digest}"
-    with build_lock(folder):
-        runner = _Runner(blocks)
-        done = folder / "built"
-        sources = folder / "src"
-        if not done.exists():
-            shutil.rmtree(folder, ignore_errors=True)
-            sources.mkdir(parents=True)
+    runner, done, sources = _Runner(blocks), folder / "built", folder / "src"
+    with made_once(done) as wanted:
+        if wanted:
+            sources.mkdir()
             for name, text in texts.items():
                 (sources / name).write_text(text)
             log = folder / "build.log"

@@ -8,10 +8,7 @@ Verilog text; what all units share of Verilator is compiled once for all of them
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,9 +19,9 @@ from backspike.hw.emit import ModulePort, emit
 from backspike.sim.harness.tools import (
     BUILD_ROOT,
     VERILATOR_FLAGS,
-    build_lock,
     call_tool,
     digest_of,
+    made_once,
     verilator_answer,
     verilator_environment,
 )
@@ -164,7 +161,7 @@ def _build(name: str, verilog: str, header: str) -> Path:
     digest = digest_of(verilog, header, MAIN.read_text(), *COMPILE)
     folder = BUILD_ROOT / FOLDER / f"{name[:60]}-{digest}"
     program = folder / "unit"
-    with _made_once(program) as wanted:
+    with made_once(program) as wanted:
         if wanted:
             run_time = _run_time()
             (folder / "unit.v").write_text(verilog)
@@ -187,7 +184,7 @@ def _run_time() -> Path:
     """A folder with Verilator's run-time library and its header, compiled."""
     folder = BUILD_ROOT / FOLDER / f"run_time-{digest_of(*COMPILE)}"
     done = folder / "done"
-    with _made_once(done) as wanted:
+    with made_once(done) as wanted:
         if wanted:
             header = folder / "run_time.h"
             header.write_text('#include "verilated.h"\n')
@@ -199,20 +196,6 @@ def _run_time() -> Path:
                 call_tool(*_compiler(), "-c", str(source), "-o", f"{name}.o", folder=folder)
             done.touch()
     return folder
-
-
-@contextmanager
-def _made_once(result: Path) -> Iterator[bool]:
-    """Whether ``result`` is still to be made; if so, its folder is new and nobody else's."""
-    if result.exists():
-        yield False
-        return
-    with build_lock(result.parent):
-        wanted = not result.exists()
-        if wanted:
-            shutil.rmtree(result.parent, ignore_errors=True)
-            result.parent.mkdir(parents=True)
-        yield wanted
 
 
 def _compiler() -> list[str]:

@@ -21,9 +21,9 @@ __all__ = [
     "TIMESCALE",
     "VERILATOR_FLAGS",
     "ToolError",
-    "build_lock",
     "call_tool",
     "digest_of",
+    "made_once",
     "trace_arguments",
     "verilator_answer",
     "verilator_environment",
@@ -186,9 +186,17 @@ def digest_of(*texts: str) -> str:
 
 
 @contextmanager
-def build_lock(folder: Path) -> Iterator[None]:
-    """Lets one process at a time build in ``folder``."""
+def made_once(result: Path) -> Iterator[bool]:
+    """Whether ``result`` is still to be made; if so, its folder is new and nobody else's."""
+    folder = result.parent
+    if result.exists():
+        yield False
+        return
     folder.parent.mkdir(parents=True, exist_ok=True)
     with open(folder.with_suffix(".lock"), "w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+        wanted = not result.exists()
+        if wanted:
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+        yield wanted

@@ -69,13 +69,9 @@ class CoreImage:
         for name, words in self.words.items():
             self._program(dram, name)[:] = words
         self.layout.put_weights(dram, weights)
-        self.put_batch(dram, x, targets)
+        self.layout.put_batch(dram, x, targets)
         self.put_scalars(dram, rule, loss_scale)
         return dram
-
-    def put_batch(self, dram: Bytes, x: NDArray, targets: Values) -> None:
-        """Writes another input, and the firing rates asked for, into DRAM."""
-        self.layout.put_batch(dram, x, targets)
 
     def put_scalars(self, dram: Bytes, rule: UpdateRule, loss_scale: float = 1.0) -> None:
         """Writes what changes from step to step into the programs in DRAM."""

@@ -100,7 +100,7 @@ class StepPlan:
     def put_batch(self, drams: Mapping[Place, Bytes], x: NDArray, targets: Values) -> None:
         """Writes another input, and the firing rates asked for, wherever they are needed."""
         for place, image in self.images.items():
-            image.put_batch(drams[place], x, targets)
+            image.layout.put_batch(drams[place], x, targets)
 
     def put_scalars(
         self, drams: Mapping[Place, Bytes], rule: UpdateRule, loss_scale: float = 1.0

@@ -26,11 +26,6 @@ class End:
     place: Place
     builder: Builder
 
-    @property
-    def subcore(self) -> str:
-        """Its name."""
-        return self.builder.subcore
-
 
 class Wiring:
     """Gives out message boxes and tags.
@@ -53,13 +48,13 @@ class Wiring:
         ValueError
             If there is none left.
         """
-        key = end.place, end.subcore
-        first = FORWARD_DONE + 1 if end.subcore == "bp" else 0
+        key = end.place, end.builder.subcore
+        first = FORWARD_DONE + 1 if end.builder.subcore == "bp" else 0
         number = first + self._boxes[key]
         if number >= BOXES:
             raise ValueError(
-                f"the {end.subcore.upper()} sub-core of core {end.place} has {BOXES - first} "
-                "message boxes, and the layers placed there need more"
+                f"the {end.builder.subcore.upper()} sub-core of core {end.place} has "
+                f"{BOXES - first} message boxes, and the layers placed there need more"
             )
         self._boxes[key] += 1
         return number
@@ -72,15 +67,15 @@ class Wiring:
         ValueError
             If there is none left.
         """
-        tags = self.connections.setdefault(here.place, {}).setdefault(here.subcore, {})
-        connection = Connection(place=there.place, subcore=there.subcore)
+        tags = self.connections.setdefault(here.place, {}).setdefault(here.builder.subcore, {})
+        connection = Connection(place=there.place, subcore=there.builder.subcore)
         for tag, known in tags.items():
             if known == connection:
                 return tag
         if len(tags) == self._tags:
             raise ValueError(
-                f"the {here.subcore.upper()} sub-core of core {here.place} has {self._tags} "
-                "connections, and the layers placed there need more"
+                f"the {here.builder.subcore.upper()} sub-core of core {here.place} has "
+                f"{self._tags} connections, and the layers placed there need more"
             )
         tags[len(tags)] = connection
         return len(tags) - 1
@@ -133,7 +128,7 @@ class Edge:
     ):
         self._source, self._target = source, target
         self._slots, self._words, self._total = slots, words, total
-        self._route, self._sram = ROUTES[source.subcore].index(route), route[1]
+        self._route, self._sram = ROUTES[source.builder.subcore].index(route), route[1]
         self._leaves = source.place != target.place
         if self._leaves:
             self._there, self._back = wiring.tag(source, target), wiring.tag(target, source)
