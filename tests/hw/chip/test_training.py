@@ -19,7 +19,7 @@ from tests.backspike.compiler.split import CHIP, CORES, split_by_inputs, split_b
 
 SEED = 31
 PERIODS_PS = (1499, 2000, 1500, 3237)
-"""Of the networks' clock, where that of the cores takes 2000: 667:500, 1:1, 200:150, and one that
+"""Of the networks' clock, where that of the cores takes 2000: 500:667, 1:1, 150:200, and one that
 has no common multiple with it."""
 
 

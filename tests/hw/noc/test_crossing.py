@@ -14,7 +14,7 @@ CLOCKS = {
     "1:1": (2000, 2000),
     "1:10": (1000, 10007),
 }
-"""Picoseconds of the clocks of ``write`` and ``read``."""
+"""Picoseconds of the clocks of ``write`` and ``read``, by their rates."""
 
 
 def cross(unit: Crossing, write: int, read: int) -> list[tuple[int, int]]:

@@ -10,14 +10,14 @@ from backspike.sim.harness.cosim import run
 from backspike.sim.harness.traffic.bench import TrafficBench
 from tests.hw.noc.traffic import VARIABLE
 
-RATIOS = {
-    "667:500": (2000, 1499),
-    "200:150": (4000, 3000),
+CLOCKS = {
+    "500:667": (2000, 1499),
+    "150:200": (4000, 3000),
     "1:1": (2000, 2000),
     # The golden ratio, as near as a millionth.
     "irrational": (1618034, 1000000),
 }
-"""Periods of cores and network: their clock rates, the network's first."""
+"""Picoseconds of the clocks of cores and network, by their rates."""
 
 
 def run_traffic(test: str, bench: TrafficBench, **settings) -> None:
@@ -32,10 +32,10 @@ def run_traffic(test: str, bench: TrafficBench, **settings) -> None:
     )
 
 
-@pytest.mark.parametrize("ratio", RATIOS)
-def test_small_mesh(ratio):
+@pytest.mark.parametrize("clocks", CLOCKS)
+def test_small_mesh(clocks):
     bench = TrafficBench(columns=2, rows=2, depth=4, crossing=8)
-    run_traffic("nothing_is_lost", bench, periods=RATIOS[ratio], cycles=500, flits=20_000)
+    run_traffic("nothing_is_lost", bench, periods=CLOCKS[clocks], cycles=500, flits=20_000)
 
 
 @pytest.mark.parametrize(
@@ -63,9 +63,9 @@ def test_what_goes_wrong_is_found(fault, spread, expected):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("columns", "rows", "ratio"),
-    [(size, 4, ratio) for size in (4, 8) for ratio in RATIOS],
+    ("columns", "rows", "clocks"),
+    [(size, 4, clocks) for size in (4, 8) for clocks in CLOCKS],
 )
-def test_large_meshes(columns, rows, ratio):
+def test_large_meshes(columns, rows, clocks):
     bench = TrafficBench(columns=columns, rows=rows, depth=16, crossing=8)
-    run_traffic("nothing_is_lost", bench, periods=RATIOS[ratio], cycles=3000, flits=300_000)
+    run_traffic("nothing_is_lost", bench, periods=CLOCKS[clocks], cycles=3000, flits=300_000)
