@@ -21,7 +21,7 @@ from backspike.training.training import Training
 from scripts.bench.engines import CONFIG
 from scripts.bench.figure import Figure
 
-__all__ = ["FIGURES", "core_khz", "core_steps", "instruction_cycles"]
+__all__ = ["FIGURES", "core_steps", "instruction_cycles"]
 
 STEPS = 3
 COMPUTE = {
@@ -46,11 +46,6 @@ def core_steps() -> tuple[TrainedStep, ...]:
 
 def _speeds() -> list[Speed]:
     return [step.speed for step in core_steps() if step.speed is not None]
-
-
-def core_khz() -> float:
-    """Simulated clock of the fastest of the steps."""
-    return max(speed.cycles / speed.seconds for speed in _speeds()) / 1000
 
 
 @cache
@@ -108,34 +103,26 @@ def _spans(session: Session, programs: dict[str, Program], unit: str) -> np.ndar
     return run.activity[LONE_CORE][unit]
 
 
-def _cycles_over_busy() -> float:
-    return max(speed.cycles_over_busy for speed in _speeds())
-
-
-def _values_differ() -> float:
-    return sum(sum(step.differ.values()) for step in core_steps())
-
-
 FIGURES = (
     Figure(
         name="core_speed",
         what="Verilated core under cocotb, one thread, a digits step of batch 32",
         unit="kHz",
-        measure=core_khz,
+        measure=lambda: max(speed.cycles / speed.seconds for speed in _speeds()) / 1000,
         at_least=25,
     ),
     Figure(
         name="core_cycles_over_busy",
         what="such a step, cycles / (busiest engine of each phase + DMA not hidden)",
         unit="x",
-        measure=_cycles_over_busy,
+        measure=lambda: max(speed.cycles_over_busy for speed in _speeds()),
         at_most=1.15,
     ),
     Figure(
         name="core_values_differ",
         what="values that differ between RTL and model in three such steps",
         unit="values",
-        measure=_values_differ,
+        measure=lambda: sum(sum(step.differ.values()) for step in core_steps()),
         at_most=0,
     ),
     Figure(

@@ -99,8 +99,9 @@ class Program:
 
     def word_of(self, position: int, operand: str) -> int:
         """The word that holds an operand of the instruction at ``position``."""
-        names = [each.name for each in self._added[position].operands]
-        return position + 1 + _words_up_to(names.index(operand))
+        index = [each.name for each in self._added[position].operands].index(operand)
+        # Behind the header: words of selectors, and the operands in front.
+        return position + 1 + (index // SELECTORS + 1) + index
 
     def phase(self, name: str) -> None:
         """What is added from here on, up to the next phase, is for ``name``."""
@@ -195,8 +196,3 @@ class Program:
         if self._depth:
             raise ProgramError(Fault.LOOP, "the program must not end inside of a loop")
         self.add("BARRIER", {"sub_type": Wait.END.value}, reason=reason)
-
-
-def _words_up_to(index: int) -> int:
-    """Words behind the header that stand in front of an operand: selectors and other operands."""
-    return index // SELECTORS + 1 + index
