@@ -32,7 +32,7 @@ class ArithmeticUnit:
 
 ARITHMETIC_UNITS = {
     "f16_add": ArithmeticUnit(lambda: FloatAdd(format=BINARY16)),
-    "f16_sub": ArithmeticUnit(lambda: FloatAdd(format=BINARY16), flip=1 << (BINARY16.width - 1)),
+    "f16_sub": ArithmeticUnit(lambda: FloatAdd(format=BINARY16), flip=BINARY16.minus_zero),
     "f16_mul": ArithmeticUnit(lambda: FloatMultiply(format=BINARY16)),
     "f16_lt": ArithmeticUnit(lambda: FloatCompare(format=BINARY16), output="lt"),
     "f16_le": ArithmeticUnit(lambda: FloatCompare(format=BINARY16), output="le"),
