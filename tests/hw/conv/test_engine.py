@@ -18,6 +18,7 @@ from backspike.hw.presets import PRESETS
 from backspike.sim.model import decode
 from scripts.bench.rtl.passes import fp_pass
 from tests.hw.conv.arrays import PlainArray
+from tests.hw.ports import read_memory, write_memory
 from tests.hw.simulation import simulate
 
 SEED = 113
@@ -70,32 +71,18 @@ class Memory:
             for i, word in enumerate(words)
         }
 
-    def reads(self, port):
-        async def process(ctx):
-            word = 0
-            while True:
-                ready = bool(self.random.random() < self.share)
-                ctx.set(port.ready, ready)
-                # A word is there for one cycle.
-                ctx.set(port.data, word)
-                _, _, asks, address = await ctx.tick().sample(port.en, port.addr)
-                word = self.words[address] if asks and ready else 0x5A
+    def ready(self) -> bool:
+        return self.random.random() < self.share
 
-        return process
+    def reads(self, port):
+        return read_memory(port, lambda address: self.words[address], ready=self.ready)
 
     def writes(self, port):
-        async def process(ctx):
-            while True:
-                ready = bool(self.random.random() < self.share)
-                ctx.set(port.ready, ready)
-                _, _, asks, address, word, mask = await ctx.tick().sample(
-                    port.en, port.addr, port.data, port.mask
-                )
-                if asks and ready:
-                    assert address in self.words and mask == (1 << len(port.mask)) - 1
-                    self.words[address] = word
+        def put(address, word, mask):
+            assert address in self.words and mask == (1 << len(port.mask)) - 1
+            self.words[address] = word
 
-        return process
+        return write_memory(port, put, ready=self.ready)
 
 
 def taps(layer: ConvLayer):

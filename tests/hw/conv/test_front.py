@@ -10,6 +10,7 @@ import pytest
 
 from backspike.hw.conv.front import ConvFront
 from tests.hw.conv.walks import MEMORY, Input, draw
+from tests.hw.ports import read_memory
 from tests.hw.simulation import simulate
 
 SEED = 73
@@ -119,22 +120,6 @@ def test_every_pixel_becomes_its_request_and_its_steps(bits, fire_lanes):
     def goes() -> bool:
         return bool(random.random() < hurry)
 
-    async def memory(ctx, port, word_at):
-        word = 0
-        while True:
-            ready = goes()
-            ctx.set(port.ready, ready)
-            ctx.set(port.data, word)
-            _, _, asks, address = await ctx.tick().sample(port.en, port.addr)
-            # A word is there for one cycle.
-            word = word_at(address) if asks and ready else int(random.integers(0, 1 << 8))
-
-    async def inputs(ctx):
-        await memory(ctx, front.input, lambda address: words[address])
-
-    async def fires(ctx):
-        await memory(ctx, front.fire, lambda address: fire_word(address, PIXELS * fire_lanes))
-
     async def bench(ctx):
         nonlocal hurry, pace, idle
         for case in range(CASES):
@@ -204,5 +189,10 @@ def test_every_pixel_becomes_its_request_and_its_steps(bits, fire_lanes):
             await ctx.tick()
         assert ctx.get(front.idle)
 
-    simulate(front, bench, background=[inputs, *([fires] if fire_lanes else [])])
+    def fires(address):
+        return fire_word(address, PIXELS * fire_lanes)
+
+    memories = [read_memory(front.input, words.__getitem__, ready=goes)]
+    memories += [read_memory(front.fire, fires, ready=goes)] if fire_lanes else []
+    simulate(front, bench, background=memories)
     assert idle

@@ -9,6 +9,7 @@ from collections import deque
 import pytest
 
 from backspike.hw.conv.weights import WeightLoader
+from tests.hw.ports import read_memory
 from tests.hw.simulation import simulate
 
 SEED = 61
@@ -78,15 +79,6 @@ def test_the_ring_holds_every_group_from_its_base_until_it_is_released(lanes, we
     def word(address: int) -> int:
         return address * 0x9E37 % (1 << 8 * weight_words)
 
-    async def memory(ctx):
-        read = None
-        while True:
-            ready = rng.random() < hurry
-            ctx.set(loader.port.ready, ready)
-            ctx.set(loader.port.data, 0 if read is None else word(read))
-            _, _, asks, address = await ctx.tick().sample(loader.port.en, loader.port.addr)
-            read = address if asks and ready else None
-
     async def bench(ctx):
         nonlocal full
         for _ in range(12):
@@ -137,5 +129,6 @@ def test_the_ring_holds_every_group_from_its_base_until_it_is_released(lanes, we
             await ctx.tick()
             assert not ctx.get(loader.group_valid)
 
+    memory = read_memory(loader.port, word, ready=lambda: rng.random() < hurry)
     simulate(loader, bench, background=[memory])
     assert full, "the ring was never full"

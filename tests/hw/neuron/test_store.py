@@ -12,6 +12,7 @@ from backspike.hw.neuron.grad import GradLane
 from backspike.hw.neuron.soma import SomaLane
 from backspike.hw.neuron.store import Store
 from tests.hw.neuron.walks import place, random_command, visits, word_and_pixel
+from tests.hw.ports import write_memory
 from tests.hw.simulation import simulate
 
 SEED = 2357
@@ -79,20 +80,14 @@ def run(store, command, values, bits, random, granting, under_way):
     def memory_of(name, port):
         size = len(port.data) // len(port.mask)
 
-        async def memory(ctx):
-            while True:
-                ctx.set(port.ready, random.random() < granting)
-                *_, en, ready, at, word, mask = await ctx.tick().sample(
-                    port.en, port.ready, port.addr, port.data, port.mask
-                )
-                if en and ready:
-                    written[name] += [
-                        (at, granule, word >> granule * size & (1 << size) - 1)
-                        for granule in range(len(port.mask))
-                        if mask >> granule & 1
-                    ]
+        def put(address, word, mask):
+            written[name] += [
+                (address, granule, word >> granule * size & (1 << size) - 1)
+                for granule in range(len(port.mask))
+                if mask >> granule & 1
+            ]
 
-        return memory
+        return write_memory(port, put, ready=lambda: random.random() < granting)
 
     async def drive(ctx):
         nonlocal cycles, waits
