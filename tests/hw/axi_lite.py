@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 
 from backspike.hw.core.axi_lite import WORD_STROBE
+from tests.hw.simulation import pulse
 
 __all__ = ["Host"]
 
@@ -57,9 +58,7 @@ class Host:
         await self._pause(ctx)
         assert ctx.get(valid), "an answer must stay until it is taken"
         found = tuple(ctx.get(getattr(self._bus, f"{channel}{name}")) for name in fields)
-        ctx.set(ready, 1)
-        await ctx.tick()
-        ctx.set(ready, 0)
+        await pulse(ctx, ready)
         assert not ctx.get(valid), "there must be one answer"
         return found
 

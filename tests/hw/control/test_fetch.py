@@ -9,7 +9,7 @@ import pytest
 
 from backspike.hw.control.fetch import PROGRAM_ALIGNMENT, ProgramFetch
 from backspike.hw.dma.axi import INCREMENT
-from tests.hw.simulation import simulate
+from tests.hw.simulation import pulse, simulate
 
 SEED = 43
 PROGRAM = 240
@@ -79,12 +79,6 @@ class Dram:
                 answers += range(address, address + stretch, self._bytes)
             if answer is not None and taken:
                 answers.popleft()
-
-
-async def pulse(ctx, signal):
-    ctx.set(signal, 1)
-    await ctx.tick()
-    ctx.set(signal, 0)
 
 
 async def begin(ctx, fetch, base):

@@ -11,7 +11,7 @@ import pytest
 from backspike.hw.conv.front import ConvFront
 from tests.hw.conv.walks import MEMORY, Input, draw
 from tests.hw.ports import read_memory
-from tests.hw.simulation import simulate
+from tests.hw.simulation import pulse, simulate
 
 SEED = 73
 CASES = 8
@@ -145,9 +145,7 @@ def test_every_pixel_becomes_its_request_and_its_steps(bits, fire_lanes):
             await run(ctx, expected)
 
     async def run(ctx, expected):
-        ctx.set(front.start, 1)
-        await ctx.tick()
-        ctx.set(front.start, 0)
+        await pulse(ctx, front.start)
         requests, steps = deque(expected.requests), deque(expected.steps)
         bases, claims = [int(random.integers(0, RING_DEPTH))], 0
         while steps or len(bases) <= expected.groups:

@@ -10,7 +10,7 @@ import pytest
 
 from backspike.hw.conv.weights import WeightLoader
 from tests.hw.ports import read_memory
-from tests.hw.simulation import simulate
+from tests.hw.simulation import pulse, simulate
 
 SEED = 61
 RING_DEPTH = 8
@@ -86,9 +86,7 @@ def test_the_ring_holds_every_group_from_its_base_until_it_is_released(lanes, we
             for name, value in {**walk, **STRIDES}.items():
                 ctx.set(loader.command[name], value % (1 << 16) if name in STRIDES else value)
             assert ctx.get(loader.idle)
-            ctx.set(loader.start, 1)
-            await ctx.tick()
-            ctx.set(loader.start, 0)
+            await pulse(ctx, loader.start)
             ring: dict[int, list] = {slot: [None] * parts for slot in range(RING_DEPTH)}
             offsets = [None] * RING_DEPTH
             held: set[int] = set()  # slots that may not be written

@@ -8,7 +8,7 @@ import pytest
 from backspike.hw.conv.window import WindowGenerator
 from tests.hw.conv.walks import Input, Walk, draw
 from tests.hw.ports import read_memory
-from tests.hw.simulation import simulate
+from tests.hw.simulation import pulse, simulate
 
 SEED = 47
 CASES = 12
@@ -34,9 +34,7 @@ def run(windows, walks, *, bits: int, pixels: int, random, hurry: list[float]) -
             at_work.append(Input(walk, random, bits=bits, pixels=pixels))
             for name, value in at_work[-1].command(walk, pixels).items():
                 ctx.set(windows.command[name], value)
-            ctx.set(windows.start, 1)
-            await ctx.tick()
-            ctx.set(windows.start, 0)
+            await pulse(ctx, windows.start)
             cycle, cycles[:] = 0, []
             for number, (_, window) in enumerate(walk.windows(at_work[-1].image)):
                 while True:

@@ -11,7 +11,7 @@ from backspike.hw.isa.neuron.kinds import GRAD, SOMA, word_bits
 from backspike.hw.neuron.fetch import Fetch
 from tests.hw.neuron.walks import place, random_command, visits, word_and_pixel
 from tests.hw.ports import read_memory
-from tests.hw.simulation import simulate
+from tests.hw.simulation import pulse, simulate
 
 SEED = 4711
 LANES, PIXELS = 3, 4
@@ -98,9 +98,7 @@ def run(fetch, kind, command, count, random, granting, taking):
         nonlocal cycles
         ctx.set(fetch.command, command)
         await ctx.tick()
-        ctx.set(fetch.start, 1)
-        await ctx.tick()
-        ctx.set(fetch.start, 0)
+        await pulse(ctx, fetch.start)
         while len(pixels) < count:
             goes = bool(ctx.get(fetch.valid)) and random.random() < taking
             ctx.set(fetch.take, goes)

@@ -13,7 +13,7 @@ from backspike.hw.neuron.soma import SomaLane
 from backspike.hw.neuron.store import Store
 from tests.hw.neuron.walks import place, random_command, visits, word_and_pixel
 from tests.hw.ports import write_memory
-from tests.hw.simulation import simulate
+from tests.hw.simulation import pulse, simulate
 
 SEED = 2357
 LANES, PIXELS, CONVERT_LANES = 6, 4, 2
@@ -93,9 +93,7 @@ def run(store, command, values, bits, random, granting, under_way):
         nonlocal cycles, waits
         last = command["extent"]["last_lanes"]
         ctx.set(store.command, command)
-        ctx.set(store.start, 1)
-        await ctx.tick()
-        ctx.set(store.start, 0)
+        await pulse(ctx, store.start)
         waiting = list(zip(visits(command["extent"]), values, bits, strict=True))
         lanes: list = [None] * under_way
         while waiting or any(lanes):

@@ -11,7 +11,8 @@ from backspike.hw.noc.packet import Head, Kind
 from backspike.hw.noc.receive import Receiver
 from backspike.hw.noc.send import Sender
 from backspike.hw.noc.table import ConnectionTable
-from tests.hw.simulation import simulate
+from tests.hw.ports import write_memory
+from tests.hw.simulation import pulse, simulate
 
 SEED = 2207
 FLIT_BITS = 64
@@ -71,7 +72,9 @@ class _Network:
     @property
     def background(self):
         """All that goes on beside a program."""
-        return self.memories, self.requests, self.replies, self.answers
+        ports = {number: getattr(self.receiver, f"{name}_write") for number, name, *_ in SRAMS}
+        memories = (self.memory(number, port) for number, port in ports.items())
+        return *memories, self.mailboxes, self.requests, self.replies, self.answers
 
     async def pause(self, ctx, share: float) -> None:
         """Waits, each cycle with the probability ``share`` for another one."""
@@ -111,20 +114,22 @@ class _Network:
                 self.refusals += reply.full
                 await _give(ctx, self.sender.i, reply)
 
-    async def memories(self, ctx):
-        """Takes words when it likes, and messages; empties boxes from time to time."""
-        ports = {number: getattr(self.receiver, f"{name}_write") for number, name, *_ in SRAMS}
+    def memory(self, number: int, port):
+        """What takes the words for one SRAM, when it likes."""
+
+        def put(address, word, _):
+            self.writes.append((number, address, word))
+
+        return write_memory(port, put, ready=lambda: self.random.random() < 0.6)
+
+    async def mailboxes(self, ctx):
+        """Takes messages; empties boxes from time to time."""
         while True:
-            for port in ports.values():
-                ctx.set(port.ready, int(self.random.random() < 0.6))
             levels = [level == BOX_MESSAGES for level in self.boxes]
             ctx.set(self.receiver.full, sum(full << box for box, full in enumerate(levels)))
             others = 0 if self.random.random() < 0.5 else int(self.random.integers(256))
             ctx.set(self.receiver.messages, others)
             await ctx.delay(SETTLED)
-            for number, port in ports.items():
-                if ctx.get(port.en) and ctx.get(port.ready):
-                    self.writes.append((number, ctx.get(port.addr), ctx.get(port.data)))
             signal = ctx.get(self.receiver.signal)
             assert not signal & others
             for box in range(8):
@@ -175,9 +180,7 @@ def test_words_and_messages_arrive():
             box = int(random.integers(2))
             ctx.set(sender.kind, Kind.SIGNAL)
             ctx.set(sender.box, box)
-            ctx.set(sender.asks, 1)
-            await ctx.tick()
-            ctx.set(sender.asks, 0)
+            await pulse(ctx, sender.asks)
             messages[box] += 1
             await wait(ctx)
             assert network.boxes == messages
@@ -200,9 +203,7 @@ def test_full_box_is_tried_again():
         ctx.set(sender.box, 4)
         ctx.set(sender.kind, Kind.SIGNAL)
         for gives_up in (False, True):
-            ctx.set(sender.asks, 1)
-            await ctx.tick()
-            ctx.set(sender.asks, 0)
+            await pulse(ctx, sender.asks)
             refusals = network.refusals
             while network.refusals < refusals + 3:
                 assert ctx.get(sender.pending)
@@ -251,9 +252,7 @@ def test_table_of_connections():
         async def write(tag, x, y, port, valid=1):
             there = {"x": x, "y": y, "port": port}
             ctx.set(table.entry, {"tag_id": tag, "there": there, "valid": valid})
-            ctx.set(table.write, 1)
-            await ctx.tick()
-            ctx.set(table.write, 0)
+            await pulse(ctx, table.write)
 
         for tag, end in ends.items():
             await write(tag, *end)

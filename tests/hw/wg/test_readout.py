@@ -10,7 +10,7 @@ from backspike.hw.limits import ADDRESS_BITS
 from backspike.hw.wg.readout import SUM_CYCLES, WgReadout, WgRounder
 from backspike.sim.model import Status, add_dw, psum_nan, read_wg
 from tests.hw.ports import read_memory, write_memory
-from tests.hw.simulation import simulate
+from tests.hw.simulation import pulse, simulate
 
 SEED = 7
 LANES = 4
@@ -103,9 +103,7 @@ def run(readout, command, positions, old, random, granting):
     async def engine(ctx):
         nonlocal taken, cycles
         ctx.set(readout.command, command)
-        ctx.set(readout.start, 1)
-        await ctx.tick()
-        ctx.set(readout.start, 0)
+        await pulse(ctx, readout.start)
         for _, last_m, last_c in positions:
             while not ctx.get(readout.free) or random.random() >= granting:
                 await ctx.tick()
