@@ -1,4 +1,4 @@
-"""The BP engine as Verilog: what its bench checks, at the sizes where bugs live."""
+"""Without these, a BP engine could leave out du that is not 0, or mix up the passes of a stride."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The FP engine as Verilog: what its bench checks, at the sizes where bugs live."""
+"""Without these, an FP engine could shift a plane wrongly, or write outside the rows of a strip."""
 
 from __future__ import annotations
 
