@@ -1,4 +1,4 @@
-"""The WG engine as Verilog: what its bench checks, at the sizes where bugs live."""
+"""Without these, a WG engine could lose dw between strips, or take the input of another step."""
 
 from __future__ import annotations
 
