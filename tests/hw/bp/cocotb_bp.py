@@ -11,7 +11,7 @@ from backspike.sim.harness.driver import EngineDriver
 from backspike.sim.model import Status, encode, psum_bp
 from scripts.bench.rtl.passes import bp_passes
 from tests.hw.bp.test_engine import DEPTHS
-from tests.hw.conv.cases import Seen, bench_settings, draw_case, littered, random_values
+from tests.hw.conv.cases import Seen, bench_settings, draw_case, littered
 from tests.hw.conv.psum_checks import check_counts, check_psums, from_row
 
 
@@ -53,14 +53,8 @@ async def engine_equals_model(dut):
         layer, acc = case.layer, case.acc
         dut.stall.value = case.stall
         maps = (layer.samples, layer.steps)
-        du = random_values(
-            random,
-            (*maps, layer.e, layer.f, case.channels_out),
-            format,
-            sparsity=case.sparsity,
-            special=case.special,
-            large=case.large,
-        )
+        du_shape = (*maps, layer.e, layer.f, case.channels_out)
+        du = case.values(random, du_shape, format, sparsity=case.sparsity)
         w = case.weights(random, format)
         out_shape = (*maps, layer.h, layer.w, case.channels_in)
         density = random.choice([None, 0.0, 0.1, 0.5, 0.9])

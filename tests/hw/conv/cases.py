@@ -86,8 +86,19 @@ class Case:
     def weights(self, random: np.random.Generator, format: Float) -> np.ndarray:
         """Random weights (m, c, r, s)."""
         shape = (self.channels_out, self.channels_in, *self.layer.kernel)
+        return self.values(random, shape, format, sparsity=0.1)
+
+    def values(
+        self,
+        random: np.random.Generator,
+        shape: tuple[int, ...],
+        format: Float,
+        *,
+        sparsity: float,
+    ) -> np.ndarray:
+        """Random values, as large as the case has them, and as many NaN and infinite."""
         return random_values(
-            random, shape, format, sparsity=0.1, special=self.special, large=self.large
+            random, shape, format, sparsity=sparsity, special=self.special, large=self.large
         )
 
 

@@ -13,7 +13,7 @@ from backspike.hw.arith.format import Float
 from backspike.hw.wg.engine import WgEngine
 from backspike.sim.harness.driver import EngineDriver
 from backspike.sim.model import Status
-from tests.hw.conv.cases import Case, Seen, draw_case, random_values
+from tests.hw.conv.cases import Case, Seen, draw_case
 from tests.hw.wg.cases import DEPTHS, WgCase, tile_dw
 
 SETTINGS = json.loads(os.environ.get("BENCH_SETTINGS", "{}"))
@@ -45,14 +45,8 @@ def random_case(random, drawn: Case, lanes, pixels, format) -> WgCase:
     whole_in, whole_out = layer.c_tiles * lanes, layer.m_tiles * lanes
     steps = 1 if direct else layer.steps
     spikes = random.random((layer.samples, steps, layer.h, layer.w, whole_in)) >= drawn.sparsity
-    du = random_values(
-        random,
-        (layer.samples, layer.steps, layer.e, layer.f, whole_out),
-        format,
-        sparsity=0.2,
-        special=drawn.special,
-        large=drawn.large,
-    )
+    du_shape = (layer.samples, layer.steps, layer.e, layer.f, whole_out)
+    du = drawn.values(random, du_shape, format, sparsity=0.2)
     old = None
     if drawn.acc:
         shape = (whole_out, whole_in, *layer.kernel)
