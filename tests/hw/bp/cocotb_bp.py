@@ -11,8 +11,9 @@ from backspike.sim.harness.driver import EngineDriver
 from backspike.sim.model import Status, encode, psum_bp
 from scripts.bench.rtl.passes import bp_passes
 from tests.hw.bp.test_engine import DEPTHS
-from tests.hw.conv.cases import Seen, bench_settings, draw_case, littered
+from tests.hw.conv.cases import Seen, draw_case, littered
 from tests.hw.conv.psum_checks import check_counts, check_psums, from_row
+from tests.hw.launch import bench_settings
 
 
 def expected_counts(du, mask, layer, lanes, skip):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import pickle
 from collections import Counter
 from dataclasses import dataclass
 from itertools import combinations, pairwise
@@ -21,8 +19,6 @@ __all__ = [
     "SHAPES",
     "Case",
     "Seen",
-    "bench_environment",
-    "bench_settings",
     "draw_case",
     "littered",
     "random_values",
@@ -141,16 +137,6 @@ class Seen:
                     if {one, other} & common and {one, other} - common - frequent:
                         continue
                     assert self._pairs[(one, a), (other, b)], f"{one} {a} never met {other} {b}"
-
-
-def bench_environment(shape: EngineShape, *, seed: int, cases: int) -> dict[str, str]:
-    """What a launching test tells its bench."""
-    return {"BENCH_TASK": pickle.dumps((shape, seed, cases)).hex()}
-
-
-def bench_settings() -> tuple[EngineShape, int, int]:
-    """Shape, seed and number of cases that :func:`bench_environment` has put there."""
-    return pickle.loads(bytes.fromhex(os.environ["BENCH_TASK"]))
 
 
 def draw_case(

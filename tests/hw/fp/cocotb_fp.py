@@ -10,9 +10,10 @@ from backspike.hw.fp.engine import FpEngine
 from backspike.sim.harness.driver import EngineDriver
 from backspike.sim.model import Status, psum_fp
 from scripts.bench.rtl.passes import fp_pass
-from tests.hw.conv.cases import Seen, bench_settings, draw_case, littered
+from tests.hw.conv.cases import Seen, draw_case, littered
 from tests.hw.conv.psum_checks import check_counts, check_psums, from_row
 from tests.hw.fp.test_engine import DEPTHS
+from tests.hw.launch import bench_settings
 
 
 def group_scans(x, layer, command, lanes):
