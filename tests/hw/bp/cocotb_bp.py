@@ -11,7 +11,7 @@ from backspike.sim.harness.driver import EngineDriver
 from backspike.sim.model import Status, encode, psum_bp
 from scripts.bench.rtl.passes import bp_passes
 from tests.hw.bp.test_engine import DEPTHS
-from tests.hw.conv.cases import Seen, draw_case, littered
+from tests.hw.conv.cases import Seen, draw_case, littered, under_tap
 from tests.hw.conv.psum_checks import check_counts, check_psums, from_row
 from tests.hw.launch import bench_settings
 
@@ -24,19 +24,17 @@ def expected_counts(du, mask, layer, lanes, skip):
     values = tile_maps(du != 0, lanes).sum(axis=-1)
     fire = np.pad(tile_maps(mask, lanes).any(axis=-1), [(0, 0)] * 3 + edges)
     dense = busy = taken = 0
-    for r in range(layer.kernel[0]):
-        for s in range(layer.kernel[1]):
-            rows = slice(r, r + (layer.e - 1) * layer.stride + 1, layer.stride)
-            columns = slice(s, s + (layer.f - 1) * layer.stride + 1, layer.stride)
-            # Axes: maps (two), input tile of BP (m), output tile (c), y, x.
-            fires = fire[:, :, None, :, rows, columns]
-            there = values[:, :, :, None]
-            present = np.broadcast_to(
-                inside[rows, columns], np.broadcast_shapes(fires.shape, there.shape)
-            )
-            dense += present.sum()
-            busy += (present * fires * (there > 0)).sum()
-            taken += (present * (fires if skip else 1) * there).sum()
+    for tap in np.ndindex(*layer.kernel):
+        rows, columns = under_tap(layer, *tap)
+        # Axes: maps (two), input tile of BP (m), output tile (c), y, x.
+        fires = fire[:, :, None, :, rows, columns]
+        there = values[:, :, :, None]
+        present = np.broadcast_to(
+            inside[rows, columns], np.broadcast_shapes(fires.shape, there.shape)
+        )
+        dense += present.sum()
+        busy += (present * fires * (there > 0)).sum()
+        taken += (present * (fires if skip else 1) * there).sum()
     busy = busy if skip else dense
     return {"busy": busy, "skipped": dense - busy, "lanes": taken}
 

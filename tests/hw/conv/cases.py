@@ -22,6 +22,7 @@ __all__ = [
     "draw_case",
     "littered",
     "random_values",
+    "under_tap",
 ]
 
 
@@ -96,6 +97,12 @@ class Case:
         return random_values(
             random, shape, format, sparsity=sparsity, special=self.special, large=self.large
         )
+
+
+def under_tap(layer: ConvLayer, r: int, s: int) -> tuple[slice, slice]:
+    """Rows and columns of the padded map that lie under tap (r, s) of the kernel."""
+    rows, columns = (layer.e - 1) * layer.stride + 1, (layer.f - 1) * layer.stride + 1
+    return slice(r, r + rows, layer.stride), slice(s, s + columns, layer.stride)
 
 
 class Seen:
