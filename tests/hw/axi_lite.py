@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 
 from backspike.hw.core.axi_lite import WORD_STROBE
+from tests.hw.channels import give
 from tests.hw.simulation import pulse
 
 __all__ = ["Host"]
@@ -19,7 +20,8 @@ class Host:
 
     async def read(self, ctx, address: int) -> tuple[int, int]:
         """The word at an address, and the response."""
-        await self._give(ctx, "ar", addr=address)
+        await self._pause(ctx)
+        await give(ctx, self._bus, channel="ar", addr=address)
         return await self._take(ctx, "r", "data", "resp")
 
     async def write(self, ctx, address: int, word: int, strobe: int = WORD_STROBE) -> int:
@@ -41,15 +43,6 @@ class Host:
                     waiting.remove(channel)
         (response,) = await self._take(ctx, "b", "resp")
         return response
-
-    async def _give(self, ctx, channel: str, **fields: int) -> None:
-        await self._pause(ctx)
-        for name, value in {**fields, "valid": 1}.items():
-            ctx.set(getattr(self._bus, f"{channel}{name}"), value)
-        taken = False
-        while not taken:
-            *_, taken = await ctx.tick().sample(getattr(self._bus, f"{channel}ready"))
-        ctx.set(getattr(self._bus, f"{channel}valid"), 0)
 
     async def _take(self, ctx, channel: str, *fields: str) -> tuple[int, ...]:
         valid, ready = (getattr(self._bus, f"{channel}{name}") for name in ("valid", "ready"))

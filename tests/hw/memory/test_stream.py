@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from backspike.hw.memory.stream import ReadStream, WriteQueue
+from tests.hw.channels import give
 from tests.hw.ports import read_memory, write_memory
 from tests.hw.simulation import simulate
 
@@ -24,12 +25,7 @@ def test_read_stream_keeps_order_under_stalls(asking, granting, taking):
         for number, (addr, read) in enumerate(requests):
             while random.random() >= asking:
                 await ctx.tick()
-            ctx.set(stream.i_valid, 1)
-            ctx.set(stream.i_addr, addr)
-            ctx.set(stream.i_read, read)
-            ctx.set(stream.i_tag, number % 64)
-            await ctx.tick().until(stream.i_ready)
-            ctx.set(stream.i_valid, 0)
+            await give(ctx, stream, channel="i_", addr=addr, read=read, tag=number % 64)
 
     async def take(ctx):
         nonlocal cycles

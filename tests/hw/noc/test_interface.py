@@ -11,6 +11,7 @@ from backspike.hw.noc.packet import Head, Kind
 from backspike.hw.noc.receive import Receiver
 from backspike.hw.noc.send import Sender
 from backspike.hw.noc.table import ConnectionTable
+from tests.hw.channels import give, take
 from tests.hw.ports import write_memory
 from tests.hw.simulation import pulse, simulate
 
@@ -27,30 +28,6 @@ HEAD_LAYOUT = Head.as_shape()
 
 SETTLED = 2e-7
 """Of a cycle of 1e-6: all that is driven in it is driven by then."""
-
-
-async def _give(ctx, port, payload) -> None:
-    """Presents a payload until it is taken."""
-    ctx.set(port.payload, payload)
-    ctx.set(port.valid, 1)
-    taken = False
-    while not taken:
-        await ctx.delay(SETTLED)
-        taken = ctx.get(port.ready)
-        await ctx.tick()
-    ctx.set(port.valid, 0)
-
-
-async def _take(ctx, port):
-    """Takes what is presented next, in the cycle after this one or later."""
-    ctx.set(port.ready, 1)
-    while True:
-        await ctx.delay(SETTLED)
-        valid, payload = ctx.get(port.valid), ctx.get(port.payload)
-        await ctx.tick()
-        if valid:
-            ctx.set(port.ready, 0)
-            return payload
 
 
 class _Network:
@@ -89,19 +66,19 @@ class _Network:
         head = True
         while True:
             await self.pause(ctx, 0.3)
-            flit = await _take(ctx, sender)
+            (flit,) = await take(ctx, sender, "payload")
             if head:
                 self.heads.append(HEAD_LAYOUT.from_bits(flit.payload & (1 << HEAD_LAYOUT.size) - 1))
                 self.under_way += 1
                 self.most = max(self.most, self.under_way)
             head = bool(flit.last)
             await self.pause(ctx, 0.3)
-            await _give(ctx, receiver, flit)
+            await give(ctx, receiver, payload=flit)
 
     async def replies(self, ctx):
         """Takes replies."""
         while True:
-            self.on_their_way.append(await _take(ctx, self.receiver.o))
+            self.on_their_way += await take(ctx, self.receiver.o, "payload")
 
     async def answers(self, ctx):
         """Gives them to the sender, after any time."""
@@ -112,7 +89,7 @@ class _Network:
                 assert {name: getattr(reply.destination, name) for name in HERE} == HERE
                 self.under_way -= 1
                 self.refusals += reply.full
-                await _give(ctx, self.sender.i, reply)
+                await give(ctx, self.sender.i, payload=reply)
 
     def memory(self, number: int, port):
         """What takes the words for one SRAM, when it likes."""
@@ -159,7 +136,7 @@ def test_words_and_messages_arrive():
                 "first": number % PACKET_WORDS == 0,
                 "last": last,
             }
-            await _give(ctx, sender.words, payload)
+            await give(ctx, sender.words, payload=payload)
             await network.pause(ctx, 0.1)
 
     async def wait(ctx):

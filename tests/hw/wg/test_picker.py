@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from backspike.hw.wg.picker import WgPicker
+from tests.hw.channels import give
 from tests.hw.simulation import simulate
 
 SEED = 11
@@ -52,10 +53,7 @@ def test_picker_takes_every_pending_pixel_once_and_in_order(stride):
         for word in words:
             while random.random() < 0.3:
                 await ctx.tick()
-            ctx.set(picker.i.payload, word)
-            ctx.set(picker.i.valid, 1)
-            await ctx.tick().until(picker.i.ready)
-            ctx.set(picker.i.valid, 0)
+            await give(ctx, picker.i, payload=word)
 
     async def take(ctx):
         ctx.set(picker.stride, stride)
