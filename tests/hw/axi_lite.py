@@ -6,9 +6,12 @@ import random
 
 from backspike.hw.core.axi_lite import WORD_STROBE
 from tests.hw.channels import give
-from tests.hw.simulation import pulse
+from tests.hw.simulation import pause, pulse
 
 __all__ = ["Host"]
+
+PAUSE = 0.3
+"""Odds that a channel waits for a cycle more."""
 
 
 class Host:
@@ -20,7 +23,7 @@ class Host:
 
     async def read(self, ctx, address: int) -> tuple[int, int]:
         """The word at an address, and the response."""
-        await self._pause(ctx)
+        await pause(ctx, self._random, PAUSE)
         await give(ctx, self._bus, channel="ar", addr=address)
         return await self._take(ctx, "r", "data", "resp")
 
@@ -48,13 +51,9 @@ class Host:
         valid, ready = (getattr(self._bus, f"{channel}{name}") for name in ("valid", "ready"))
         while not ctx.get(valid):
             await ctx.tick()
-        await self._pause(ctx)
+        await pause(ctx, self._random, PAUSE)
         assert ctx.get(valid), "an answer must stay until it is taken"
         found = tuple(ctx.get(getattr(self._bus, f"{channel}{name}")) for name in fields)
         await pulse(ctx, ready)
         assert not ctx.get(valid), "there must be one answer"
         return found
-
-    async def _pause(self, ctx) -> None:
-        while self._random.random() < 0.3:
-            await ctx.tick()

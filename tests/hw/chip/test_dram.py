@@ -8,7 +8,7 @@ import pytest
 
 from backspike.hw.chip.dram import SharedDram, joined_id_bits
 from tests.hw import channels
-from tests.hw.simulation import simulate
+from tests.hw.simulation import pause, simulate
 
 SEED = 47
 ID_BITS = 2
@@ -42,16 +42,12 @@ def test_answers_come_back_to_the_core_that_asked(columns, rows):
         assert number >> ID_BITS == y << column_bits | x
         assert number & (1 << ID_BITS) - 1 == address >> 8 & (1 << ID_BITS) - 1
 
-    async def pause(ctx):
-        while rng.random() < 0.4:
-            await ctx.tick()
-
     async def give(ctx, port, channel, **fields):
-        await pause(ctx)
+        await pause(ctx, rng, 0.4)
         await channels.give(ctx, port, channel=channel, **fields)
 
     async def take(ctx, port, channel, *names):
-        await pause(ctx)
+        await pause(ctx, rng, 0.4)
         return await channels.take(ctx, port, *names, channel=channel)
 
     def reader(core):

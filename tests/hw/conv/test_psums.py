@@ -10,7 +10,7 @@ import pytest
 from backspike.hw.arith.format import PSUM_BITS
 from backspike.hw.conv.psums import DEPTH, PsumAccess
 from tests.hw.ports import read_memory, write_memory
-from tests.hw.simulation import simulate
+from tests.hw.simulation import pause, simulate
 
 SEED = 71
 LANES = 2
@@ -50,8 +50,7 @@ def test_each_group_adds_to_what_the_one_before_has_written(pixels, hurry):
     async def request(ctx):
         nonlocal stalls
         for group, pixel, reads, writes in walk:
-            while rng.random() > hurry:
-                await ctx.tick()
+            await pause(ctx, rng, 1 - hurry)
             ctx.set(access.i_valid, 1)
             ctx.set(access.i_addr, addresses[pixel])
             ctx.set(access.i_read, reads)

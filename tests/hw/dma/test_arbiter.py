@@ -9,7 +9,7 @@ import pytest
 
 from backspike.hw.dma.arbiter import AxiReadArbiter, AxiWriteArbiter
 from tests.hw.channels import give
-from tests.hw.simulation import simulate
+from tests.hw.simulation import pause, simulate
 
 CLIENTS = 3
 BURSTS = 30
@@ -25,8 +25,7 @@ def askers(random, share: float, arbiter, channel: str):
     def asker(number):
         async def testbench(ctx):
             for burst in range(BURSTS):
-                while not chance(random, share):
-                    await ctx.tick()
+                await pause(ctx, random, 1 - share)
                 place = {"id": burst % 2, "addr": number << 20 | burst << 8}
                 await give(ctx, arbiter.clients[number], channel=channel, **place, len=burst % 3)
 
@@ -126,8 +125,7 @@ def test_write_data_follow_their_addresses(share):
             client = arbiter.clients[number]
             for burst in range(BURSTS):
                 for beat in range(burst % 3 + 1):
-                    while not chance(random, share):
-                        await ctx.tick()
+                    await pause(ctx, random, 1 - share)
                     data, last = (number << 20 | burst << 8) + beat, beat == burst % 3
                     await give(ctx, client, channel="w", data=data, strb=burst % 16, last=last)
 

@@ -6,7 +6,7 @@ import pytest
 from backspike.hw.memory.stream import ReadStream, WriteQueue
 from tests.hw.channels import give
 from tests.hw.ports import read_memory, write_memory
-from tests.hw.simulation import simulate
+from tests.hw.simulation import pause, simulate
 
 
 @pytest.mark.parametrize(
@@ -23,8 +23,7 @@ def test_read_stream_keeps_order_under_stalls(asking, granting, taking):
 
     async def ask(ctx):
         for number, (addr, read) in enumerate(requests):
-            while random.random() >= asking:
-                await ctx.tick()
+            await pause(ctx, random, 1 - asking)
             await give(ctx, stream, channel="i_", addr=addr, read=read, tag=number % 64)
 
     async def take(ctx):

@@ -13,7 +13,7 @@ from backspike.hw.noc.send import Sender
 from backspike.hw.noc.table import ConnectionTable
 from tests.hw.channels import give, take
 from tests.hw.ports import write_memory
-from tests.hw.simulation import pulse, simulate
+from tests.hw.simulation import pause, pulse, simulate
 
 SEED = 2207
 FLIT_BITS = 64
@@ -53,11 +53,6 @@ class _Network:
         memories = (self.memory(number, port) for number, port in ports.items())
         return *memories, self.mailboxes, self.requests, self.replies, self.answers
 
-    async def pause(self, ctx, share: float) -> None:
-        """Waits, each cycle with the probability ``share`` for another one."""
-        while self.random.random() < share:
-            await ctx.tick()
-
     async def requests(self, ctx):
         """Flits from the sender to the receiver, and a look at each head."""
         ctx.set(self.sender.here, HERE)
@@ -65,14 +60,14 @@ class _Network:
         sender, receiver = self.sender.o, self.receiver.i
         head = True
         while True:
-            await self.pause(ctx, 0.3)
+            await pause(ctx, self.random, 0.3)
             (flit,) = await take(ctx, sender, "payload")
             if head:
                 self.heads.append(HEAD_LAYOUT.from_bits(flit.payload & (1 << HEAD_LAYOUT.size) - 1))
                 self.under_way += 1
                 self.most = max(self.most, self.under_way)
             head = bool(flit.last)
-            await self.pause(ctx, 0.3)
+            await pause(ctx, self.random, 0.3)
             await give(ctx, receiver, payload=flit)
 
     async def replies(self, ctx):
@@ -83,7 +78,7 @@ class _Network:
     async def answers(self, ctx):
         """Gives them to the sender, after any time."""
         while True:
-            await self.pause(ctx, 0.97)
+            await pause(ctx, self.random, 0.97)
             if self.on_their_way:
                 reply = self.on_their_way.pop(0)
                 assert {name: getattr(reply.destination, name) for name in HERE} == HERE
@@ -137,7 +132,7 @@ def test_words_and_messages_arrive():
                 "last": last,
             }
             await give(ctx, sender.words, payload=payload)
-            await network.pause(ctx, 0.1)
+            await pause(ctx, random, 0.1)
 
     async def wait(ctx):
         while ctx.get(sender.pending):

@@ -9,7 +9,7 @@ import pytest
 
 from backspike.hw.wg.picker import WgPicker
 from tests.hw.channels import give
-from tests.hw.simulation import simulate
+from tests.hw.simulation import pause, simulate
 
 SEED = 11
 LATENCY = 3
@@ -51,8 +51,7 @@ def test_picker_takes_every_pending_pixel_once_and_in_order(stride):
 
     async def feed(ctx):
         for word in words:
-            while random.random() < 0.3:
-                await ctx.tick()
+            await pause(ctx, random, 0.3)
             await give(ctx, picker.i, payload=word)
 
     async def take(ctx):
