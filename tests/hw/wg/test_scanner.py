@@ -1,4 +1,4 @@
-"""Without these, a stride, a padding or a word boundary could pair the wrong pixels."""
+"""Without these, a stride or a word boundary could pair the wrong pixels, or work be left out."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def test_words_and_pixels_are_those_under_a_window(pixels):
 
 
 def test_a_word_is_looked_at_in_each_cycle_the_first_three_cycles_after_the_start():
-    # Of the rows under a window, one in three is outside of the map; so are words at the right.
+    # Two of the three rows of the kernel are outside of the map: all words but the last go.
     layer = ConvLayer(h=1, w=9, kernel=(3, 3), padding=(1, 1, 1, 1))
     steps, came = WgSteps(pixels=4), []
     position = layer.e * -(-layer.w // 4)
@@ -154,8 +154,10 @@ def as_word(spikes: list[int]) -> int:
 
 
 def handed_on(vectors, *, pixels, skip):
-    """What is to become of a position: (its words with work, each as (pixel, du address) and
-    spikes; the addresses that are read; how many pixels are left out).
+    """What is to become of the vectors of a position.
+
+    Returns its words with work, each as its (pixel, du address) and its spikes, the addresses
+    that are read, and how many pixels are left out.
     """
     words, reads, skipped = [], [], 0
     for address, group in itertools.groupby(vectors, key=lambda vector: vector[0]):
