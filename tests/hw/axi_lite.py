@@ -5,8 +5,13 @@ from __future__ import annotations
 import random
 
 from backspike.hw.core.axi_lite import WORD_STROBE
+from tests.hw.channels import give
+from tests.hw.simulation import pause, pulse
 
 __all__ = ["Host"]
+
+PAUSE = 0.3
+"""Odds that a channel waits for a cycle more."""
 
 
 class Host:
@@ -18,7 +23,8 @@ class Host:
 
     async def read(self, ctx, address: int) -> tuple[int, int]:
         """The word at an address, and the response."""
-        await self._give(ctx, "ar", addr=address)
+        await pause(ctx, self._random, PAUSE)
+        await give(ctx, self._bus, channel="ar", addr=address)
         return await self._take(ctx, "r", "data", "resp")
 
     async def write(self, ctx, address: int, word: int, strobe: int = WORD_STROBE) -> int:
@@ -41,28 +47,13 @@ class Host:
         (response,) = await self._take(ctx, "b", "resp")
         return response
 
-    async def _give(self, ctx, channel: str, **fields: int) -> None:
-        await self._pause(ctx)
-        for name, value in {**fields, "valid": 1}.items():
-            ctx.set(getattr(self._bus, f"{channel}{name}"), value)
-        taken = False
-        while not taken:
-            *_, taken = await ctx.tick().sample(getattr(self._bus, f"{channel}ready"))
-        ctx.set(getattr(self._bus, f"{channel}valid"), 0)
-
     async def _take(self, ctx, channel: str, *fields: str) -> tuple[int, ...]:
         valid, ready = (getattr(self._bus, f"{channel}{name}") for name in ("valid", "ready"))
         while not ctx.get(valid):
             await ctx.tick()
-        await self._pause(ctx)
+        await pause(ctx, self._random, PAUSE)
         assert ctx.get(valid), "an answer must stay until it is taken"
         found = tuple(ctx.get(getattr(self._bus, f"{channel}{name}")) for name in fields)
-        ctx.set(ready, 1)
-        await ctx.tick()
-        ctx.set(ready, 0)
+        await pulse(ctx, ready)
         assert not ctx.get(valid), "there must be one answer"
         return found
-
-    async def _pause(self, ctx) -> None:
-        while self._random.random() < 0.3:
-            await ctx.tick()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from amaranth.sim import Simulator
 
-__all__ = ["simulate"]
+__all__ = ["pause", "pulse", "simulate"]
 
 
 def simulate(component, *testbenches, background=(), limit: int = 20_000) -> None:
@@ -24,3 +24,16 @@ def simulate(component, *testbenches, background=(), limit: int = 20_000) -> Non
     for testbench in (watch, *background):
         simulator.add_testbench(testbench, background=True)
     simulator.run()
+
+
+async def pause(ctx, random, odds: float) -> None:
+    """Waits, with the odds in each cycle for one more."""
+    while random.random() < odds:
+        await ctx.tick()
+
+
+async def pulse(ctx, signal) -> None:
+    """Sets a signal for one cycle."""
+    ctx.set(signal, 1)
+    await ctx.tick()
+    ctx.set(signal, 0)

@@ -11,8 +11,9 @@ from backspike.sim.harness.driver import EngineDriver
 from backspike.sim.model import Status, encode, psum_bp
 from scripts.bench.rtl.passes import bp_passes
 from tests.hw.bp.test_engine import DEPTHS
-from tests.hw.conv.cases import Seen, bench_settings, draw_case, littered, random_values
+from tests.hw.conv.cases import Seen, draw_case, littered, under_tap
 from tests.hw.conv.psum_checks import check_counts, check_psums, from_row
+from tests.hw.launch import bench_settings
 
 
 def expected_counts(du, mask, layer, lanes, skip):
@@ -23,19 +24,17 @@ def expected_counts(du, mask, layer, lanes, skip):
     values = tile_maps(du != 0, lanes).sum(axis=-1)
     fire = np.pad(tile_maps(mask, lanes).any(axis=-1), [(0, 0)] * 3 + edges)
     dense = busy = taken = 0
-    for r in range(layer.kernel[0]):
-        for s in range(layer.kernel[1]):
-            rows = slice(r, r + (layer.e - 1) * layer.stride + 1, layer.stride)
-            columns = slice(s, s + (layer.f - 1) * layer.stride + 1, layer.stride)
-            # Axes: maps (two), input tile of BP (m), output tile (c), y, x.
-            fires = fire[:, :, None, :, rows, columns]
-            there = values[:, :, :, None]
-            present = np.broadcast_to(
-                inside[rows, columns], np.broadcast_shapes(fires.shape, there.shape)
-            )
-            dense += present.sum()
-            busy += (present * fires * (there > 0)).sum()
-            taken += (present * (fires if skip else 1) * there).sum()
+    for tap in np.ndindex(*layer.kernel):
+        rows, columns = under_tap(layer, *tap)
+        # Axes: maps (two), input tile of BP (m), output tile (c), y, x.
+        fires = fire[:, :, None, :, rows, columns]
+        there = values[:, :, :, None]
+        present = np.broadcast_to(
+            inside[rows, columns], np.broadcast_shapes(fires.shape, there.shape)
+        )
+        dense += present.sum()
+        busy += (present * fires * (there > 0)).sum()
+        taken += (present * (fires if skip else 1) * there).sum()
     busy = busy if skip else dense
     return {"busy": busy, "skipped": dense - busy, "lanes": taken}
 
@@ -53,14 +52,8 @@ async def engine_equals_model(dut):
         layer, acc = case.layer, case.acc
         dut.stall.value = case.stall
         maps = (layer.samples, layer.steps)
-        du = random_values(
-            random,
-            (*maps, layer.e, layer.f, case.channels_out),
-            format,
-            sparsity=case.sparsity,
-            special=case.special,
-            large=case.large,
-        )
+        du_shape = (*maps, layer.e, layer.f, case.channels_out)
+        du = case.values(random, du_shape, format, sparsity=case.sparsity)
         w = case.weights(random, format)
         out_shape = (*maps, layer.h, layer.w, case.channels_in)
         density = random.choice([None, 0.0, 0.1, 0.5, 0.9])

@@ -9,7 +9,7 @@ from backspike.hw.arith.format import BINARY16, Float
 from backspike.hw.bp.array import BpArray
 from backspike.hw.isa.conv.shape import EngineShape
 from backspike.sim.model import Status, decode, psum_bp, psum_nan
-from tests.hw.conv.arrays import PixelSteps, Step, draw_codes, draw_pixel, hold_to
+from tests.hw.conv.arrays import GivenStep, PixelSteps, draw_codes, draw_pixel, hold_to
 
 SEED = 103
 PIXELS = 30
@@ -50,7 +50,7 @@ def test_psums_are_those_of_the_model(format, lanes, weight_words):
             sums(given[-1:], slots[-1:], mask=mask, status=status)
             taking = decode(given[-1], format) != 0
             steps.append(
-                Step(
+                GivenStep(
                     inputs={"take": int(take), "step_slot": slot, "du": du.tolist()},
                     shows={"taking": int(taking @ (1 << np.arange(lanes)))},
                     raises={"invalid": status.invalid, "overflow": status.overflow},

@@ -7,7 +7,8 @@ import random
 import pytest
 
 from backspike.hw.chip.dram import SharedDram, joined_id_bits
-from tests.hw.simulation import simulate
+from tests.hw import channels
+from tests.hw.simulation import pause, simulate
 
 SEED = 47
 ID_BITS = 2
@@ -41,30 +42,13 @@ def test_answers_come_back_to_the_core_that_asked(columns, rows):
         assert number >> ID_BITS == y << column_bits | x
         assert number & (1 << ID_BITS) - 1 == address >> 8 & (1 << ID_BITS) - 1
 
-    async def pause(ctx):
-        while rng.random() < 0.4:
-            await ctx.tick()
-
     async def give(ctx, port, channel, **fields):
-        """Presents something until it is taken."""
-        await pause(ctx)
-        for name, value in {**fields, "valid": 1}.items():
-            ctx.set(getattr(port, f"{channel}{name}"), value)
-        taken = False
-        while not taken:
-            *_, taken = await ctx.tick().sample(getattr(port, f"{channel}ready"))
-        ctx.set(getattr(port, f"{channel}valid"), 0)
+        await pause(ctx, rng, 0.4)
+        await channels.give(ctx, port, channel=channel, **fields)
 
-    async def take(ctx, port, channel, *fields):
-        """What is presented next, by the names of its fields."""
-        await pause(ctx)
-        ctx.set(getattr(port, f"{channel}ready"), 1)
-        signals = [getattr(port, f"{channel}{name}") for name in ("valid", *fields)]
-        valid = False
-        while not valid:
-            _, _, valid, *values = await ctx.tick().sample(*signals)
-        ctx.set(getattr(port, f"{channel}ready"), 0)
-        return values
+    async def take(ctx, port, channel, *names):
+        await pause(ctx, rng, 0.4)
+        return await channels.take(ctx, port, *names, channel=channel)
 
     def reader(core):
         async def testbench(ctx):

@@ -12,7 +12,7 @@ from backspike.hw.isa.instruction import Fault, ProgramError
 from backspike.hw.isa.table import IsaShape, instruction_set
 from backspike.hw.isa.units import UNIT_REGISTERS
 from tests.hw.control.operands import some_operands
-from tests.hw.simulation import simulate
+from tests.hw.simulation import pulse, simulate
 
 SEED = 31
 CASES = 300
@@ -50,9 +50,7 @@ def test_steps_equal_those_of_the_table(subcore):
     found = set()
 
     async def run(ctx, mnemonic, operands):
-        ctx.set(alu.clear, 1)
-        await ctx.tick()
-        ctx.set(alu.clear, 0)
+        await pulse(ctx, alu.clear)
         ctx.set(alu.write, 1)
         for number, value in enumerate(operands.values(), 1):
             ctx.set(alu.number, number)

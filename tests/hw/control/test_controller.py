@@ -7,7 +7,7 @@ from backspike.hw.control.controller import Controller, Progress
 from backspike.hw.isa.instruction import Fault
 from backspike.hw.isa.table import UNITS, IsaShape
 from backspike.hw.presets import load
-from tests.hw.simulation import simulate
+from tests.hw.simulation import pulse, simulate
 
 CONFIG = load("tiny")
 SHAPE = IsaShape.from_config(CONFIG)
@@ -27,9 +27,7 @@ def outcome(transfers: int, *, takes: int, failing: int | None = None, timeout: 
 
     async def bench(ctx):
         ctx.set(controller.timeout, timeout)
-        ctx.set(controller.start, 1)
-        await ctx.tick()
-        ctx.set(controller.start, 0)
+        await pulse(ctx, controller.start)
         ctx.set(controller.bus.arready, 1)
         beats, left, started = [], 0, 0
         while ctx.get(controller.progress) == Progress.RUNNING:

@@ -23,7 +23,7 @@ from backspike.hw.isa.table import (
 )
 from backspike.hw.isa.units import UNIT_REGISTERS
 from tests.hw.control.operands import some_operands
-from tests.hw.simulation import simulate
+from tests.hw.simulation import pulse, simulate
 
 SEED = 53
 PROGRAMS = 12
@@ -188,9 +188,7 @@ class Bench:
         await ctx.tick()
         assert not ctx.get(decoder.running)
         ctx.set(decoder.position, position := 0)
-        ctx.set(decoder.start, 1)
-        await ctx.tick()
-        ctx.set(decoder.start, 0)
+        await pulse(ctx, decoder.start)
         free, written, told = [True] * len(units), {}, []
         cycle = 0
         while ctx.get(decoder.running):

@@ -9,7 +9,7 @@ import pytest
 
 from backspike.hw.control.fetch import PROGRAM_ALIGNMENT, ProgramFetch
 from backspike.hw.dma.axi import INCREMENT
-from tests.hw.simulation import simulate
+from tests.hw.simulation import pause, pulse, simulate
 
 SEED = 43
 PROGRAM = 240
@@ -81,12 +81,6 @@ class Dram:
                 answers.popleft()
 
 
-async def pulse(ctx, signal):
-    ctx.set(signal, 1)
-    await ctx.tick()
-    ctx.set(signal, 0)
-
-
 async def begin(ctx, fetch, base):
     """As the controller does, which keeps a fetch stopped up to the start of a program."""
     ctx.set(fetch.base, base)
@@ -134,8 +128,7 @@ def test_every_word_is_that_of_its_position(bus_bits, beats, burst, hurry):
                     near = (beats // 2 - burst - 1) * bus_bits // 32
                     position = rng.randint(rng.choice([0, max(0, position - near)]), position)
                     await jump(ctx, fetch, position)
-                while rng.random() > hurry:
-                    await ctx.tick()
+                await pause(ctx, rng, 1 - hurry)
                 errors += not await take(ctx, fetch, words, position)
                 position += 1
             ctx.set(fetch.stop, 1)

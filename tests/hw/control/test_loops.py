@@ -6,16 +6,10 @@ import random
 
 from backspike.hw.control.loops import ProgramLoops
 from backspike.hw.isa.table import LOOP_LEVELS, LOOP_STEPS, REGISTERS
-from tests.hw.simulation import simulate
+from tests.hw.simulation import pulse, simulate
 
 SEED = 67
 WORD = (1 << 32) - 1
-
-
-async def pulse(ctx, signal):
-    ctx.set(signal, 1)
-    await ctx.tick()
-    ctx.set(signal, 0)
 
 
 async def values(ctx, loops):

@@ -13,7 +13,7 @@ from backspike.hw.control.slot import Slot
 from backspike.hw.isa.neuron.command import ElementSettings
 from backspike.hw.isa.table import BOXES, UNITS
 from backspike.hw.isa.units import UNIT_REGISTERS, command_of
-from tests.hw.simulation import simulate
+from tests.hw.simulation import pulse, simulate
 
 SEED = 41
 INSTRUCTIONS = 120
@@ -185,22 +185,13 @@ def test_a_reset_forgets_what_waits():
     first = next(iter(UNIT_REGISTERS["read"].bits))
 
     async def write(ctx, value):
-        ctx.set(slot.clear, 1)
-        await ctx.tick()
-        ctx.set(slot.clear, 0)
+        await pulse(ctx, slot.clear)
         ctx.set(slot.write, 1)
         ctx.set(slot.index, 0)
         ctx.set(slot.value, value)
         await ctx.tick()
         ctx.set(slot.write, 0)
-        ctx.set(slot.commit, 1)
-        await ctx.tick()
-        ctx.set(slot.commit, 0)
-
-    async def pulse(ctx, signal):
-        ctx.set(signal, 1)
-        await ctx.tick()
-        ctx.set(signal, 0)
+        await pulse(ctx, slot.commit)
 
     async def bench(ctx):
         ctx.set(slot.after, 0b1000)

@@ -21,7 +21,7 @@ from backspike.hw.isa.conv.shape import EngineShape
 from backspike.hw.limits import ADDRESS_BITS
 from tests.hw.simulation import simulate
 
-__all__ = ["PixelSteps", "PlainArray", "Step", "draw_codes", "draw_pixel", "hold_to"]
+__all__ = ["GivenStep", "PixelSteps", "PlainArray", "draw_codes", "draw_pixel", "hold_to"]
 
 
 class PlainArray(ConvArray):
@@ -78,7 +78,7 @@ class PlainArray(ConvArray):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Step:
+class GivenStep:
     """What enters an array in a cycle, what it shows in that cycle, and what its sum raises."""
 
     inputs: Mapping[str, Any]
@@ -91,7 +91,7 @@ class PixelSteps:
     """An output pixel: its steps, what it starts from, and what it is to become."""
 
     pixel: Mapping[str, int]
-    steps: Sequence[Step]
+    steps: Sequence[GivenStep]
     old: Sequence[int]
     new: Sequence[int]
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import pickle
 from collections import Counter
 from dataclasses import dataclass
 from itertools import combinations, pairwise
@@ -21,11 +19,10 @@ __all__ = [
     "SHAPES",
     "Case",
     "Seen",
-    "bench_environment",
-    "bench_settings",
     "draw_case",
     "littered",
     "random_values",
+    "under_tap",
 ]
 
 
@@ -86,9 +83,26 @@ class Case:
     def weights(self, random: np.random.Generator, format: Float) -> np.ndarray:
         """Random weights (m, c, r, s)."""
         shape = (self.channels_out, self.channels_in, *self.layer.kernel)
+        return self.values(random, shape, format, sparsity=0.1)
+
+    def values(
+        self,
+        random: np.random.Generator,
+        shape: tuple[int, ...],
+        format: Float,
+        *,
+        sparsity: float,
+    ) -> np.ndarray:
+        """Random values, as large as the case has them, and as many NaN and infinite."""
         return random_values(
-            random, shape, format, sparsity=0.1, special=self.special, large=self.large
+            random, shape, format, sparsity=sparsity, special=self.special, large=self.large
         )
+
+
+def under_tap(layer: ConvLayer, r: int, s: int) -> tuple[slice, slice]:
+    """Rows and columns of the padded map that lie under tap (r, s) of the kernel."""
+    rows, columns = (layer.e - 1) * layer.stride + 1, (layer.f - 1) * layer.stride + 1
+    return slice(r, r + rows, layer.stride), slice(s, s + columns, layer.stride)
 
 
 class Seen:
@@ -130,16 +144,6 @@ class Seen:
                     if {one, other} & common and {one, other} - common - frequent:
                         continue
                     assert self._pairs[(one, a), (other, b)], f"{one} {a} never met {other} {b}"
-
-
-def bench_environment(shape: EngineShape, *, seed: int, cases: int) -> dict[str, str]:
-    """What a launching test tells its bench."""
-    return {"BENCH_TASK": pickle.dumps((shape, seed, cases)).hex()}
-
-
-def bench_settings() -> tuple[EngineShape, int, int]:
-    """Shape, seed and number of cases that :func:`bench_environment` has put there."""
-    return pickle.loads(bytes.fromhex(os.environ["BENCH_TASK"]))
 
 
 def draw_case(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from backspike.hw.isa.conv.shape import EngineShape
-from tests.hw.conv.arrays import PixelSteps, PlainArray, Step, draw_pixel, hold_to
+from tests.hw.conv.arrays import GivenStep, PixelSteps, PlainArray, draw_pixel, hold_to
 
 SEED = 97
 PIXELS = 40
@@ -31,7 +31,7 @@ def test_each_pixel_gets_its_own_sum_after_the_latency(lanes, weight_words, late
             taken = tiles[slots, :, np.arange(lanes)][take]  # by lane, then row
             total = total + taken.sum(axis=0)
             steps.append(
-                Step(
+                GivenStep(
                     inputs={"take": int(take @ (1 << np.arange(lanes))), "slots": slots.tolist()},
                     raises={"invalid": bool((taken == nan).any())},
                 )

@@ -18,6 +18,8 @@ from backspike.hw.presets import PRESETS
 from backspike.sim.model import decode
 from scripts.bench.rtl.passes import fp_pass
 from tests.hw.conv.arrays import PlainArray
+from tests.hw.conv.cases import under_tap
+from tests.hw.ports import read_memory, write_memory
 from tests.hw.simulation import simulate
 
 SEED = 113
@@ -70,42 +72,18 @@ class Memory:
             for i, word in enumerate(words)
         }
 
-    def reads(self, port):
-        async def process(ctx):
-            word = 0
-            while True:
-                ready = bool(self.random.random() < self.share)
-                ctx.set(port.ready, ready)
-                # A word is there for one cycle.
-                ctx.set(port.data, word)
-                _, _, asks, address = await ctx.tick().sample(port.en, port.addr)
-                word = self.words[address] if asks and ready else 0x5A
+    def ready(self) -> bool:
+        return self.random.random() < self.share
 
-        return process
+    def reads(self, port):
+        return read_memory(port, lambda address: self.words[address], ready=self.ready)
 
     def writes(self, port):
-        async def process(ctx):
-            while True:
-                ready = bool(self.random.random() < self.share)
-                ctx.set(port.ready, ready)
-                _, _, asks, address, word, mask = await ctx.tick().sample(
-                    port.en, port.addr, port.data, port.mask
-                )
-                if asks and ready:
-                    assert address in self.words and mask == (1 << len(port.mask)) - 1
-                    self.words[address] = word
+        def put(address, word, mask):
+            assert address in self.words and mask == (1 << len(port.mask)) - 1
+            self.words[address] = word
 
-        return process
-
-
-def taps(layer: ConvLayer):
-    """Rows and columns of the padded map that lie under each position of the kernel."""
-    for r, s in itertools.product(*map(range, layer.kernel)):
-        yield (
-            (r, s),
-            slice(r, r + (layer.e - 1) * layer.stride + 1, layer.stride),
-            slice(s, s + (layer.f - 1) * layer.stride + 1, layer.stride),
-        )
+        return write_memory(port, put, ready=self.ready)
 
 
 def pad(maps, layer: ConvLayer):
@@ -118,14 +96,17 @@ def sums(layer: ConvLayer, x, codes):
     """Sums of the codes of weights, (sample, step, e, f, m)."""
     padded = pad(x, layer)
     return sum(
-        padded[:, :, rows, columns] @ codes[:, :, r, s].T for (r, s), rows, columns in taps(layer)
+        padded[:, :, *under_tap(layer, r, s)] @ codes[:, :, r, s].T
+        for r, s in np.ndindex(*layer.kernel)
     )
 
 
 def dense_cycles(layer: ConvLayer) -> int:
     """Cycles that a command takes if nothing is skipped: one for each tile of weights and pixel."""
     inside = pad(np.ones((layer.samples, layer.steps, layer.h, layer.w, layer.c_tiles), int), layer)
-    return layer.m_tiles * sum(int(inside[:, :, r, c].sum()) for _, r, c in taps(layer))
+    return layer.m_tiles * sum(
+        int(inside[:, :, *under_tap(layer, *tap)].sum()) for tap in np.ndindex(*layer.kernel)
+    )
 
 
 @pytest.mark.parametrize("layer", LAYERS)

@@ -10,7 +10,8 @@ import pytest
 
 from backspike.hw.conv.front import ConvFront
 from tests.hw.conv.walks import MEMORY, Input, draw
-from tests.hw.simulation import simulate
+from tests.hw.ports import read_memory
+from tests.hw.simulation import pulse, simulate
 
 SEED = 73
 CASES = 8
@@ -119,22 +120,6 @@ def test_every_pixel_becomes_its_request_and_its_steps(bits, fire_lanes):
     def goes() -> bool:
         return bool(random.random() < hurry)
 
-    async def memory(ctx, port, word_at):
-        word = 0
-        while True:
-            ready = goes()
-            ctx.set(port.ready, ready)
-            ctx.set(port.data, word)
-            _, _, asks, address = await ctx.tick().sample(port.en, port.addr)
-            # A word is there for one cycle.
-            word = word_at(address) if asks and ready else int(random.integers(0, 1 << 8))
-
-    async def inputs(ctx):
-        await memory(ctx, front.input, lambda address: words[address])
-
-    async def fires(ctx):
-        await memory(ctx, front.fire, lambda address: fire_word(address, PIXELS * fire_lanes))
-
     async def bench(ctx):
         nonlocal hurry, pace, idle
         for case in range(CASES):
@@ -160,9 +145,7 @@ def test_every_pixel_becomes_its_request_and_its_steps(bits, fire_lanes):
             await run(ctx, expected)
 
     async def run(ctx, expected):
-        ctx.set(front.start, 1)
-        await ctx.tick()
-        ctx.set(front.start, 0)
+        await pulse(ctx, front.start)
         requests, steps = deque(expected.requests), deque(expected.steps)
         bases, claims = [int(random.integers(0, RING_DEPTH))], 0
         while steps or len(bases) <= expected.groups:
@@ -204,5 +187,10 @@ def test_every_pixel_becomes_its_request_and_its_steps(bits, fire_lanes):
             await ctx.tick()
         assert ctx.get(front.idle)
 
-    simulate(front, bench, background=[inputs, *([fires] if fire_lanes else [])])
+    def fires(address):
+        return fire_word(address, PIXELS * fire_lanes)
+
+    memories = [read_memory(front.input, words.__getitem__, ready=goes)]
+    memories += [read_memory(front.fire, fires, ready=goes)] if fire_lanes else []
+    simulate(front, bench, background=memories)
     assert idle

@@ -9,7 +9,8 @@ import pytest
 
 from backspike.hw.arith.format import PSUM_BITS
 from backspike.hw.conv.psums import DEPTH, PsumAccess
-from tests.hw.simulation import simulate
+from tests.hw.ports import read_memory, write_memory
+from tests.hw.simulation import pause, simulate
 
 SEED = 71
 LANES = 2
@@ -42,32 +43,14 @@ def test_each_group_adds_to_what_the_one_before_has_written(pixels, hurry):
     claimed: deque = deque()
     stalls = 0
 
-    async def srams(ctx):
-        word = None
-        while True:
-            reads, writes = rng.random() < hurry, rng.random() < hurry / 4
-            ctx.set(access.read.ready, reads)
-            ctx.set(access.write.ready, writes)
-            # A word is there for one cycle.
-            ctx.set(access.read.data, rng.getrandbits(64) if word is None else word)
-            _, _, r_en, r_addr, w_en, w_addr, w_data, mask = await ctx.tick().sample(
-                access.read.en,
-                access.read.addr,
-                access.write.en,
-                access.write.addr,
-                access.write.data,
-                access.write.mask,
-            )
-            word = memory[r_addr] if r_en and reads else None
-            if w_en and writes:
-                assert mask == (1 << LANES) - 1 and w_addr in memory
-                memory[w_addr] = w_data
+    def put(address, word, mask):
+        assert mask == (1 << LANES) - 1 and address in memory
+        memory[address] = word
 
     async def request(ctx):
         nonlocal stalls
         for group, pixel, reads, writes in walk:
-            while rng.random() > hurry:
-                await ctx.tick()
+            await pause(ctx, rng, 1 - hurry)
             ctx.set(access.i_valid, 1)
             ctx.set(access.i_addr, addresses[pixel])
             ctx.set(access.i_read, reads)
@@ -111,5 +94,9 @@ def test_each_group_adds_to_what_the_one_before_has_written(pixels, hurry):
         for pixel, address in enumerate(addresses):
             assert memory[address] == expected[-1][pixel]
 
-    simulate(access, request, array, background=[srams])
+    srams = [
+        read_memory(access.read, memory.__getitem__, ready=lambda: rng.random() < hurry),
+        write_memory(access.write, put, ready=lambda: rng.random() < hurry / 4),
+    ]
+    simulate(access, request, array, background=srams)
     assert stalls, "no request ever had to wait"

@@ -9,7 +9,8 @@ from collections import deque
 import pytest
 
 from backspike.hw.conv.weights import WeightLoader
-from tests.hw.simulation import simulate
+from tests.hw.ports import read_memory
+from tests.hw.simulation import pulse, simulate
 
 SEED = 61
 RING_DEPTH = 8
@@ -78,15 +79,6 @@ def test_the_ring_holds_every_group_from_its_base_until_it_is_released(lanes, we
     def word(address: int) -> int:
         return address * 0x9E37 % (1 << 8 * weight_words)
 
-    async def memory(ctx):
-        read = None
-        while True:
-            ready = rng.random() < hurry
-            ctx.set(loader.port.ready, ready)
-            ctx.set(loader.port.data, 0 if read is None else word(read))
-            _, _, asks, address = await ctx.tick().sample(loader.port.en, loader.port.addr)
-            read = address if asks and ready else None
-
     async def bench(ctx):
         nonlocal full
         for _ in range(12):
@@ -94,9 +86,7 @@ def test_the_ring_holds_every_group_from_its_base_until_it_is_released(lanes, we
             for name, value in {**walk, **STRIDES}.items():
                 ctx.set(loader.command[name], value % (1 << 16) if name in STRIDES else value)
             assert ctx.get(loader.idle)
-            ctx.set(loader.start, 1)
-            await ctx.tick()
-            ctx.set(loader.start, 0)
+            await pulse(ctx, loader.start)
             ring: dict[int, list] = {slot: [None] * parts for slot in range(RING_DEPTH)}
             offsets = [None] * RING_DEPTH
             held: set[int] = set()  # slots that may not be written
@@ -137,5 +127,6 @@ def test_the_ring_holds_every_group_from_its_base_until_it_is_released(lanes, we
             await ctx.tick()
             assert not ctx.get(loader.group_valid)
 
+    memory = read_memory(loader.port, word, ready=lambda: rng.random() < hurry)
     simulate(loader, bench, background=[memory])
     assert full, "the ring was never full"

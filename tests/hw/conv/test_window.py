@@ -7,7 +7,8 @@ import pytest
 
 from backspike.hw.conv.window import WindowGenerator
 from tests.hw.conv.walks import Input, Walk, draw
-from tests.hw.simulation import simulate
+from tests.hw.ports import read_memory
+from tests.hw.simulation import pulse, simulate
 
 SEED = 47
 CASES = 12
@@ -22,20 +23,9 @@ def run(windows, walks, *, bits: int, pixels: int, random, hurry: list[float]) -
     read = take = 1.0
     cycles: list[int] = []
 
-    async def memory(ctx):
-        port, word = windows.port, None
-        while True:
-            ready = random.random() < read
-            ctx.set(port.ready, ready)
-            # A word is there for one cycle.
-            ctx.set(
-                port.data, int(random.integers(0, 1 << bits * pixels)) if word is None else word
-            )
-            _, _, asks, address = await ctx.tick().sample(port.en, port.addr)
-            word = None
-            if asks and ready:
-                assert address in at_work[-1].words, f"word {address} is none of the map"
-                word = at_work[-1].words[address]
+    def word_at(address):
+        assert address in at_work[-1].words, f"word {address} is none of the map"
+        return at_work[-1].words[address]
 
     async def bench(ctx):
         nonlocal read, take
@@ -44,9 +34,7 @@ def run(windows, walks, *, bits: int, pixels: int, random, hurry: list[float]) -
             at_work.append(Input(walk, random, bits=bits, pixels=pixels))
             for name, value in at_work[-1].command(walk, pixels).items():
                 ctx.set(windows.command[name], value)
-            ctx.set(windows.start, 1)
-            await ctx.tick()
-            ctx.set(windows.start, 0)
+            await pulse(ctx, windows.start)
             cycle, cycles[:] = 0, []
             for number, (_, window) in enumerate(walk.windows(at_work[-1].image)):
                 while True:
@@ -70,6 +58,7 @@ def run(windows, walks, *, bits: int, pixels: int, random, hurry: list[float]) -
                 assert not ctx.get(windows.o.valid), f"one window too many of {walk}"
                 await ctx.tick()
 
+    memory = read_memory(windows.port, word_at, ready=lambda: random.random() < read)
     simulate(windows, bench, background=[memory], limit=8_000)
     return cycles
 

@@ -1,4 +1,4 @@
-"""Programs on a whole core, bit for bit as the instruction-level model has it."""
+"""Without these, units at work side by side could race, or a wrong instruction do its harm."""
 
 from __future__ import annotations
 

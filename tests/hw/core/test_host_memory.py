@@ -8,7 +8,7 @@ import pytest
 
 from backspike.hw.core.host_memory import HostMemory
 from backspike.hw.dma.axi import INCREMENT
-from tests.hw.simulation import simulate
+from tests.hw.simulation import pulse, simulate
 
 SEED = 83
 ACCESSES = 80
@@ -31,9 +31,7 @@ def test_words_are_read_and_written_one_at_a_time(bus_bits):
         for _ in range(rng.randrange(4)):
             await ctx.tick()
             assert ctx.get(valid)
-        ctx.set(ready, 1)
-        await ctx.tick()
-        ctx.set(ready, 0)
+        await pulse(ctx, ready)
         assert not ctx.get(valid)
 
     def checked(ctx, bus, channel):
@@ -83,9 +81,7 @@ def test_words_are_read_and_written_one_at_a_time(bus_bits):
         if data is not None:
             ctx.set(read.rdata, int.from_bytes(data, "little"))
         ctx.set(response, SLAVE_ERROR if at in bad else 0)
-        ctx.set(valid, 1)
-        await ctx.tick()
-        ctx.set(valid, 0)
+        await pulse(ctx, valid)
 
     bad = set(rng.sample(range(0, len(memory), size), 4))
 

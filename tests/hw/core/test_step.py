@@ -1,4 +1,4 @@
-"""Training steps on the core: all that they leave in DRAM, against the model of networks."""
+"""Without these, plan and core could each be right, and yet a training step leave wrong weights."""
 
 from __future__ import annotations
 

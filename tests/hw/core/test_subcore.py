@@ -15,7 +15,7 @@ from backspike.hw.isa.noc.instructions import Flow
 from backspike.hw.isa.units import NONZERO, SRAMS, UNIT_TABLE, UNITS
 from backspike.hw.memory.shared import SharedSram
 from backspike.hw.presets import load
-from tests.hw.simulation import simulate
+from tests.hw.simulation import pulse, simulate
 
 SEED = 17
 WEIGHT_WORDS = 2
@@ -191,15 +191,11 @@ def test_statuses_stay_until_a_program_begins_or_clears_them(subcore):
             for status in ("overflow", "invalid"):
                 for clears in (controller.begins, control.clears):
                     assert ctx.get(unit.found) == 0
-                    ctx.set(getattr(engine, status), 1)
-                    await ctx.tick()
-                    ctx.set(getattr(engine, status), 0)
+                    await pulse(ctx, getattr(engine, status))
                     await ctx.tick()
                     assert ctx.get(getattr(unit.status, status)), name
                     assert ctx.get(unit.found) == 1
-                    ctx.set(clears, 1)
-                    await ctx.tick()
-                    ctx.set(clears, 0)
+                    await pulse(ctx, clears)
                     assert not ctx.get(getattr(unit.status, status))
 
     simulate(between, testbench)
@@ -213,9 +209,7 @@ def test_statuses_that_came_with_messages_stay_when_a_program_begins(subcore):
     async def testbench(ctx):
         for clears in (unit.forget, control.clears):
             for signal, left in ((network.received, 1), (controller.begins, 1), (clears, 0)):
-                ctx.set(signal, 1)
-                await ctx.tick()
-                ctx.set(signal, 0)
+                await pulse(ctx, signal)
                 assert ctx.get(unit.found) == left
 
     simulate(between, testbench)
@@ -230,9 +224,7 @@ def test_collected_statuses_hold_back_what_the_table_says():
         for found in (1, 0):
             ctx.set(unit.other_found, found)
             await ctx.tick()
-            ctx.set(control.collects, 1)
-            await ctx.tick()
-            ctx.set(control.collects, 0)
+            await pulse(ctx, control.collects)
             ctx.set(unit.other_found, 1)
             await ctx.tick()
             for name, row in UNIT_TABLE["bp"].items():

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 from dataclasses import replace
 from itertools import product
 
@@ -18,8 +16,9 @@ from backspike.hw.isa.dma.command import DmaCommand
 from backspike.sim.harness.driver import PERIOD_NS, backdoor
 from tests.hw.dma.bench import CHANNELS, DRAM_BYTES, ENGINES, SRAM_WORDS, DmaBench
 from tests.hw.dma.reference import Copy
+from tests.hw.launch import bench_settings
 
-SETTINGS = json.loads(os.environ.get("BENCH_SETTINGS", "{}"))
+SETTINGS = bench_settings()
 NO_LIMIT = (1 << 40) - 1
 MOST_BYTES = 6000
 """Of a command: more than a page, so that bursts meet its end anywhere."""
@@ -34,7 +33,7 @@ class Driver:
         self.widths = SETTINGS["widths"]
         self.beat = SETTINGS["bus_bits"] // 8
         bench = DmaBench(
-            widths=tuple(self.widths),
+            widths=self.widths,
             **{name: SETTINGS[name] for name in ("bus_bits", "burst_beats", "outstanding")},
         )
         self.layouts = {name: bench.counter_layout(name) for name in ENGINES}

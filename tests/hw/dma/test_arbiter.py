@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from backspike.hw.dma.arbiter import AxiReadArbiter, AxiWriteArbiter
-from tests.hw.simulation import simulate
+from tests.hw.channels import give
+from tests.hw.simulation import pause, simulate
 
 CLIENTS = 3
 BURSTS = 30
@@ -16,6 +17,21 @@ BURSTS = 30
 
 def chance(random, share: float) -> bool:
     return bool(random.random() < share)
+
+
+def askers(random, share: float, arbiter, channel: str):
+    """Testbenches of the clients, each of which asks for its bursts on ``channel``."""
+
+    def asker(number):
+        async def testbench(ctx):
+            for burst in range(BURSTS):
+                await pause(ctx, random, 1 - share)
+                place = {"id": burst % 2, "addr": number << 20 | burst << 8}
+                await give(ctx, arbiter.clients[number], channel=channel, **place, len=burst % 3)
+
+        return testbench
+
+    return map(asker, range(CLIENTS))
 
 
 @pytest.mark.parametrize("arbiter", [AxiReadArbiter, AxiWriteArbiter])
@@ -31,21 +47,6 @@ def test_reads_come_back_to_who_asked_however_they_are_mixed(share):
     bus = arbiter.bus
     asked = []  # (id, address, length), as they arrive
     left = CLIENTS * BURSTS  # last beats to be taken
-
-    def ask(number):
-        async def testbench(ctx):
-            client = arbiter.clients[number]
-            for burst in range(BURSTS):
-                while not chance(random, share):
-                    await ctx.tick()
-                ctx.set(client.arvalid, 1)
-                ctx.set(client.arid, burst % 2)
-                ctx.set(client.araddr, number << 20 | burst << 8)
-                ctx.set(client.arlen, burst % 3)
-                await ctx.tick().until(client.arready)
-                ctx.set(client.arvalid, 0)
-
-        return testbench
 
     async def take_addresses(ctx):
         while len(asked) < CLIENTS * BURSTS:
@@ -75,13 +76,8 @@ def test_reads_come_back_to_who_asked_however_they_are_mixed(share):
                 await ctx.tick()
             number = int(random.choice(choices))  # beats of different ids in any order
             value, last = open_bursts[number].pop(0)
-            ctx.set(bus.rvalid, 1)
-            ctx.set(bus.rid, number)
-            ctx.set(bus.rdata, value)
-            ctx.set(bus.rlast, last)
-            ctx.set(bus.rresp, value % 3)
-            await ctx.tick().until(bus.rready)
-            ctx.set(bus.rvalid, 0)
+            fields = {"id": number, "data": value, "last": last, "resp": value % 3}
+            await give(ctx, bus, channel="r", **fields)
 
     def take(number):
         async def testbench(ctx):
@@ -106,7 +102,9 @@ def test_reads_come_back_to_who_asked_however_they_are_mixed(share):
         return testbench
 
     clients = range(CLIENTS)
-    simulate(arbiter, *map(ask, clients), take_addresses, answer, *map(take, clients))
+    simulate(
+        arbiter, *askers(random, share, arbiter, "ar"), take_addresses, answer, *map(take, clients)
+    )
     assert left == 0
     if share == 1.0:  # all ask without a pause: each in its turn
         turns = [address >> 20 for _, address, _ in asked]
@@ -122,34 +120,14 @@ def test_write_data_follow_their_addresses(share):
     total = CLIENTS * BURSTS
     asked, written, answered = [], [], [0] * CLIENTS
 
-    def ask(number):
-        async def testbench(ctx):
-            client = arbiter.clients[number]
-            for burst in range(BURSTS):
-                while not chance(random, share):
-                    await ctx.tick()
-                ctx.set(client.awvalid, 1)
-                ctx.set(client.awid, burst % 2)
-                ctx.set(client.awaddr, number << 20 | burst << 8)
-                ctx.set(client.awlen, burst % 3)
-                await ctx.tick().until(client.awready)
-                ctx.set(client.awvalid, 0)
-
-        return testbench
-
-    def give(number):
+    def give_data(number):
         async def testbench(ctx):
             client = arbiter.clients[number]
             for burst in range(BURSTS):
                 for beat in range(burst % 3 + 1):
-                    while not chance(random, share):
-                        await ctx.tick()
-                    ctx.set(client.wvalid, 1)
-                    ctx.set(client.wdata, (number << 20 | burst << 8) + beat)
-                    ctx.set(client.wstrb, burst % 16)
-                    ctx.set(client.wlast, beat == burst % 3)
-                    await ctx.tick().until(client.wready)
-                    ctx.set(client.wvalid, 0)
+                    await pause(ctx, random, 1 - share)
+                    data, last = (number << 20 | burst << 8) + beat, beat == burst % 3
+                    await give(ctx, client, channel="w", data=data, strb=burst % 16, last=last)
 
         return testbench
 
@@ -181,11 +159,7 @@ def test_write_data_follow_their_addresses(share):
         for at in range(total):
             while at >= min(len(written), len(asked)) or not chance(random, share):
                 await ctx.tick()
-            ctx.set(bus.bvalid, 1)
-            ctx.set(bus.bid, asked[at][0])
-            ctx.set(bus.bresp, at % 3)
-            await ctx.tick().until(bus.bready)
-            ctx.set(bus.bvalid, 0)
+            await give(ctx, bus, channel="b", id=asked[at][0], resp=at % 3)
 
     def take(number):
         async def testbench(ctx):
@@ -203,8 +177,8 @@ def test_write_data_follow_their_addresses(share):
     clients = range(CLIENTS)
     simulate(
         arbiter,
-        *map(ask, clients),
-        *map(give, clients),
+        *askers(random, share, arbiter, "aw"),
+        *map(give_data, clients),
         take_addresses,
         take_data,
         answer,

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from backspike.hw.dma.bursts import Bursts
-from tests.hw.simulation import simulate
+from tests.hw.simulation import pulse, simulate
 
 SEED = 79
 COMMANDS = 40
@@ -53,9 +53,7 @@ def test_rows_are_cut_at_aligned_stretches(bus_bits, burst_beats, hurry):
             ctx.set(unit.origin, origin)
             ctx.set(unit.stop, 0)
             ctx.set(unit.may, 0)
-            ctx.set(unit.start, 1)
-            await ctx.tick()
-            ctx.set(unit.start, 0)
+            await pulse(ctx, unit.start)
             asked, taken, cycles = [], [], 0
             while not ctx.get(unit.idle) or ctx.get(unit.valid):
                 stopped = stop is not None and cycles >= stop

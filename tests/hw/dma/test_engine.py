@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from backspike.hw.dma.read import DmaRead
 from backspike.hw.dma.write import DmaWrite
 from backspike.sim.harness.cosim import run
 from tests.hw.dma.bench import DmaBench
+from tests.hw.launch import environment
 
 SIZES = {
     "memories": (("m", 64, 4),),
@@ -45,7 +44,7 @@ def test_copies(bus_bits, widths, burst_beats, outstanding, cases, axi_cases, se
     bench = DmaBench(
         widths=widths, bus_bits=bus_bits, burst_beats=burst_beats, outstanding=outstanding
     )
-    run(bench, "tests.hw.dma.cocotb_dma", environment={"BENCH_SETTINGS": json.dumps(settings)})
+    run(bench, "tests.hw.dma.cocotb_dma", environment=environment(settings))
 
 
 @pytest.mark.parametrize("engine", [DmaRead, DmaWrite])

@@ -10,9 +10,10 @@ from backspike.hw.fp.engine import FpEngine
 from backspike.sim.harness.driver import EngineDriver
 from backspike.sim.model import Status, psum_fp
 from scripts.bench.rtl.passes import fp_pass
-from tests.hw.conv.cases import Seen, bench_settings, draw_case, littered
+from tests.hw.conv.cases import Seen, draw_case, littered, under_tap
 from tests.hw.conv.psum_checks import check_counts, check_psums, from_row
 from tests.hw.fp.test_engine import DEPTHS
+from tests.hw.launch import bench_settings
 
 
 def group_scans(x, layer, command, lanes):
@@ -30,8 +31,7 @@ def group_scans(x, layer, command, lanes):
             present = np.zeros((layer.e, layer.f), np.int64)
             for r in range(row, min(row + command["group_rows"], kh)):
                 for s in range(kw):
-                    rows = slice(r, r + (layer.e - 1) * layer.stride + 1, layer.stride)
-                    columns = slice(s, s + (layer.f - 1) * layer.stride + 1, layer.stride)
+                    rows, columns = under_tap(layer, r, s)
                     present += len(tiles) * inside[rows, columns]
                     for c in tiles:
                         count += spikes[:, :, c, rows, columns]

@@ -9,7 +9,7 @@ from backspike.hw.arith.format import BINARY16, Float
 from backspike.hw.fp.array import FpArray
 from backspike.hw.isa.conv.shape import EngineShape
 from backspike.sim.model import Status, decode, psum_fp, psum_nan
-from tests.hw.conv.arrays import PixelSteps, Step, draw_codes, draw_pixel, hold_to
+from tests.hw.conv.arrays import GivenStep, PixelSteps, draw_codes, draw_pixel, hold_to
 
 SEED = 101
 PIXELS = 30
@@ -39,7 +39,7 @@ def test_psums_are_those_of_the_model(format, lanes, weight_words):
             take = random.random(lanes) < 0.6
             slots = random.integers(0, shape.ring_depth, lanes)
             steps.append(
-                Step(
+                GivenStep(
                     inputs={"take": int(take @ (1 << np.arange(lanes))), "slots": slots.tolist()},
                     raises={"invalid": bool(special[slots, :, np.arange(lanes)][take].any())},
                 )

@@ -1,4 +1,4 @@
-"""The FP engine as Verilog: what its bench checks, at the sizes where bugs live."""
+"""Without these, an FP engine could shift a plane wrongly, or write outside the rows of a strip."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import pytest
 from backspike.hw.fp.engine import FpEngine
 from backspike.sim.harness.bench import EngineBench
 from backspike.sim.harness.cosim import run
-from tests.hw.conv.cases import SHAPES, bench_environment
+from tests.hw.conv.cases import SHAPES
+from tests.hw.launch import environment
 
 DEPTHS = {"s_in": 4096, "w": 8192, "conv": 8192}
 
@@ -18,5 +19,5 @@ def test_equals_model(shape, cases, seed):
     run(
         EngineBench(FpEngine(shape), DEPTHS),
         "tests.hw.fp.cocotb_fp",
-        environment=bench_environment(shape, seed=seed, cases=cases),
+        environment=environment((shape, seed, cases)),
     )

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from backspike.hw.memory.loops import LoopNest
-from tests.hw.simulation import simulate
+from tests.hw.simulation import pulse, simulate
 
 
 @pytest.mark.parametrize("counts", [(1, 1, 1), (2, 3, 4), (4, 1, 2), (1, 5, 1), (3, 3, 1)], ids=str)
@@ -25,9 +25,7 @@ def test_values_are_affine_in_the_indices(counts):
             ctx.set(nest.base[value], int(bases[value]))
         assert not ctx.get(nest.active)
         for _ in range(2):  # a second start finds no trace of the first
-            ctx.set(nest.start, 1)
-            await ctx.tick()
-            ctx.set(nest.start, 0)
+            await pulse(ctx, nest.start)
             for index in itertools.product(*map(range, counts)):
                 ctx.set(nest.step, 0)
                 for _ in range(random.integers(0, 2)):
@@ -69,9 +67,7 @@ def test_a_count_may_depend_on_an_outer_loop(groups, inner, tiles, last_tiles):
             ctx.set(nest.count[level], count)
             ctx.set(nest.stride[0][level], stride)
         ctx.set(nest.tail[3], last_tiles)
-        ctx.set(nest.start, 1)
-        await ctx.tick()
-        ctx.set(nest.start, 0)
+        await pulse(ctx, nest.start)
         ctx.set(nest.step, 1)
         while ctx.get(nest.active):
             seen.append(ctx.get(nest.value[0]))

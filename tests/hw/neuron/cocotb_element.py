@@ -8,7 +8,8 @@ import cocotb
 import numpy as np
 
 from backspike.sim.harness.driver import EngineDriver
-from tests.hw.neuron.settings import MEMORIES, bench_settings
+from tests.hw.launch import bench_settings
+from tests.hw.neuron.settings import MEMORIES
 from tests.sim.model.machine.elements import (
     Pass,
     Scene,

@@ -9,7 +9,8 @@ from backspike.compiler.lowering.words import codes_dtype
 from backspike.hw.arith.format import Float
 from backspike.sim.harness.driver import EngineDriver
 from backspike.sim.model import Status, UpdateRule, encode, update
-from tests.hw.neuron.settings import UPDATE_WORDS, bench_settings
+from tests.hw.launch import bench_settings
+from tests.hw.neuron.settings import UPDATE_WORDS
 
 RULES = [
     UpdateRule(lr=0.1, mu=0.9),

@@ -1,10 +1,7 @@
-"""What a launched cocotb testbench of this folder works on, told through the environment."""
+"""What a test of this folder tells the cocotb testbench that it launches."""
 
 from __future__ import annotations
 
-import dataclasses
-import json
-import os
 from dataclasses import dataclass
 
 from backspike.hw.arith.format import BINARY16, Float
@@ -24,7 +21,6 @@ MEMORIES = {
 """The SRAMs of a core that the memories of the benches stand for."""
 UPDATE_WORDS = 64
 """Words of each memory of the update engine's bench."""
-VARIABLE = "BENCH_SETTINGS"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,13 +62,3 @@ class BenchSettings:
             return dict.fromkeys(("dw", "w", "v", "stored"), UPDATE_WORDS)
         srams = self.config.srams
         return {memory: srams[sram].words for memory, sram in MEMORIES[self.name].items()}
-
-    def environment(self) -> dict[str, str]:
-        """The settings for :func:`bench_settings`."""
-        return {VARIABLE: json.dumps(dataclasses.asdict(self))}
-
-
-def bench_settings() -> BenchSettings:
-    """The settings that the test which launched this simulation made."""
-    fields = json.loads(os.environ[VARIABLE])
-    return BenchSettings(**fields | {"format": Float(**fields["format"])})

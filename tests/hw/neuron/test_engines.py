@@ -7,6 +7,7 @@ import pytest
 from backspike.hw.arith.format import BINARY16, Float
 from backspike.sim.harness.bench import EngineBench
 from backspike.sim.harness.cosim import run
+from tests.hw.launch import environment
 from tests.hw.neuron.settings import BenchSettings
 
 SEED = 3001
@@ -17,7 +18,7 @@ def launch(settings: BenchSettings, test_module: str) -> None:
     run(
         EngineBench(settings.engine(), settings.depths),
         f"tests.hw.neuron.{test_module}",
-        environment=settings.environment(),
+        environment=environment(settings),
     )
 
 

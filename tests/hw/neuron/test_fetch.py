@@ -10,7 +10,8 @@ from backspike.hw.isa.neuron.command import Operation, Source
 from backspike.hw.isa.neuron.kinds import GRAD, SOMA, word_bits
 from backspike.hw.neuron.fetch import Fetch
 from tests.hw.neuron.walks import place, random_command, visits, word_and_pixel
-from tests.hw.simulation import simulate
+from tests.hw.ports import read_memory
+from tests.hw.simulation import pulse, simulate
 
 SEED = 4711
 LANES, PIXELS = 3, 4
@@ -87,26 +88,17 @@ def run(fetch, kind, command, count, random, granting, taking):
     def memory_of(name):
         port = getattr(fetch, f"{name}_read")
 
-        async def memory(ctx):
-            while True:
-                ctx.set(port.ready, random.random() < granting)
-                _, _, en, ready, at = await ctx.tick().sample(port.en, port.ready, port.addr)
-                # In all other cycles something else is there.
-                found = int(random.integers(1 << 16))
-                if en and ready:
-                    reads[name].append(at)
-                    found = word(name, at, len(port.data))
-                ctx.set(port.data, found)
+        def word_at(address):
+            reads[name].append(address)
+            return word(name, address, len(port.data))
 
-        return memory
+        return read_memory(port, word_at, ready=lambda: random.random() < granting)
 
     async def take(ctx):
         nonlocal cycles
         ctx.set(fetch.command, command)
         await ctx.tick()
-        ctx.set(fetch.start, 1)
-        await ctx.tick()
-        ctx.set(fetch.start, 0)
+        await pulse(ctx, fetch.start)
         while len(pixels) < count:
             goes = bool(ctx.get(fetch.valid)) and random.random() < taking
             ctx.set(fetch.take, goes)

@@ -10,7 +10,8 @@ from backspike.hw.isa.neuron.command import Destination, Operation
 from backspike.hw.isa.neuron.kinds import GRAD, SOMA
 from backspike.hw.neuron.store import Store
 from tests.hw.neuron.walks import place, random_command, visits, word_and_pixel
-from tests.hw.simulation import simulate
+from tests.hw.ports import write_memory
+from tests.hw.simulation import pulse, simulate
 
 SEED = 2357
 LANES, PIXELS, CONVERT_LANES = 6, 4, 2
@@ -76,28 +77,20 @@ def run(store, command, values, bits, random, granting, under_way):
     def memory_of(name, port):
         size = len(port.data) // len(port.mask)
 
-        async def memory(ctx):
-            while True:
-                ctx.set(port.ready, random.random() < granting)
-                *_, en, ready, at, word, mask = await ctx.tick().sample(
-                    port.en, port.ready, port.addr, port.data, port.mask
-                )
-                if en and ready:
-                    written[name] += [
-                        (at, granule, word >> granule * size & (1 << size) - 1)
-                        for granule in range(len(port.mask))
-                        if mask >> granule & 1
-                    ]
+        def put(address, word, mask):
+            written[name] += [
+                (address, granule, word >> granule * size & (1 << size) - 1)
+                for granule in range(len(port.mask))
+                if mask >> granule & 1
+            ]
 
-        return memory
+        return write_memory(port, put, ready=lambda: random.random() < granting)
 
     async def drive(ctx):
         nonlocal cycles, waits
         last = command["extent"]["last_lanes"]
         ctx.set(store.command, command)
-        ctx.set(store.start, 1)
-        await ctx.tick()
-        ctx.set(store.start, 0)
+        await pulse(ctx, store.start)
         waiting = list(zip(visits(command["extent"]), values, bits, strict=True))
         lanes: list = [None] * under_way
         while waiting or any(lanes):

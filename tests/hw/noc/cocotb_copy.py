@@ -8,7 +8,8 @@ import cocotb
 import numpy as np
 
 from backspike.sim.harness.driver import EngineDriver
-from tests.hw.noc.settings import WORDS, bench_settings
+from tests.hw.launch import bench_settings
+from tests.hw.noc.settings import WORDS
 
 OVERHEAD = 4
 """Cycles of a copy without stalls beyond one a word, those of ``start`` and ``done`` included."""

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import os
-
 import cocotb
 
 from backspike.sim.harness.traffic.bench import Load, TrafficBench, TrafficDriver
 from backspike.sim.harness.traffic.packet import InjectedFault, Pattern
-from tests.hw.noc.traffic import VARIABLE, WRONG
+from tests.hw.launch import bench_settings
 
 LOADS = [
     {"rate": 0.1},
@@ -18,11 +15,13 @@ LOADS = [
     {"rate": 0.5, "least": 2, "spread": 15, "stall": 180},
 ]
 """From hardly any flits to more than can go, with and without pauses at either end."""
+WRONG = ("misrouted", "out_of_order", "corrupted", "of_wrong_length")
+"""Results that must not be."""
 
 
 @cocotb.test()
 async def nothing_is_lost(dut):
-    settings = json.loads(os.environ[VARIABLE])
+    settings = bench_settings()
     driver = TrafficDriver(dut, TrafficBench(**settings["bench"]), settings["periods"])
     await driver.start()
     for pattern in Pattern:
@@ -46,7 +45,7 @@ async def nothing_is_lost(dut):
 
 @cocotb.test()
 async def what_goes_wrong_is_found(dut):
-    settings = json.loads(os.environ[VARIABLE])
+    settings = bench_settings()
     driver = TrafficDriver(dut, TrafficBench(**settings["bench"]), settings["periods"])
     await driver.start()
     fault, expected = InjectedFault[settings["fault"]], settings["expected"]

@@ -1,16 +1,13 @@
-"""What a launched cocotb testbench of this folder works on, told through the environment."""
+"""What a test of this folder tells the cocotb testbench that it launches."""
 
 from __future__ import annotations
 
-import json
-import os
 from dataclasses import dataclass
 
 from backspike.hw.noc.copy import CopyEngine, Route
 
 WORDS = 1024
 """Words of each memory of the bench."""
-VARIABLE = "BENCH_SETTINGS"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,15 +30,3 @@ class BenchSettings:
     def depths(self) -> dict[str, int]:
         """Words of each memory."""
         return dict.fromkeys(self.widths, WORDS)
-
-    def environment(self) -> dict[str, str]:
-        """The settings for :func:`bench_settings`."""
-        return {VARIABLE: json.dumps({"routes": self.routes, "seed": self.seed})}
-
-
-def bench_settings() -> BenchSettings:
-    """The settings that the test which launched this simulation made."""
-    fields = json.loads(os.environ[VARIABLE])
-    return BenchSettings(
-        routes=tuple(Route(*each) for each in fields["routes"]), seed=fields["seed"]
-    )

@@ -10,6 +10,7 @@ import pytest
 from backspike.hw.noc.copy import CopyEngine, Route
 from backspike.sim.harness.bench import EngineBench
 from backspike.sim.harness.cosim import run
+from tests.hw.launch import environment
 from tests.hw.noc.settings import BenchSettings
 from tests.hw.simulation import simulate
 
@@ -33,7 +34,7 @@ def test_copy_engine_equals_numpy(routes):
     run(
         EngineBench(settings.engine(), settings.depths),
         "tests.hw.noc.cocotb_copy",
-        environment=settings.environment(),
+        environment=environment(settings),
     )
 
 

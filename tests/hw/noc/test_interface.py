@@ -11,7 +11,9 @@ from backspike.hw.noc.packet import Head, Kind
 from backspike.hw.noc.receive import Receiver
 from backspike.hw.noc.send import Sender
 from backspike.hw.noc.table import ConnectionTable
-from tests.hw.simulation import simulate
+from tests.hw.channels import give, take
+from tests.hw.ports import write_memory
+from tests.hw.simulation import pause, pulse, simulate
 
 SEED = 2207
 FLIT_BITS = 64
@@ -26,30 +28,6 @@ HEAD_LAYOUT = Head.as_shape()
 
 SETTLED = 2e-7
 """Of a cycle of 1e-6: all that is driven in it is driven by then."""
-
-
-async def _give(ctx, port, payload) -> None:
-    """Presents a payload until it is taken."""
-    ctx.set(port.payload, payload)
-    ctx.set(port.valid, 1)
-    taken = False
-    while not taken:
-        await ctx.delay(SETTLED)
-        taken = ctx.get(port.ready)
-        await ctx.tick()
-    ctx.set(port.valid, 0)
-
-
-async def _take(ctx, port):
-    """Takes what is presented next, in the cycle after this one or later."""
-    ctx.set(port.ready, 1)
-    while True:
-        await ctx.delay(SETTLED)
-        valid, payload = ctx.get(port.valid), ctx.get(port.payload)
-        await ctx.tick()
-        if valid:
-            ctx.set(port.ready, 0)
-            return payload
 
 
 class _Network:
@@ -71,12 +49,9 @@ class _Network:
     @property
     def background(self):
         """All that goes on beside a program."""
-        return self.memories, self.requests, self.replies, self.answers
-
-    async def pause(self, ctx, share: float) -> None:
-        """Waits, each cycle with the probability ``share`` for another one."""
-        while self.random.random() < share:
-            await ctx.tick()
+        ports = {number: getattr(self.receiver, f"{name}_write") for number, name, *_ in SRAMS}
+        memories = (self.memory(number, port) for number, port in ports.items())
+        return *memories, self.mailboxes, self.requests, self.replies, self.answers
 
     async def requests(self, ctx):
         """Flits from the sender to the receiver, and a look at each head."""
@@ -85,46 +60,48 @@ class _Network:
         sender, receiver = self.sender.o, self.receiver.i
         head = True
         while True:
-            await self.pause(ctx, 0.3)
-            flit = await _take(ctx, sender)
+            await pause(ctx, self.random, 0.3)
+            (flit,) = await take(ctx, sender, "payload")
             if head:
                 self.heads.append(HEAD_LAYOUT.from_bits(flit.payload & (1 << HEAD_LAYOUT.size) - 1))
                 self.under_way += 1
                 self.most = max(self.most, self.under_way)
             head = bool(flit.last)
-            await self.pause(ctx, 0.3)
-            await _give(ctx, receiver, flit)
+            await pause(ctx, self.random, 0.3)
+            await give(ctx, receiver, payload=flit)
 
     async def replies(self, ctx):
         """Takes replies."""
         while True:
-            self.on_their_way.append(await _take(ctx, self.receiver.o))
+            self.on_their_way += await take(ctx, self.receiver.o, "payload")
 
     async def answers(self, ctx):
         """Gives them to the sender, after any time."""
         while True:
-            await self.pause(ctx, 0.97)
+            await pause(ctx, self.random, 0.97)
             if self.on_their_way:
                 reply = self.on_their_way.pop(0)
                 assert {name: getattr(reply.destination, name) for name in HERE} == HERE
                 self.under_way -= 1
                 self.refusals += reply.full
-                await _give(ctx, self.sender.i, reply)
+                await give(ctx, self.sender.i, payload=reply)
 
-    async def memories(self, ctx):
-        """Takes words when it likes, and messages; empties boxes from time to time."""
-        ports = {number: getattr(self.receiver, f"{name}_write") for number, name, *_ in SRAMS}
+    def memory(self, number: int, port):
+        """What takes the words for one SRAM, when it likes."""
+
+        def put(address, word, _):
+            self.writes.append((number, address, word))
+
+        return write_memory(port, put, ready=lambda: self.random.random() < 0.6)
+
+    async def mailboxes(self, ctx):
+        """Takes messages; empties boxes from time to time."""
         while True:
-            for port in ports.values():
-                ctx.set(port.ready, int(self.random.random() < 0.6))
             levels = [level == BOX_MESSAGES for level in self.boxes]
             ctx.set(self.receiver.full, sum(full << box for box, full in enumerate(levels)))
             others = 0 if self.random.random() < 0.5 else int(self.random.integers(256))
             ctx.set(self.receiver.messages, others)
             await ctx.delay(SETTLED)
-            for number, port in ports.items():
-                if ctx.get(port.en) and ctx.get(port.ready):
-                    self.writes.append((number, ctx.get(port.addr), ctx.get(port.data)))
             signal = ctx.get(self.receiver.signal)
             assert not signal & others
             for box in range(8):
@@ -154,8 +131,8 @@ def test_words_and_messages_arrive():
                 "first": number % PACKET_WORDS == 0,
                 "last": last,
             }
-            await _give(ctx, sender.words, payload)
-            await network.pause(ctx, 0.1)
+            await give(ctx, sender.words, payload=payload)
+            await pause(ctx, random, 0.1)
 
     async def wait(ctx):
         while ctx.get(sender.pending):
@@ -175,9 +152,7 @@ def test_words_and_messages_arrive():
             box = int(random.integers(2))
             ctx.set(sender.kind, Kind.SIGNAL)
             ctx.set(sender.box, box)
-            ctx.set(sender.asks, 1)
-            await ctx.tick()
-            ctx.set(sender.asks, 0)
+            await pulse(ctx, sender.asks)
             messages[box] += 1
             await wait(ctx)
             assert network.boxes == messages
@@ -200,9 +175,7 @@ def test_full_box_is_tried_again():
         ctx.set(sender.box, 4)
         ctx.set(sender.kind, Kind.SIGNAL)
         for gives_up in (False, True):
-            ctx.set(sender.asks, 1)
-            await ctx.tick()
-            ctx.set(sender.asks, 0)
+            await pulse(ctx, sender.asks)
             refusals = network.refusals
             while network.refusals < refusals + 3:
                 assert ctx.get(sender.pending)
@@ -251,9 +224,7 @@ def test_table_of_connections():
         async def write(tag, x, y, port, valid=1):
             there = {"x": x, "y": y, "port": port}
             ctx.set(table.entry, {"tag_id": tag, "there": there, "valid": valid})
-            ctx.set(table.write, 1)
-            await ctx.tick()
-            ctx.set(table.write, 0)
+            await pulse(ctx, table.write)
 
         for tag, end in ends.items():
             await write(tag, *end)

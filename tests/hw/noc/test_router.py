@@ -13,7 +13,7 @@ from backspike.hw.noc.queue import InputQueue
 from backspike.hw.noc.route import TURNS, Endpoint, RouterPort, route
 from backspike.hw.noc.router import Router
 from tests.hw.noc.flits import PAYLOAD_BITS, Packet, head, receive, send
-from tests.hw.simulation import simulate
+from tests.hw.simulation import pulse, simulate
 
 HERE = Endpoint(5, 3, 0)
 AROUND = {
@@ -108,9 +108,7 @@ def test_a_flit_leaves_two_cycles_after_it_came():
         for entered, lefts in TURNS.items():
             for left in lefts:
                 ctx.set(unit.i[entered].payload, {"payload": head(AROUND[left]), "last": 1})
-                ctx.set(unit.i[entered].valid, 1)
-                await ctx.tick()
-                ctx.set(unit.i[entered].valid, 0)
+                await pulse(ctx, unit.i[entered].valid)
                 for cycle in (1, 2, 3):
                     leaves = [port for port in RouterPort if ctx.get(unit.o[port].valid)]
                     assert leaves == ([left] if cycle == 2 else [])

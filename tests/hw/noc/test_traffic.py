@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from backspike.sim.harness.cosim import run
 from backspike.sim.harness.traffic.bench import TrafficBench
-from tests.hw.noc.traffic import VARIABLE
+from tests.hw.launch import environment
 
 CLOCKS = {
     "500:667": (2000, 1499),
@@ -27,7 +25,7 @@ def run_traffic(test: str, bench: TrafficBench, **settings) -> None:
     run(
         bench,
         "tests.hw.noc.cocotb_traffic",
-        environment={VARIABLE: json.dumps(settings)},
+        environment=environment(settings),
         tests=test,
     )
 

@@ -2,31 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections import Counter
 
 import cocotb
 import numpy as np
 
-from backspike.hw.arith.format import Float
 from backspike.hw.wg.engine import WgEngine
 from backspike.sim.harness.driver import EngineDriver
 from backspike.sim.model import Status
-from tests.hw.conv.cases import Case, Seen, draw_case, random_values
+from tests.hw.conv.cases import Case, Seen, draw_case
+from tests.hw.launch import bench_settings
 from tests.hw.wg.cases import DEPTHS, WgCase, tile_dw
-
-SETTINGS = json.loads(os.environ.get("BENCH_SETTINGS", "{}"))
-
-
-def bench_engine() -> WgEngine:
-    """The engine that the launching test has made the bench from."""
-    return WgEngine(
-        format=Float(*SETTINGS["format"]),
-        lanes=SETTINGS["lanes"],
-        pixels=SETTINGS["pixels"],
-        dw_lanes=SETTINGS["dw_lanes"],
-    )
 
 
 def random_old(random, shape, *, special):
@@ -45,14 +31,8 @@ def random_case(random, drawn: Case, lanes, pixels, format) -> WgCase:
     whole_in, whole_out = layer.c_tiles * lanes, layer.m_tiles * lanes
     steps = 1 if direct else layer.steps
     spikes = random.random((layer.samples, steps, layer.h, layer.w, whole_in)) >= drawn.sparsity
-    du = random_values(
-        random,
-        (layer.samples, layer.steps, layer.e, layer.f, whole_out),
-        format,
-        sparsity=0.2,
-        special=drawn.special,
-        large=drawn.large,
-    )
+    du_shape = (layer.samples, layer.steps, layer.e, layer.f, whole_out)
+    du = drawn.values(random, du_shape, format, sparsity=0.2)
     old = None
     if drawn.acc:
         shape = (whole_out, whole_in, *layer.kernel)
@@ -114,14 +94,15 @@ async def check(driver: EngineDriver, case: WgCase, guard: np.ndarray, where: st
 
 @cocotb.test()
 async def engine_equals_model(dut):
-    lanes, pixels, seed = SETTINGS["lanes"], SETTINGS["pixels"], SETTINGS["seed"]
+    parameters, seed, cases = bench_settings()
+    lanes, pixels, format = (parameters[name] for name in ("lanes", "pixels", "format"))
     random = np.random.default_rng(seed)
-    driver = EngineDriver(dut, bench_engine(), DEPTHS)
+    driver = EngineDriver(dut, WgEngine(**parameters), DEPTHS)
     await driver.reset()
     seen = Seen()
-    for index in range(SETTINGS["cases"]):
+    for index in range(cases):
         drawn = draw_case(random, index, lanes, rows="e")
-        case = random_case(random, drawn, lanes, pixels, Float(*SETTINGS["format"]))
+        case = random_case(random, drawn, lanes, pixels, format)
         guard = random.integers(0, 1 << 32, (DEPTHS["dw"], lanes), dtype=np.uint32)
         dut.stall.value = drawn.stall
         await check(driver, case, guard, f"case {index} seed {seed} {drawn}")

@@ -9,7 +9,7 @@ from backspike.hw.arith.format import BINARY16, Float
 from backspike.hw.wg.array import WgArray, WgColumn
 from backspike.hw.wg.engine import WgEngine
 from backspike.sim.model import psum_nan
-from tests.hw.simulation import simulate
+from tests.hw.simulation import pulse, simulate
 
 SEED = 7
 
@@ -81,9 +81,7 @@ def test_array_adds_where_there_is_a_spike():
     got = {}
 
     async def bench(ctx):
-        ctx.set(array.clear, 1)
-        await ctx.tick()
-        ctx.set(array.clear, 0)
+        await pulse(ctx, array.clear)
         for values, spiking, enters in zip(du, spikes, enter, strict=True):
             ctx.set(array.enter, int(enters))
             ctx.set(array.du, int.from_bytes(values.tobytes(), "little"))
@@ -91,9 +89,7 @@ def test_array_adds_where_there_is_a_spike():
             await ctx.tick()
         ctx.set(array.enter, 0)
         await ctx.tick()
-        ctx.set(array.capture, 1)
-        await ctx.tick()
-        ctx.set(array.capture, 0)
+        await pulse(ctx, array.capture)
         for row in range(lanes):
             for group in range(lanes // dw_lanes):
                 ctx.set(array.load, 1)

@@ -1,8 +1,6 @@
-"""The WG engine as Verilog: what its bench checks, at the sizes where bugs live."""
+"""Without these, a WG engine could lose dw between strips, or take the input of another step."""
 
 from __future__ import annotations
-
-import json
 
 import pytest
 
@@ -10,6 +8,7 @@ from backspike.hw.arith.format import BINARY16, Float
 from backspike.hw.wg.engine import WgEngine
 from backspike.sim.harness.bench import EngineBench
 from backspike.sim.harness.cosim import run
+from tests.hw.launch import environment
 from tests.hw.wg.cases import DEPTHS
 
 
@@ -26,18 +25,10 @@ from tests.hw.wg.cases import DEPTHS
     ],
 )
 def test_equals_model(format, lanes, pixels, dw_lanes, cases, seed):
+    print(f"seed {seed}")
     engine = WgEngine(format=format, lanes=lanes, pixels=pixels, dw_lanes=dw_lanes)
-    settings = {
-        "format": [format.exponent, format.mantissa],
-        "lanes": lanes,
-        "pixels": pixels,
-        "dw_lanes": dw_lanes,
-        "cases": cases,
-        "seed": seed,
-    }
-    print(settings)
     run(
         EngineBench(engine, DEPTHS),
         "tests.hw.wg.cocotb_wg",
-        environment={"BENCH_SETTINGS": json.dumps(settings)},
+        environment=environment((engine.parameters, seed, cases)),
     )

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 import numpy as np
 import pytest
 
 from backspike.hw.wg.picker import WgPicker
-from tests.hw.simulation import simulate
+from tests.hw.channels import give
+from tests.hw.simulation import pause, simulate
 
 SEED = 11
+LATENCY = 3
 
 
 @pytest.mark.parametrize("stride", [1, 3, 7])
@@ -47,12 +51,8 @@ def test_picker_takes_every_pending_pixel_once_and_in_order(stride):
 
     async def feed(ctx):
         for word in words:
-            while random.random() < 0.3:
-                await ctx.tick()
-            ctx.set(picker.i.payload, word)
-            ctx.set(picker.i.valid, 1)
-            await ctx.tick().until(picker.i.ready)
-            ctx.set(picker.i.valid, 0)
+            await pause(ctx, random, 0.3)
+            await give(ctx, picker.i, payload=word)
 
     async def take(ctx):
         ctx.set(picker.stride, stride)
@@ -69,3 +69,26 @@ def test_picker_takes_every_pending_pixel_once_and_in_order(stride):
 
     simulate(picker, feed, take)
     assert got == expected, SEED
+
+
+def test_a_step_comes_in_each_cycle_the_first_three_cycles_after_its_word():
+    picker = WgPicker(lanes=2, pixels=4)
+    came = []
+
+    async def bench(ctx):
+        ctx.set(picker.stride, 1)
+        ctx.set(picker.o.ready, 1)
+        waiting = deque([0b1010, 0b0001, 0b1111, 0b1000, 0])
+        for cycle in range(20):
+            ctx.set(picker.i.valid, bool(waiting))
+            if waiting:
+                place = {"pending": waiting[0], "last": len(waiting) == 1}
+                ctx.set(picker.i.payload, {"place": place, "spikes": [0] * 4})
+            *_, ready, valid = await ctx.tick().sample(picker.i.ready, picker.o.valid)
+            if ready and waiting:
+                waiting.popleft()
+            if valid:
+                came.append(cycle)
+
+    simulate(picker, bench)
+    assert came == list(range(LATENCY, LATENCY + 2 + 1 + 4 + 1 + 1))

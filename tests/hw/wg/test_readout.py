@@ -9,7 +9,8 @@ from backspike.hw.arith.format import BINARY16, BINARY32
 from backspike.hw.limits import ADDRESS_BITS
 from backspike.hw.wg.readout import SUM_CYCLES, WgReadout, WgRounder
 from backspike.sim.model import Status, add_dw, psum_nan, read_wg
-from tests.hw.simulation import simulate
+from tests.hw.ports import read_memory, write_memory
+from tests.hw.simulation import pulse, simulate
 
 SEED = 7
 LANES = 4
@@ -85,37 +86,24 @@ def run(readout, command, positions, old, random, granting):
             for port, value in zip(readout.sums, arrived or (), strict=bool(arrived)):
                 ctx.set(port, value)
 
-    async def memory(ctx):
-        read, write = readout.read, readout.write
+    def grants():
+        return random.random() < granting
+
+    def put(address, word, mask):
+        assert mask == (1 << LANES) - 1
         size = BINARY32.width
+        written.append((address, [word >> size * i & (1 << size) - 1 for i in range(LANES)]))
+
+    async def statuses(ctx):
         while True:
-            ctx.set(read.ready, random.random() < granting)
-            ctx.set(write.ready, random.random() < granting)
-            *_, asks, asked, puts, put, word, mask, overflow, invalid = await ctx.tick().sample(
-                read.en & read.ready,
-                read.addr,
-                write.en & write.ready,
-                write.addr,
-                write.data,
-                write.mask,
-                readout.overflow,
-                readout.invalid,
-            )
-            # In all other cycles something else is there.
-            ctx.set(read.data, old[asked] if asks else int(random.integers(1 << 30)))
+            *_, overflow, invalid = await ctx.tick().sample(readout.overflow, readout.invalid)
             raised.overflow |= bool(overflow)
             raised.invalid |= bool(invalid)
-            if puts:
-                assert mask == (1 << LANES) - 1
-                lanes = range(LANES)
-                written.append((put, [word >> size * i & (1 << size) - 1 for i in lanes]))
 
     async def engine(ctx):
         nonlocal taken, cycles
         ctx.set(readout.command, command)
-        ctx.set(readout.start, 1)
-        await ctx.tick()
-        ctx.set(readout.start, 0)
+        await pulse(ctx, readout.start)
         for _, last_m, last_c in positions:
             while not ctx.get(readout.free) or random.random() >= granting:
                 await ctx.tick()
@@ -131,7 +119,11 @@ def run(readout, command, positions, old, random, granting):
             await ctx.tick()
             cycles += 1
 
-    simulate(readout, engine, background=[array, memory])
+    memories = [
+        read_memory(readout.read, old.__getitem__, ready=grants),
+        write_memory(readout.write, put, ready=grants),
+    ]
+    simulate(readout, engine, background=[array, statuses, *memories])
     return written, raised, cycles
 
 

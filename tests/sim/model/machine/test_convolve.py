@@ -27,14 +27,7 @@ def whole_tiles(layer: ConvLayer, lanes: int) -> tuple[int, int]:
 
 def random_weights(random, case, lanes, format):
     c, m = whole_tiles(case.layer, lanes)
-    return random_values(
-        random,
-        (m, c, *case.layer.kernel),
-        format,
-        sparsity=0.1,
-        special=case.special,
-        large=case.large,
-    )
+    return case.values(random, (m, c, *case.layer.kernel), format, sparsity=0.1)
 
 
 @pytest.mark.parametrize(("config", "cases"), CASES, ids=NAMES)
@@ -109,14 +102,7 @@ def test_bp_equals_model(config, cases):
             "psums": Map.anywhere(random, before, "bp.conv_bp", (*maps, layer.h, layer.w, c)),
             "fire": Map.anywhere(random, before, "bp.s", (*maps, layer.h, layer.w, c)),
         }
-        du = random_values(
-            random,
-            places["du"].shape,
-            format,
-            sparsity=case.sparsity,
-            special=case.special,
-            large=case.large,
-        )
+        du = case.values(random, places["du"].shape, format, sparsity=case.sparsity)
         w = random_weights(random, case, lanes, format)
         masked = bool(random.integers(2))
         mask = random.random(places["fire"].shape) < random.choice([0.0, 0.1, 0.5, 0.9])

@@ -10,7 +10,7 @@ import pytest
 from backspike.sim.model import Status, add_dw, encode, psum_wg, read_wg
 from backspike.sim.model.machine import run_wg
 from scripts.bench.rtl.passes import wg_pass
-from tests.hw.conv.cases import draw_case, random_values
+from tests.hw.conv.cases import draw_case
 from tests.hw.wg.cases import tile_dw
 from tests.sim.model.machine.maps import CONFIGS, Map, garbage
 
@@ -43,14 +43,7 @@ def test_wg_equals_model(config, cases):
         )
         gradients = Map.anywhere(random, before, "bp.du_next", (*maps, layer.e, layer.f, m))
         x = random.random(spikes.shape) >= case.sparsity
-        du = random_values(
-            random,
-            gradients.shape,
-            format,
-            sparsity=0.2,
-            special=case.special,
-            large=case.large,
-        )
+        du = case.values(random, gradients.shape, format, sparsity=0.2)
         spikes.put(before, x)
         gradients.put(before, encode(du, format))
         plane = int(random.integers(16)) if random.random() < 0.5 else 0
