@@ -171,8 +171,9 @@ def handed_on(vectors, *, pixels, skip):
     return words, reads, skipped
 
 
-@pytest.mark.parametrize("skip", [True, False])
-@pytest.mark.parametrize(("granting", "taking"), [(1, 1), (0.4, 0.8), (1, 0.2)])
+@pytest.mark.parametrize(
+    ("granting", "taking", "skip"), [(0.5, 1, True), (0.4, 0.8, False), (1, 0.2, True)]
+)
 @pytest.mark.parametrize("layer", SMALL)
 def test_words_with_work_are_handed_on_and_all_other_pixels_counted(layer, granting, taking, skip):
     random = standard_random.Random(f"{SEED}{granting}{taking}{skip}")
